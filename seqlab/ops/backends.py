@@ -1,0 +1,60 @@
+"""Which form of an op runs: the Triton kernel, compiled or interpreted, or the portable PyTorch form."""
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+BACKENDS = ("triton", "portable")
+
+
+def has_triton() -> bool:
+    """Whether Triton is installed (it is not on macOS and Windows)."""
+    return importlib.util.find_spec("triton") is not None
+
+
+def choose_backend(backend: str | None, like: Tensor, kernel_dtypes: Sequence[torch.dtype]) -> str:
+    """The backend's name for tensors such as ``like``: the one asked for, or Triton wherever it is the fast one."""
+    if backend is None:
+        fast = like.is_cuda and has_triton() and like.dtype in kernel_dtypes
+        return "triton" if fast else "portable"
+    if backend not in BACKENDS:
+        raise ValueError(f"backend: expected one of {BACKENDS} or None, got {backend!r}")
+    if backend == "triton":
+        if not has_triton():
+            raise ValueError(
+                "backend: 'triton' needs the triton package, which is not installed (it exists for Linux)"
+            )
+        if like.device.type not in ("cuda", "cpu"):
+            raise ValueError(
+                f"backend: 'triton' runs on cuda tensors, or interpreted on cpu ones, got {like.device}"
+            )
+        if like.dtype not in kernel_dtypes:
+            known = ", ".join(str(dtype).removeprefix("torch.") for dtype in kernel_dtypes)
+            raise TypeError(f"backend: 'triton' computes {known}; {like.dtype} needs backend='portable'")
+    return backend
+
+
+def load_kernel(op: str, like: Tensor) -> ModuleType:
+    """The kernel module of ``op``: compiled for CUDA tensors, and as a twin that Triton interprets for CPU tensors."""
+    name = f"seqlab.ops.{op}.kernel"
+    if like.is_cuda:
+        return importlib.import_module(name)
+    twin = f"{name}_interpreted"
+    if twin not in sys.modules:
+        import triton
+
+        spec = importlib.util.find_spec(name)
+        module = importlib.util.module_from_spec(spec)
+        # Triton decides at decoration whether a function is compiled or interpreted.
+        before = triton.knobs.runtime.interpret
+        triton.knobs.runtime.interpret = True
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            triton.knobs.runtime.interpret = before
+        sys.modules[twin] = module
+    return sys.modules[twin]
