@@ -1,0 +1,7 @@
+"""Which notebook is which chapter: the one place that turns a chapter's number into its file name."""
+
+CHAPTERS = {
+    1: "01_why_recurrence_came_back",
+    2: "02_linear_scan",
+    3: "03_lru",
+}

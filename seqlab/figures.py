@@ -1,0 +1,139 @@
+"""Figures that are readable in light and in dark, on a phone and by ear.
+
+A figure is shown as one inline SVG. Its series, text, grid and background colors become CSS variables with
+the color used here as fallback, so the website can recolor it for dark pages while a notebook shows it as it
+was drawn. Every figure must be described in words: ``display`` refuses one without alternative text.
+"""
+
+import hashlib
+import html
+import io
+import itertools
+import re
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from cycler import cycler
+from IPython.display import display as display_output
+from matplotlib.figure import Figure
+
+# Okabe and Ito's hues, darkened where needed until each has a contrast of at least 3 against white.
+SERIES = ["#0072b2", "#d55e00", "#007a5a", "#b3568f", "#a87400", "#3a8fc2"]
+NEUTRAL = "#767676"  # reference lines and asides: as readable on black as on white
+TEXT = "#222222"
+GRID = "#d9d9d9"
+BACKGROUND = "#ffffff"
+
+VARIABLES = {
+    **{color: f"--series-{number}" for number, color in enumerate(SERIES, start=1)},
+    TEXT: "--figure-text",
+    "#000000": "--figure-text",
+    GRID: "--figure-grid",
+    BACKGROUND: "--figure-background",
+}
+
+_STYLE: dict[Any, Any] = {
+    "figure.figsize": (6.2, 3.5),
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": BACKGROUND,
+    "savefig.facecolor": BACKGROUND,
+    "axes.facecolor": BACKGROUND,
+    "axes.edgecolor": TEXT,
+    "axes.labelcolor": TEXT,
+    "axes.titlecolor": TEXT,
+    "axes.titlesize": "medium",
+    "axes.prop_cycle": cycler(color=SERIES),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": TEXT,
+    "xtick.color": TEXT,
+    "ytick.color": TEXT,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "font.size": 11,
+    "path.simplify": True,
+    "path.simplify_threshold": 0.5,
+    "svg.fonttype": "path",  # a reader without the font still sees every formula as it was set
+    "svg.hashsalt": "seqlab",  # the same figure gives the same text, so that a rebuilt page does not change
+}
+
+_numbers = itertools.count(1)
+
+
+def style() -> AbstractContextManager[None]:
+    """The book's look as a context: ``with figures.style(): figure, axes = plt.subplots()``."""
+    return mpl.rc_context(_STYLE)
+
+
+def display(figure: Figure, *, alt: str, caption: str | None = None) -> None:
+    """Show ``figure`` as one inline SVG, and close it so that it is shown once.
+
+    ``alt`` says in words what the figure shows: a screen reader speaks it, a text-only output prints it.
+    ``caption``, if given, is printed below. Raises ``ValueError`` when ``alt`` is empty.
+    """
+    markup = to_html(figure, alt=alt, caption=caption)
+    plt.close(figure)
+    display_output({"text/html": markup, "text/plain": alt}, raw=True)
+
+
+def to_html(figure: Figure, *, alt: str, caption: str | None = None) -> str:
+    """The HTML that ``display`` shows: a ``<figure>`` holding the SVG and the caption."""
+    if not isinstance(figure, Figure):
+        raise TypeError(f"figure: expected a matplotlib Figure, got {type(figure).__name__}")
+    if not isinstance(alt, str) or not alt.strip():
+        raise ValueError(f"alt: expected a description of the figure in words, got {alt!r}")
+    with style(), io.StringIO() as file:
+        no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", metadata=no_metadata)
+        svg = file.getvalue()
+    svg = _own_identifiers(_colors_as_variables(_short_paths(_scalable(svg, alt))))
+    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return f'<figure class="seqlab-figure" style="margin: 0">{svg}{below}</figure>'
+
+
+def _scalable(svg: str, alt: str) -> str:
+    """The ``<svg>`` element alone, as wide as its column allows and never wider than it was drawn."""
+    drawn = re.search(r'<svg[^>]* width="([^"]+)" height="[^"]+" viewBox="([^"]+)"[^>]*>', svg)
+    assert drawn is not None, "matplotlib wrote no <svg> with a width, a height and a view box"
+    words = html.escape(" ".join(alt.split()))
+    # The style sheet that matplotlib writes would reach the whole page: its two properties move to the root.
+    # Matplotlib leaves the color out where it is black: the root's fill is what such shapes then get.
+    root = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+        f' viewBox="{drawn[2]}" role="img" aria-label="{words}"'
+        f' style="display: block; width: 100%; max-width: {drawn[1]}; height: auto;'
+        f' fill: {TEXT}; stroke-linejoin: round; stroke-linecap: butt">'
+    )
+    body = re.sub(r"<style.*?</style>", "", svg[drawn.end() :], flags=re.DOTALL)
+    return root + re.sub(r">\s+<", "><", body).strip()
+
+
+def _short_paths(svg: str) -> str:
+    """Coordinates of paths to a hundredth of a point, on one line: half the bytes and nothing to see."""
+
+    def shorten(path: re.Match[str]) -> str:
+        numbers = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", path[0])
+        return " ".join(numbers.split()).replace(' "', '"')
+
+    return re.sub(r' d="[^"]*"', lambda path: " " + shorten(path), svg)
+
+
+def _colors_as_variables(svg: str) -> str:
+    known = re.compile("|".join(VARIABLES), re.IGNORECASE)
+    return known.sub(lambda color: f"var({VARIABLES[color[0].lower()]}, {color[0].lower()})", svg)
+
+
+def _own_identifiers(svg: str) -> str:
+    """Keep only identifiers that something refers to, under names no other figure on the page has."""
+    referred = set(re.findall(r"#([\w-]+)[\")]", svg))
+    content = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    prefix = f"figure-{content}-{next(_numbers)}-"
+    svg = re.sub(
+        r' id="([^"]+)"', lambda found: f' id="{prefix}{found[1]}"' if found[1] in referred else "", svg
+    )
+    return re.sub(r'(url\(|href=")#', rf"\g<1>#{prefix}", svg)
