@@ -1,0 +1,71 @@
+"""The deep residual stack in which every sequence layer of the book is trained."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from seqlab.nn.arguments import check_sequence, positive_integer
+
+
+class Block(nn.Module):
+    """z = x + GLU(GELU(layer(norm(x))))   (equation 3.10).
+
+    The layer mixes over time and may be linear; the gated linear unit mixes over channels and brings the
+    nonlinearity. Orvieto et al. normalize over the batch; LayerNorm is used here, so that no step and no
+    example sees another.
+    """
+
+    def __init__(self, layer: nn.Module, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.layer = layer
+        self.mix = nn.Linear(width, 2 * width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (batch, length, width) -> the same shape."""
+        y, _ = self.layer(self.norm(x))
+        return x + nn.functional.glu(self.mix(nn.functional.gelu(y)), dim=-1)  # eq. 3.10
+
+
+class SequenceModel(nn.Module):
+    """An encoder at each step, `depth` blocks, and a linear readout.
+
+    Args:
+        layer: function of the width, called once a block: a module from (batch, length, width) to (y, state).
+        inputs: features of the input at each time.
+        width: features between the blocks.
+        depth: number of blocks.
+        outputs: features or classes read out.
+        pool: read out the mean over time, giving (batch, outputs); else every step, (batch, length, outputs).
+
+    Raises:
+        TypeError, ValueError: a size is not a positive integer, or `layer` makes no module.
+    """
+
+    def __init__(
+        self,
+        layer: Callable[[int], nn.Module],
+        inputs: int,
+        width: int,
+        depth: int,
+        outputs: int,
+        pool: bool = True,
+    ) -> None:
+        super().__init__()
+        self.inputs = positive_integer("inputs", inputs)
+        self.pool = pool
+        self.encode = nn.Linear(inputs, positive_integer("width", width))
+        layers = [layer(width) for _ in range(positive_integer("depth", depth))]
+        for made in layers:
+            if not isinstance(made, nn.Module):
+                raise TypeError(f"layer: expected a function width -> torch.nn.Module, it made {type(made)}")
+        self.blocks = nn.Sequential(*(Block(made, width) for made in layers))
+        self.norm = nn.LayerNorm(width)
+        self.readout = nn.Linear(width, positive_integer("outputs", outputs))
+
+    def forward(self, u: Tensor) -> Tensor:
+        """u (batch, length, inputs) -> (batch, outputs) when pooled, else (batch, length, outputs)."""
+        check_sequence("u", u, self.inputs, self.encode.weight)
+        x = self.norm(self.blocks(self.encode(u)))
+        return self.readout(torch.mean(x, dim=1) if self.pool else x)
