@@ -12,19 +12,20 @@ class Block(nn.Module):
     """z = x + GLU(GELU(layer(norm(x))))   (equation 3.10).
 
     The layer mixes over time and may be linear; the gated linear unit mixes over channels and brings the
-    nonlinearity. Orvieto et al. normalize over the batch; LayerNorm is used here, so that no step and no
-    example sees another.
+    nonlinearity. As in Orvieto et al. (2023), appendix D, the norm is a batch norm: over batch and time while
+    training, a fixed affine map of each channel in evaluation mode, where no step sees a later one.
     """
 
     def __init__(self, layer: nn.Module, width: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.BatchNorm1d(width)
         self.layer = layer
         self.mix = nn.Linear(width, 2 * width)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (batch, length, width) -> the same shape."""
-        y, _ = self.layer(self.norm(x))
+        normalized = self.norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        y, _ = self.layer(normalized)
         return x + nn.functional.glu(self.mix(nn.functional.gelu(y)), dim=-1)  # eq. 3.10
 
 
@@ -61,11 +62,10 @@ class SequenceModel(nn.Module):
             if not isinstance(made, nn.Module):
                 raise TypeError(f"layer: expected a function width -> torch.nn.Module, it made {type(made)}")
         self.blocks = nn.Sequential(*(Block(made, width) for made in layers))
-        self.norm = nn.LayerNorm(width)
         self.readout = nn.Linear(width, positive_integer("outputs", outputs))
 
     def forward(self, u: Tensor) -> Tensor:
         """u (batch, length, inputs) -> (batch, outputs) when pooled, else (batch, length, outputs)."""
         check_sequence("u", u, self.inputs, self.encode.weight)
-        x = self.norm(self.blocks(self.encode(u)))
+        x = self.blocks(self.encode(u))
         return self.readout(torch.mean(x, dim=1) if self.pool else x)
