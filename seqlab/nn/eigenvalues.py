@@ -9,9 +9,9 @@ of a sum over modes, so one eigenvalue of each conjugate pair is enough. The S4D
 states: their N is twice our ``state_size``, and their n runs over 0 .. N/2 - 1, as ours does. Only ``glorot``
 returns both of a pair, because it returns all the eigenvalues of one real matrix.
 
-**Responses.** ``impulse_response``, ``magnitude_response``, ``half_life``, ``gradient_norm`` and ``gamma`` say
-what a set of eigenvalues does to a signal that enters every mode with weight 1 (or ``weights``) and leaves as
-the mean of the real parts, y_t = (1/N) Σ_n Re h_{t,n}.
+**Responses.** ``impulse_response``, ``magnitude_response``, ``half_life``, ``gradient_norm`` and ``gamma``
+say what a set of eigenvalues does to a signal that enters every mode with weight 1 (or ``weights``) and
+leaves as the mean of the real parts, y_t = (1/N) Σ_n Re h_{t,n}.
 
 NumPy, float64 and complex128 throughout.
 """
@@ -28,9 +28,9 @@ Complex = NDArray[np.complex128]
 class Draws(Protocol):
     """What the random initializations ask of a generator; ``numpy.random.Generator`` has it."""
 
-    def random(self, size: Any = ...) -> Any: ...
+    def random(self, size: Any) -> Any: ...
 
-    def standard_normal(self, size: Any = ...) -> Any: ...
+    def standard_normal(self, size: Any) -> Any: ...
 
 
 # -------------------------------------------------------------------------------- discrete, drawn at random
@@ -77,7 +77,7 @@ def real(state_size: int, r_min: float, r_max: float, rng: Draws) -> Complex:
 
 
 def glorot(state_size: int, rng: Draws) -> Complex:
-    """The N eigenvalues of a real N x N matrix of independent normal entries of variance 1/N (Glorot, square).
+    """The N eigenvalues of a real N x N matrix of independent normal entries, variance 1/N (Glorot, square).
 
     They fill the unit disk uniformly as N grows (the circular law); at finite N some lie outside it. Real
     ones come alone, the others as conjugate pairs side by side, in LAPACK's order.
@@ -97,7 +97,7 @@ def glorot(state_size: int, rng: Draws) -> Complex:
 def s4d_lin(state_size: int) -> Complex:
     """S4D-Lin: a_n = -1/2 + i π n, n = 0 .. state_size - 1. Source: Gu et al. 2022 (arXiv 2206.11893)."""
     _check_size(state_size)
-    return -0.5 + 1j * np.pi * np.arange(state_size)
+    return (-0.5 + 1j * np.pi * np.arange(state_size)).astype(complex)
 
 
 def s4d_inv(state_size: int) -> Complex:
@@ -108,7 +108,7 @@ def s4d_inv(state_size: int) -> Complex:
     """
     _check_size(state_size)
     N = 2 * state_size
-    return -0.5 + 1j * N / np.pi * (N / (2 * np.arange(state_size) + 1) - 1)
+    return (-0.5 + 1j * N / np.pi * (N / (2 * np.arange(state_size) + 1) - 1)).astype(complex)
 
 
 def s4d_real(state_size: int) -> Complex:
@@ -134,7 +134,7 @@ def hippo_legs_normal(state_size: int) -> Complex:
     S = np.outer(root, root) / 2
     S = np.triu(S, 1) - np.tril(S, -1)
     frequency = np.linalg.eigvalsh(1j * S)[state_size:]
-    return -0.5 + 1j * frequency
+    return (-0.5 + 1j * frequency).astype(complex)
 
 
 def discretize_eigenvalues(lambda_continuous: ArrayLike, dt: float, method: str = "zoh") -> Complex:
@@ -149,13 +149,13 @@ def discretize_eigenvalues(lambda_continuous: ArrayLike, dt: float, method: str 
         complex array of the same shape. abs(λ) < 1 wherever Re a < 0; bilinear sends a large abs(dt a) close
         to -1.
     """
-    a = np.asarray(lambda_continuous, dtype=complex)
     if not dt > 0:
         raise ValueError(f"dt: expected a positive step, got {dt}")
+    step = np.multiply(dt, lambda_continuous, dtype=complex)
     if method == "zoh":
-        return np.exp(dt * a)
+        return np.exp(step)
     if method == "bilinear":
-        return (1 + dt * a / 2) / (1 - dt * a / 2)
+        return (1 + step / 2) / (1 - step / 2)
     raise ValueError(f'method: expected "zoh" or "bilinear", got {method!r}')
 
 
@@ -202,7 +202,7 @@ def magnitude_response(eigenvalues: ArrayLike, frequencies: ArrayLike, weights: 
 
 
 def half_life(eigenvalues: ArrayLike) -> Real:
-    """Steps until a mode has lost half of what it held, ln 2 / (-ln abs(λ)): 0 at λ = 0, inf at abs(λ) >= 1."""
+    """Steps until a mode has lost half of what it held, ln 2 / (-ln abs(λ)): 0 at 0, inf at abs(λ) >= 1."""
     modulus = np.abs(np.asarray(eigenvalues, dtype=complex))
     with np.errstate(divide="ignore"):
         steps = np.log(2) / -np.log(modulus)
