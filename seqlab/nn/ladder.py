@@ -35,12 +35,12 @@ class _Dense(nn.Module):
     @property
     def A(self) -> Tensor:
         """The transition, (state_size, state_size)."""
-        return self.recurrence.weight_hh_l0
+        return self.recurrence.get_parameter("weight_hh_l0")
 
     @property
     def B(self) -> Tensor:
         """The way in, (state_size, width)."""
-        return self.recurrence.weight_ih_l0
+        return self.recurrence.get_parameter("weight_ih_l0")
 
     def forward(self, u: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """u (batch, length, width) -> y of the same shape and the last state (batch, state_size)."""
