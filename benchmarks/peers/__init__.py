@@ -1,0 +1,13 @@
+"""Other people's kernels, each behind the interface that ``seqlab.benchmark`` times.
+
+One module per library. An adapter prepares the inputs in the layout its kernel wants, so no conversion is
+timed, and raises ``Absent`` with the reason where the kernel does not compute what is asked.
+"""
+
+from benchmarks.peers import accelerated_scan, flash_linear_attention, torch_associative_scan
+
+PEERS = [
+    *accelerated_scan.PEERS,
+    *flash_linear_attention.PEERS,
+    *torch_associative_scan.PEERS,
+]

@@ -1,0 +1,352 @@
+"""How fast is each op, beside other people's kernels and beside the least time its bytes could take?
+
+Protocol: every implementation is first checked against float64; inputs are random and rotated past the last
+level of cache; the median of many calls is kept. The floor is the fewest bytes an op must move over the
+bandwidth of a large copy on the same device, measured in the same run. "forward" runs without gradients,
+"forward+backward" asks for the gradient of every floating input given one of the first output. Peers get their
+inputs in their own layout, made beforehand. Peak memory is what a call allocates beyond its inputs.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlab.catalogue import PAIRINGS, Pairing, Workload
+from seqlab.ops.backends import has_triton
+
+ROOT = Path(__file__).parent.parent
+PASSES = ("forward", "forward+backward")
+
+
+class Absent(Exception):
+    """Raised by a peer that cannot take part in a comparison; the message says why."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """An implementation with its inputs, in its own layout, and the way back to ours.
+
+    What ``forward(*leaves)`` returns becomes our first output through ``output``; a gradient of ours becomes
+    theirs through ``cotangents``; the gradients of the leaves become ours, by name, through ``gradients``.
+    """
+
+    leaves: tuple[Tensor, ...]
+    forward: Callable[..., tuple[Tensor, ...]]
+    output: Callable[[tuple[Tensor, ...]], Tensor]
+    cotangents: Callable[[Tensor], tuple[Tensor, ...]]
+    gradients: Callable[[tuple[Tensor, ...]], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """Something that computes an op: ``prepare`` makes its call for given arguments, or raises ``Absent``."""
+
+    name: str
+    op: str
+    prepare: Callable[[dict[str, Tensor]], Call]
+
+
+def benchmark(names: Iterable[str] | None = None, quick: bool = False) -> dict[str, Any]:
+    """Time ops against their peers and their floors; returns provenance and one row per measurement.
+
+    names: ops of the catalogue, all if None. quick: the first size and the first dtype of each workload only.
+    Raises ``ValueError`` for a name that is not in the catalogue.
+    """
+    names = list(PAIRINGS) if names is None else list(names)
+    for name in names:
+        if name not in PAIRINGS:
+            raise ValueError(f"names: expected some of {', '.join(PAIRINGS)}, got {name!r}")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bandwidth = copy_bandwidth(device)
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        pairing = PAIRINGS[name]
+        all_sizes = pairing.workload_sizes[device.type]
+        for sizes in all_sizes[:1] if quick else all_sizes:
+            for workload in pairing.workloads:
+                for dtype in workload.dtypes[:1] if quick else workload.dtypes:
+                    rows += _compare(name, pairing, workload, sizes, dtype, device, bandwidth)
+    return {**provenance(device), "copy_bandwidth_bytes_per_s": bandwidth, "rows": rows}
+
+
+def implementations(op: str, device: torch.device) -> list[Implementation]:
+    """Everything that could compute ``op``: ours, a loop where it is bearable, and the adapted peers."""
+    from benchmarks.peers import PEERS  # beside the package in the repository, not installed with it
+
+    ours = [Implementation("seqlab, portable", op, lambda arguments: _ours(op, arguments, "portable"))]
+    if device.type == "cuda" and has_triton():
+        ours.insert(0, Implementation("seqlab, triton", op, lambda arguments: _ours(op, arguments, "triton")))
+    if device.type == "cpu":
+        ours.append(Implementation("python loop", op, lambda arguments: _call(PAIRINGS[op].loop, arguments)))
+    return ours + [peer for peer in PEERS if peer.op == op]
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result of ``benchmark`` as text, with the share of the floor's speed that each row reaches."""
+    lines = [
+        f"{result['device']}: a large copy moves {result['copy_bandwidth_bytes_per_s'] / 1e9:.0f} GB/s",
+        "(share: the least time the bytes could take, over the time taken)",
+    ]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in result["rows"]:
+        shape = ", ".join(f"{name} {size}" for name, size in row["shape"].items())
+        heading = f"{row['op']}, {row['variant']}, {row['dtype']}, {shape}, {row['pass']}"
+        groups.setdefault(heading, []).append(row)
+    for heading, rows in groups.items():
+        lines += ["", f"{heading}: at least {rows[0]['floor_milliseconds']:.3f} ms"]
+        absent: dict[str, list[str]] = {}
+        for row in rows:
+            if row["absent"]:
+                absent.setdefault(row["absent"], []).append(row["implementation"])
+                continue
+            share = row["floor_milliseconds"] / row["milliseconds"]
+            lines.append(
+                f"  {row['implementation']:<36}{row['milliseconds']:10.3f} ms{share:8.0%}"
+                f"   error {row['relative_error']:.1e}"
+            )
+        lines += [f"  absent ({reason}): {'; '.join(names)}" for reason, names in absent.items()]
+    return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` reads."""
+    parser.add_argument(
+        "--ops", nargs="+", metavar="OP", choices=PAIRINGS, help="default: all of the catalogue"
+    )
+    parser.add_argument("--quick", action="store_true", help="one size and one dtype of each workload")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the result there as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the benchmark, print its table, write the result."""
+    if not torch.cuda.is_available():
+        print("There is no CUDA GPU here: the portable ops are timed against a Python loop, on the CPU.\n")
+    result = benchmark(arguments.ops, arguments.quick)
+    print(table(result))
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    return 0
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Where and when a measurement was made, and of what."""
+    try:
+        triton = version("triton")
+    except PackageNotFoundError:
+        triton = None
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "driver": _first_line("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
+        "torch": torch.__version__,
+        "triton": triton,
+        "python": platform.python_version(),
+        # A copy of the project without its history is told its commit through the environment.
+        "commit": os.environ.get("SEQLAB_COMMIT")
+        or _first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def copy_bandwidth(device: torch.device) -> float:
+    """Bytes read plus bytes written per second by a copy far larger than any cache."""
+    source = torch.ones(2**28 if device.type == "cuda" else 2**26, dtype=torch.float32, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / (1e-3 * milliseconds([lambda: target.copy_(source)], device))
+
+
+def milliseconds(calls: Sequence[Callable[[], object]], device: torch.device, budget: float = 0.6) -> float:
+    """Median time of one call, taken in turn from ``calls``, after a warm-up; ``budget`` seconds in all."""
+    for call in (*calls, *calls):
+        call()
+    estimate = _time_once(calls[0], device)
+    repeats = min(max(5, round(budget * 1e3 / max(estimate, 1e-3))), 200)
+    return statistics.median(_time_once(calls[i % len(calls)], device) for i in range(repeats))
+
+
+def _time_once(call: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        call()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end)
+    before = time.perf_counter()
+    call()
+    return 1e3 * (time.perf_counter() - before)
+
+
+def _compare(
+    name: str,
+    pairing: Pairing,
+    workload: Workload,
+    sizes: Any,
+    dtype: torch.dtype,
+    device: torch.device,
+    bandwidth: float,
+) -> list[dict[str, Any]]:
+    """Rows of every implementation on one workload."""
+    generator = torch.Generator(device).manual_seed(0)
+    sets = [workload.draw(generator, sizes, dtype)]
+    cache = torch.cuda.get_device_properties(device).L2_cache_size if device.type == "cuda" else 2**25
+    for _ in range(math.ceil(3 * cache / sum(x.nbytes for x in sets[0].values())) - 1):
+        sets.append(workload.draw(generator, sizes, dtype))
+    cotangent, truth = _truth(pairing, sets[0], generator)
+    forward, backward = pairing.fewest_bytes(sets[0])
+    everything = implementations(name, device)
+    measured = [_measure(implementation, sets, cotangent, truth, device) for implementation in everything]
+    return [
+        {
+            "op": name,
+            "variant": workload.name,
+            "shape": dict(sizes),
+            "dtype": str(dtype).removeprefix("torch."),
+            "pass": pass_,
+            "implementation": implementation.name,
+            "milliseconds": found[pass_].get("milliseconds"),
+            "absent": found[pass_].get("absent"),
+            "fewest_bytes": fewest,
+            "floor_milliseconds": 1e3 * fewest / bandwidth,
+            "peak_memory_bytes": found[pass_].get("peak_memory_bytes"),
+            "relative_error": found[pass_].get("relative_error"),
+        }
+        for pass_, fewest in zip(PASSES, (forward, forward + backward), strict=True)
+        for implementation, found in zip(everything, measured, strict=True)
+    ]
+
+
+def _measure(
+    implementation: Implementation,
+    sets: list[dict[str, Tensor]],
+    cotangent: Tensor,
+    truth: dict[str, Tensor],
+    device: torch.device,
+) -> dict[str, dict[str, Any]]:
+    """For each pass: the error, the time and the peak memory, or the reason why there are none."""
+    found: dict[str, dict[str, Any]] = {}
+    for pass_ in PASSES:
+        try:
+            calls = [implementation.prepare(arguments) for arguments in sets]
+            runs = [_pass(call, call.cotangents(cotangent), pass_) for call in calls]
+            found[pass_] = {
+                "relative_error": _error(calls[0], runs[0](), truth),
+                "milliseconds": milliseconds(runs, device),
+                "peak_memory_bytes": _peak_memory(runs[0], device),
+            }
+        except Absent as absent:
+            found[pass_] = {"absent": str(absent)}
+        except ImportError as missing:
+            found[pass_] = {"absent": f"cannot be imported: {missing}"}
+        except Exception as failure:
+            # A peer that breaks is a finding to record; ours must not break.
+            if implementation.name.startswith("seqlab"):
+                raise
+            lines = [line.strip() for line in str(failure).splitlines() if line.strip()] or ["no message"]
+            found[pass_] = {"absent": f"failed: {type(failure).__name__}: {lines[0][:200]}"}
+    return found
+
+
+Result = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+
+
+def _pass(call: Call, cotangents: tuple[Tensor, ...], pass_: str) -> Callable[[], Result]:
+    """One pass as a function without arguments, returning the outputs and the gradients of the leaves."""
+
+    def forward() -> Result:
+        with torch.no_grad():
+            return call.forward(*call.leaves), ()
+
+    def forward_and_backward() -> Result:
+        leaves = [leaf.detach().requires_grad_() for leaf in call.leaves]
+        outputs = call.forward(*leaves)
+        return outputs, torch.autograd.grad(outputs, leaves, cotangents)
+
+    return forward if pass_ == "forward" else forward_and_backward
+
+
+def _truth(
+    pairing: Pairing, arguments: dict[str, Tensor], generator: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """A random gradient for the first output, and in float64 that output and the arguments' gradients."""
+    wide = {key: x.to(_wide(x)).requires_grad_() for key, x in arguments.items()}
+    output = pairing.loop(**wide)[0]
+    like = next(iter(arguments.values()))
+    cotangent = torch.randn(output.shape, dtype=like.dtype, device=like.device, generator=generator)
+    gradients = torch.autograd.grad(output, list(wide.values()), cotangent.to(output.dtype))
+    return cotangent, {"output": output.detach(), **dict(zip(wide, gradients, strict=True))}
+
+
+@torch.no_grad()
+def _error(call: Call, result: Result, truth: dict[str, Tensor]) -> float:
+    """The largest relative error among the output and, where they were asked for, the gradients."""
+    outputs, gradients = result
+    found = {"output": call.output(outputs)}
+    if gradients:
+        found |= call.gradients(gradients)
+    errors = [(x.to(truth[key].dtype) - truth[key]).norm() / truth[key].norm() for key, x in found.items()]
+    return float(torch.stack(errors).max())
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    return torch.complex128 if x.is_complex() else torch.float64
+
+
+def _peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
+    if device.type != "cuda":
+        return None
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def _call(function: Callable[..., tuple[Tensor, ...]], arguments: dict[str, Tensor], **options: str) -> Call:
+    """A call of something that takes our arguments in our layout."""
+    names = tuple(arguments)
+    return Call(
+        leaves=tuple(arguments.values()),
+        forward=lambda *leaves: function(**dict(zip(names, leaves, strict=True)), **options)[:1],
+        output=lambda outputs: outputs[0],
+        cotangents=lambda cotangent: (cotangent,),
+        gradients=lambda gradients: dict(zip(names, gradients, strict=True)),
+    )
+
+
+def _ours(op: str, arguments: dict[str, Tensor], backend: str) -> Call:
+    return _call(PAIRINGS[op].op, arguments, backend=backend)
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in (cpuinfo.read_text().splitlines() if cpuinfo.exists() else [])
+        if line.startswith("model name")
+    ]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _first_line(*command: str) -> str | None:
+    """What a program prints first; None where there is no such program or it fails."""
+    if shutil.which(command[0]) is None:
+        return None
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.splitlines()[0].strip() if done.returncode == 0 and done.stdout else None
