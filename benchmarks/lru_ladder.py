@@ -2,7 +2,7 @@
 
 Every rung of `seqlab.nn.ladder.rungs` is trained with several seeds on sequential MNIST-5k, then the top two
 (without and with γ) on rings ever closer to the unit circle. The recipe is `seqlab.training.train`'s: Adam, a
-linear rise and a cosine, gradients shortened to norm 1, one learning rate for all rows. Runs share the device in
+linear rise and a cosine, gradients shortened to norm 1, one learning rate for all. Runs share the device in
 several processes; the time of a step is measured before, one row at a time. Chapter 3 reads the JSON written.
 """
 
