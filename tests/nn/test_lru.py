@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 
 from seqlab.nn import LRU
+from seqlab.nn.reference import lru
 
 WIDTH, STATE, LENGTH = 6, 10, 50
 
@@ -37,6 +38,17 @@ def test_forward_is_the_dense_recurrence_in_numpy():
             h = A @ h + P @ B @ u_t
             expected = (C @ np.linalg.inv(P) @ h).real + D * u_t
             np.testing.assert_allclose(y_t, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_forward_is_the_reference(given):
+    layer, u = layer_and_input(r_min=0.9, r_max=0.999)
+    state = torch.randn(3, STATE, dtype=torch.complex128) if given else None
+    y, last = layer(u, state)
+    parameters = {name: p.detach().numpy() for name, p in layer.named_parameters()}
+    expected, expected_last = lru(parameters, u.numpy(), state.numpy() if given else None)
+    np.testing.assert_allclose(y.detach().numpy(), expected, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(last.detach().numpy(), expected_last, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, LENGTH])
