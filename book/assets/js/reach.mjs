@@ -1,0 +1,17 @@
+// Whatever scrolls sideways inside the page (a long formula, code, a wide table) can be reached and scrolled from the keyboard.
+
+const SCROLLERS = "div.math, div.highlight pre, .seqlab-source, .pst-scrollable-table-container, div.cell_output .output";
+
+function offerFocus() {
+  for (const box of document.querySelectorAll(SCROLLERS)) {
+    const scrolls = box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX);
+    if (scrolls) box.tabIndex = 0;
+    else if (!box.hasAttribute("aria-label")) box.removeAttribute("tabindex");
+  }
+}
+
+const afterLayout = () => requestAnimationFrame(offerFocus);
+await window.MathJax?.startup?.promise;
+afterLayout();
+addEventListener("resize", afterLayout);
+document.addEventListener("toggle", afterLayout, true);

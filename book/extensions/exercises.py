@@ -1,0 +1,82 @@
+"""What starts folded on the site: the solution of an exercise, and the code of a chapter's set-up cell.
+
+Notebooks stay plain: a Markdown paragraph that begins with **Solution.** opens a solution, which reaches to
+the next **Exercise** or the end of its section. A cell tagged ``setup`` shows its output and folds its code.
+"""
+
+from docutils import nodes
+from docutils.transforms import Transform
+from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
+
+
+class solution(nodes.container):
+    """A solution: a ``<details>`` element that starts closed."""
+
+
+class FoldSolutions(Transform):
+    """Move each solution into a node of its own."""
+
+    default_priority = 420
+
+    def apply(self) -> None:
+        for section in list(self.document.findall(nodes.section)):
+            for child in list(section.children):
+                if begins_with(child, "Solution"):
+                    fold(section, child)
+
+
+class FoldSetup(Transform):
+    """Fold the code of the set-up cell, whose output is what a reader wants to see."""
+
+    default_priority = 420
+
+    def apply(self) -> None:
+        for cell in self.document.findall(nodes.container):
+            if "tag_setup" in cell["classes"]:
+                cell["hide_mode"] = "input"
+                cell["prompt_show"] = "Show the set-up code"
+                cell["prompt_hide"] = "Hide the set-up code"
+
+
+def fold(section: nodes.section, first: nodes.Node) -> None:
+    """Wrap ``first`` and what follows it, up to the next exercise or section."""
+    start = section.index(first)
+    end = start + 1
+    while end < len(section) and not ends_solution(section[end]):
+        end += 1
+    folded = solution("", *section.children[start:end])
+    for cell in folded.findall(nodes.container):
+        cell.attributes.pop("hide_mode", None)  # folded with the solution, not once more inside it
+    section.children[start:end] = [folded]
+    folded.parent = section
+
+
+def ends_solution(node: nodes.Node) -> bool:
+    """Whether a solution stops before ``node``."""
+    return isinstance(node, nodes.section) or begins_with(node, "Exercise", "Solution")
+
+
+def begins_with(node: nodes.Node, *words: str) -> bool:
+    """Whether ``node`` is a paragraph that opens with one of ``words`` in bold."""
+    if not (isinstance(node, nodes.paragraph) and len(node) and isinstance(node[0], nodes.strong)):
+        return False
+    return node[0].astext().startswith(words)
+
+
+def open_details(self: HTML5Translator, node: solution) -> None:
+    """Begin the element and say what it holds."""
+    self.body.append('<details class="solution"><summary>Solution</summary>\n')
+
+
+def close_details(self: HTML5Translator, node: solution) -> None:
+    """End the element."""
+    self.body.append("</details>\n")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the node and both transforms."""
+    app.add_node(solution, html=(open_details, close_details))
+    app.add_transform(FoldSolutions)
+    app.add_transform(FoldSetup)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

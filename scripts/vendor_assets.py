@@ -1,0 +1,127 @@
+"""Copy what the site serves from packages into book/assets/vendor: MathJax, a text face, a few icons.
+
+Nothing here is committed, and the finished site asks no other host for anything.
+"""
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib.metadata import files
+from pathlib import Path
+
+import pydata_sphinx_theme
+from fontTools import subset
+
+VENDOR = Path(__file__).parent.parent / "book" / "assets" / "vendor"
+FACE = "@fontsource-variable/source-serif-4@5.3.1"
+FACE_FILES = {
+    "normal": "source-serif-4-latin-wght-normal.woff2",
+    "italic": "source-serif-4-latin-wght-italic.woff2",
+}
+ICONS = {
+    "magnifying-glass": 0xF002,
+    "check": 0xF00C,
+    "download": 0xF019,
+    "print": 0xF02F,
+    "list": 0xF03A,
+    "chevron-left": 0xF053,
+    "chevron-right": 0xF054,
+    "circle-check": 0xF058,
+    "circle-info": 0xF05A,
+    "arrow-up": 0xF062,
+    "expand": 0xF065,
+    "circle-exclamation": 0xF06A,
+    "triangle-exclamation": 0xF071,
+    "chevron-up": 0xF077,
+    "chevron-down": 0xF078,
+    "bars": 0xF0C9,
+    "lightbulb": 0xF0EB,
+    "angle-left": 0xF104,
+    "angle-right": 0xF105,
+    "angle-down": 0xF107,
+    "rocket": 0xF135,
+    "file": 0xF15B,
+    "sun": 0xF185,
+    "moon": 0xF186,
+    "file-pdf": 0xF1C1,
+    "file-code": 0xF1C9,
+    "pencil": 0xF303,
+    "circle-half-stroke": 0xF042,
+}
+ICON_FONTS = {
+    "fa-solid-900": ("Font Awesome 6 Free", 900, ICONS),
+    "fa-brands-400": ("Font Awesome 6 Brands", 400, {"github": 0xF09B}),
+}
+MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
+
+
+def mathjax() -> None:
+    """MathJax 3 from sphinx-mathjax-offline: the program, its fonts and the extensions it loads on demand."""
+    script = next(file for file in files("sphinx-mathjax-offline") or [] if file.name == "tex-chtml.js")
+    source = Path(str(script.locate())).parent
+    for part in MATHJAX:
+        target = VENDOR / "mathjax" / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (source / part).is_dir():
+            shutil.copytree(source / part, target, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(source / part, target)
+
+
+def face() -> None:
+    """Source Serif 4 (SIL Open Font License) from npm; without a network, readers get their own serif face."""
+    target = VENDOR / "fonts"
+    npm = Path(sys.executable).with_name("npm")
+    with tempfile.TemporaryDirectory() as folder:
+        packed = subprocess.run(
+            [npm, "pack", FACE, "--silent", "--pack-destination", folder], capture_output=True, text=True
+        )
+        if packed.returncode:
+            print(f"Fonts: npm could not fetch {FACE}; the pages will use the reader's own serif face.")
+            (target / "face.css").write_text("")
+            return
+        with tarfile.open(next(Path(folder).glob("*.tgz"))) as package:
+            for name in FACE_FILES.values():
+                member = package.extractfile(f"package/files/{name}")
+                assert member is not None
+                (target / name).write_bytes(member.read())
+    (target / "face.css").write_text("".join(map(font_face, FACE_FILES)))
+
+
+def font_face(style: str) -> str:
+    """The CSS rule that makes one of the fetched files known."""
+    return (
+        f'@font-face {{ font-family: "Source Serif 4"; font-style: {style}; font-weight: 200 900; '
+        f'font-display: swap; src: url("{FACE_FILES[style]}") format("woff2") }}\n'
+    )
+
+
+def icons() -> None:
+    """The icons that the pages use, cut out of the theme's icon fonts: 4 KB of their 600.
+
+    They are declared under the theme's own names and after it, so that they are what a page fetches.
+    """
+    source = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static/vendor/fontawesome"
+    target = VENDOR / "fonts"
+    rules = []
+    for name, (family, weight, characters) in ICON_FONTS.items():
+        options = subset.Options(flavor="woff")
+        font = subset.load_font(str(source / "webfonts" / f"{name}.ttf"), options)
+        cutter = subset.Subsetter(options)
+        cutter.populate(unicodes=characters.values())
+        cutter.subset(font)
+        subset.save_font(font, str(target / f"{name}.woff"), options)
+        rules.append(
+            f'@font-face {{ font-family: "{family}"; font-weight: {weight}; font-display: block; '
+            f'src: url("{name}.woff") format("woff") }}\n'
+        )
+    (target / "icons.css").write_text("".join(rules))
+
+
+if __name__ == "__main__":
+    (VENDOR / "fonts").mkdir(parents=True, exist_ok=True)
+    mathjax()
+    face()
+    icons()
