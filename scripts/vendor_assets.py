@@ -4,15 +4,12 @@ Nothing here is committed, and the finished site asks no other host for anything
 """
 
 import shutil
-import subprocess
-import sys
-import tarfile
-import tempfile
 from importlib.metadata import files
 from pathlib import Path
 
-import pydata_sphinx_theme
-from fontTools import subset
+import pydata_sphinx_theme  # type: ignore[import-untyped]
+from fontTools import subset  # type: ignore[import-untyped]
+from npm_package import NotFetchedError, fetch
 
 VENDOR = Path(__file__).parent.parent / "book" / "assets" / "vendor"
 FACE = "@fontsource-variable/source-serif-4@5.3.1"
@@ -71,22 +68,16 @@ def mathjax() -> None:
 
 
 def face() -> None:
-    """Source Serif 4 (SIL Open Font License) from npm; without a network, readers get their own serif face."""
+    """Source Serif 4 (SIL Open Font License) from npm; without a network, readers get their own serif."""
     target = VENDOR / "fonts"
-    npm = Path(sys.executable).with_name("npm")
-    with tempfile.TemporaryDirectory() as folder:
-        packed = subprocess.run(
-            [npm, "pack", FACE, "--silent", "--pack-destination", folder], capture_output=True, text=True
-        )
-        if packed.returncode:
-            print(f"Fonts: npm could not fetch {FACE}; the pages will use the reader's own serif face.")
-            (target / "face.css").write_text("")
-            return
-        with tarfile.open(next(Path(folder).glob("*.tgz"))) as package:
-            for name in FACE_FILES.values():
-                member = package.extractfile(f"package/files/{name}")
-                assert member is not None
-                (target / name).write_bytes(member.read())
+    try:
+        found = fetch(FACE, [f"files/{name}" for name in FACE_FILES.values()])
+    except NotFetchedError as error:
+        print(f"{error}\nThe pages will be set in the reader's own serif face.")
+        (target / "face.css").write_text("")
+        return
+    for name, content in found.items():
+        (target / Path(name).name).write_bytes(content)
     (target / "face.css").write_text("".join(map(font_face, FACE_FILES)))
 
 

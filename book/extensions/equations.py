@@ -1,8 +1,8 @@
 r"""Numbered equations: ``\tag{2.3}`` in a displayed formula is an anchor, ``(2.3)`` in prose a link to it.
 
 A formula tagged ``\tag{C.n}`` gets the anchor ``eq-C-n`` on its page. In the prose of any page, ``(C.n)``
-links to it; so does a tag in a view of source code, which ``seqlab.show`` writes. Two equations with one number,
-and a reference to an equation missing from a chapter that numbers its equations, are warnings.
+links to it; so does a tag in a view of source code, which ``seqlab.show`` writes. Two equations with one
+number, and a reference to an equation missing from a chapter that numbers its equations, are warnings.
 """
 
 import re

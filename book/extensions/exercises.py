@@ -59,9 +59,10 @@ def ends_solution(node: nodes.Node) -> bool:
 
 def begins_with(node: nodes.Node, *words: str) -> bool:
     """Whether ``node`` is a paragraph that opens with one of ``words`` in bold."""
-    if not (isinstance(node, nodes.paragraph) and len(node) and isinstance(node[0], nodes.strong)):
+    if not isinstance(node, nodes.paragraph):
         return False
-    return node[0].astext().startswith(words)
+    opening = next((child for child in node if child.astext()), None)
+    return isinstance(opening, nodes.strong) and opening.astext().startswith(words)
 
 
 def open_details(self: HTML5Translator, node: solution) -> None:

@@ -48,7 +48,7 @@ class OpsTable(SphinxDirective):
 
 
 def public(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """What a module makes public: what it lists in ``__all__``, or else the functions and classes it defines."""
+    """What a module makes public: what ``__all__`` lists, or else the functions and classes it defines."""
     listed = getattr(module, "__all__", None)
     for name in listed or vars(module):
         thing = getattr(module, name)
@@ -81,6 +81,8 @@ def describe(module: str, name: str, thing: Any) -> str:
 
 def signature(thing: Any) -> str:
     """The signature without annotations: the docstring says what the arguments are."""
+    if inspect.isclass(thing) and issubclass(thing, BaseException):
+        return ""
     written = inspect.signature(thing)
     parameters = [
         parameter.replace(annotation=inspect.Parameter.empty)

@@ -1,30 +1,35 @@
-"""The finished page: explorers beside it, and nothing in it that it does not need."""
+"""The finished page: the explorers' modules beside it, and markup that assistive technology understands."""
 
 import shutil
 from pathlib import Path
-from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
 
-EXPLORERS = ("seqlab/explorers", "*.mjs")
+EXPLORERS = Path("seqlab") / "explorers"
 
 
 def place_explorers(app: Sphinx) -> None:
     """Copy the explorers' modules from the package to where the site serves them."""
-    folder, pattern = EXPLORERS
     target = Path(app.srcdir) / "book" / "assets" / "explorers"
     target.mkdir(parents=True, exist_ok=True)
-    for module in (Path(app.srcdir) / folder).glob(pattern):
+    for module in (Path(app.srcdir) / EXPLORERS).glob("*.mjs"):
         shutil.copyfile(module, target / module.name)
 
 
-def forget_unneeded_scripts(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
-) -> None:
-    """Drop scripts that a page has no use for: MathJax where nothing is set in mathematics."""
+def open_citation(self: HTML5Translator, node: nodes.citation) -> None:
+    """An entry of the bibliography, without the role that docutils gives it, which is deprecated."""
+    self.body.append(self.starttag(node, "div", CLASS="citation"))
+
+
+def close_citation(self: HTML5Translator, node: nodes.citation) -> None:
+    """The end of the entry."""
+    self.body.append("</div>\n")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Place the explorers before static files are gathered."""
+    """Place the explorers before static files are gathered; write citations in our own way."""
     app.connect("builder-inited", place_explorers)
+    app.add_node(nodes.citation, override=True, html=(open_citation, close_citation))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
