@@ -11,6 +11,7 @@ import io
 import itertools
 import re
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -76,9 +77,23 @@ def display(figure: Figure, *, alt: str, caption: str | None = None) -> None:
     ``alt`` says in words what the figure shows: a screen reader speaks it, a text-only output prints it.
     ``caption``, if given, is printed below. Raises ``ValueError`` when ``alt`` is empty.
     """
-    markup = to_html(figure, alt=alt, caption=caption)
+    shown = _Shown(to_html(figure, alt=alt, caption=caption), alt)
     plt.close(figure)
-    display_output({"text/html": markup, "text/plain": alt}, raw=True)
+    display_output(shown)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a notebook gets: the markup, or where there is only text, the words."""
+
+    markup: str
+    alt: str
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+    def __repr__(self) -> str:
+        return self.alt
 
 
 def to_html(figure: Figure, *, alt: str, caption: str | None = None) -> str:

@@ -72,9 +72,7 @@ def source(thing: object) -> Source:
         lines, first = inspect.getsourcelines(written)
         path = Path(inspect.getsourcefile(written) or "")
     except (TypeError, OSError) as error:
-        raise TypeError(
-            f"thing: expected something written in Python, got {thing!r}, which has no source"
-        ) from error
+        raise TypeError(f"thing: expected something with Python source, got {thing!r}") from error
     name = getattr(written, "__qualname__", path.stem)
     place = _inside_package(path)
     if not isinstance(written, ModuleType):
@@ -106,7 +104,7 @@ def _as_written(thing: Any) -> Any:
         # Triton wraps a kernel's function as .fn, the interpreter and the autotuner do so again;
         # torch.library keeps the function it was given as ._init_fn.
         for wrapped in ("fn", "_init_fn"):
-            if callable(getattr(thing, wrapped, None)):
+            if hasattr(thing, wrapped):
                 thing = getattr(thing, wrapped)
                 break
         else:

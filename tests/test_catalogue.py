@@ -1,0 +1,109 @@
+"""The catalogue: each entry is complete, draws what it promises, and counts bytes as the equation does."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+
+from seqlab import ops
+from seqlab.catalogue import PAIRINGS, sizes
+from seqlab.chapters import CHAPTERS
+from seqlab.verify import BACKENDS
+
+every_pairing = pytest.mark.parametrize("name", PAIRINGS)
+
+
+@every_pairing
+def test_op_and_reference_are_one_function_twice(name):
+    pairing = PAIRINGS[name]
+    assert getattr(ops, name) is pairing.op
+    assert pairing.reference.__module__ == f"seqlab.ops.{name}.reference"
+    op, reference = (list(inspect.signature(f).parameters) for f in (pairing.op, pairing.reference))
+    assert op[: len(reference)] == reference
+    assert pairing.chapter in CHAPTERS
+
+
+@every_pairing
+def test_samples_are_ordinary_and_hard_real_and_complex_and_distinct(name):
+    samples = PAIRINGS[name].samples
+    assert {sample.hard for sample in samples} == {True, False}
+    assert len({sample.name for sample in samples}) == len(samples)
+
+
+@every_pairing
+def test_samples_depend_on_the_seed_alone(name):
+    pairing = PAIRINGS[name]
+    for sample in pairing.samples:
+        for case in pairing.sizes["portable"]:
+            one, same, other = (sample.draw(np.random.default_rng(seed), case) for seed in (0, 0, 1))
+            assert set(one) <= set(inspect.signature(pairing.op).parameters)
+            arrays = [key for key, value in one.items() if isinstance(value, np.ndarray)]
+            for key in arrays:
+                assert one[key].dtype == (np.complex128 if sample.imaginary else np.float64)
+                np.testing.assert_array_equal(one[key], same[key])
+            assert any(not np.array_equal(one[key], other[key]) for key in arrays)
+
+
+@every_pairing
+def test_every_backend_and_device_has_sizes(name):
+    pairing = PAIRINGS[name]
+    assert set(pairing.sizes) == set(BACKENDS)
+    assert set(pairing.workload_sizes) == {"cuda", "cpu"}
+    for cases in [*pairing.sizes.values(), *pairing.workload_sizes.values()]:
+        assert cases
+
+
+@every_pairing
+def test_workloads_run_on_the_op(name):
+    pairing = PAIRINGS[name]
+    for workload in pairing.workloads:
+        for dtype in workload.dtypes:
+            arguments = workload.draw(torch.Generator().manual_seed(0), sizes(2, 5, 3), dtype)
+            outputs = pairing.op(**arguments)
+            assert len(outputs) == len(pairing.outputs)
+            assert outputs[0].dtype == dtype
+            assert all(torch.isfinite(output).all() for output in outputs)
+
+
+def test_linear_scan_samples_cover_what_breaks_scans():
+    drawn = {
+        sample.name: sample.draw(np.random.default_rng(0), sizes(2, 50, 4))
+        for sample in PAIRINGS["linear_scan"].samples
+    }
+    moduli = {name: np.abs(arguments["a"]) for name, arguments in drawn.items()}
+    assert any((modulus == 0).any() and (modulus > 0.3).any() for modulus in moduli.values())
+    assert any((modulus == 1).all() for modulus in moduli.values())
+    assert any(
+        np.isclose(modulus, 1, atol=1e-15).all() and np.iscomplexobj(drawn[name]["a"])
+        for name, modulus in moduli.items()
+    )
+    assert any(((modulus > 0.99) & (modulus < 1)).all() for modulus in moduli.values())
+    assert any((modulus < 1e-19).all() for modulus in moduli.values())
+    kinds = {(np.iscomplexobj(x["a"]), x["a"].ndim, "state" in x, "reverse" in x) for x in drawn.values()}
+    for imaginary in (False, True):
+        for dimensions in (1, 3):
+            for reverse in (False, True):
+                assert (imaginary, dimensions, True, reverse) in kinds
+    assert any(not state for _, _, state, _ in kinds)
+
+
+@pytest.mark.parametrize(
+    ("workload", "forward", "backward", "operations"),
+    [
+        ("real varying", 12, 20, 2),
+        ("real fixed", 8, 12, 2),
+        ("complex varying", 24, 40, 8),
+        ("complex fixed", 16, 24, 8),
+    ],
+)
+def test_linear_scan_counts_bytes_and_operations_per_element(workload, forward, backward, operations):
+    pairing = PAIRINGS["linear_scan"]
+    (found,) = (w for w in pairing.workloads if w.name == workload)
+    arguments = found.draw(torch.Generator().manual_seed(0), sizes(2, 7, 3), found.dtypes[0])
+    elements = 2 * 7 * 3
+    assert pairing.fewest_bytes(arguments) == (forward * elements, backward * elements)
+    assert pairing.operations(arguments)[0] == operations * elements
+    as_arrays = {key: value.numpy() for key, value in arguments.items()}
+    assert pairing.operations(as_arrays) == pairing.operations(arguments)
+    assert pairing.fewest_bytes(as_arrays) == pairing.fewest_bytes(arguments)

@@ -1,0 +1,181 @@
+"""Verification: passes for what is right, fails for what is wrong by a little, and is never fooled by NaN."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from seqlab import verify as verification
+from seqlab.__main__ import main
+from seqlab.catalogue import PAIRINGS, sizes
+from seqlab.ops.backends import has_triton
+from seqlab.verify import Row, absent_backends, relative_error, table, verify
+
+PAIRING = PAIRINGS["linear_scan"]
+
+
+@pytest.fixture
+def altered(monkeypatch):
+    """The catalogue with linear_scan changed, on a few samples and one size."""
+
+    def alter(**changes):
+        few = tuple(sample for sample in PAIRING.samples if "moderate" in sample.name)[::4]
+        small = dict.fromkeys(PAIRING.sizes, (sizes(2, 9, 3),))
+        pairing = dataclasses.replace(PAIRING, **{"samples": few, "sizes": small, **changes})
+        monkeypatch.setitem(verification.PAIRINGS, "linear_scan", pairing)
+
+    return alter
+
+
+def rows_of(backend: str, rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row.backend == backend]
+
+
+def test_the_portable_ops_pass_on_every_sample():
+    rows = verify(backends=["portable"])
+    assert all(row.passed for row in rows), table(rows)
+    for dtype in ("float64", "complex128", "float32", "complex64", "bfloat16", "float16"):
+        assert {row.hard for row in rows_of("portable", rows) if row.dtype == dtype} == {True, False}
+
+
+def test_the_kernels_pass_in_the_interpreter():
+    if not has_triton():
+        pytest.skip("Triton exists for Linux only")
+    rows = verify(backends=["interpreter"])
+    assert all(row.passed for row in rows), table(rows)
+
+
+@pytest.mark.gpu
+def test_the_kernels_pass_on_the_gpu():
+    if "cuda" in absent_backends():
+        pytest.skip(absent_backends()["cuda"])
+    rows = verify(backends=["cuda"])
+    assert all(row.passed for row in rows), table(rows)
+
+
+@pytest.mark.parametrize("output", PAIRING.outputs)
+def test_a_value_wrong_by_a_little_is_caught(altered, output):
+    def wrong(**arguments):
+        outputs = list(PAIRING.op(**arguments))
+        place = PAIRING.outputs.index(output)
+        outputs[place] = outputs[place] * (1 + 3e-5)
+        return tuple(outputs)
+
+    altered(op=wrong)
+    rows = rows_of("portable", verify(backends=["portable"]))
+    single = [row for row in rows if row.dtype in ("float32", "complex64")]
+    assert single
+    assert not any(row.passed for row in single)
+
+
+@pytest.mark.parametrize("argument", PAIRING.differentiable)
+def test_a_gradient_wrong_by_a_little_is_caught(altered, argument):
+    class Skewed(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * (1 + 3e-4)
+
+    def wrong(**arguments):
+        if argument in arguments:
+            arguments[argument] = Skewed.apply(arguments[argument])
+        return PAIRING.op(**arguments)
+
+    altered(op=wrong)
+    rows = [row for row in rows_of("portable", verify(backends=["portable"])) if "no state" not in row.sample]
+    single = [row for row in rows if row.dtype in ("float32", "complex64")]
+    assert single
+    for row in single:
+        assert not row.passed
+        over = {name for name, bound in row.bounds.items() if row.errors[name] > bound}
+        assert over == {f"grad {argument}"}
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_nan_and_inf_never_pass(altered, bad):
+    def wrong(**arguments):
+        h, last = PAIRING.op(**arguments)
+        return h + torch.zeros_like(h).index_fill(1, torch.tensor([4]), bad), last
+
+    altered(op=wrong)
+    rows = rows_of("portable", verify(backends=["portable"]))
+    assert rows
+    assert not any(row.passed for row in rows)
+
+
+def test_a_wrong_shape_is_an_infinite_error(altered):
+    altered(op=lambda **arguments: (PAIRING.op(**arguments)[0], PAIRING.op(**arguments)[1][:, None][:, 0]))
+    assert all(row.passed for row in verify(backends=["portable"]))
+    assert relative_error(np.zeros((2, 1)), np.zeros(2)) == np.inf
+
+
+def test_a_wrong_loop_is_caught_before_it_can_excuse_a_wrong_op(altered):
+    """The truth itself is checked: here its values are right and its gradient is not."""
+
+    def wrong(a, b, state=None, reverse=False):
+        return PAIRING.loop(a, b.detach() + 0.9 * (b - b.detach()), state, reverse)
+
+    altered(loop=wrong)
+    truth = rows_of("(truth)", verify(backends=["portable"]))
+    assert truth
+    for row in truth:
+        assert row.errors["h"] == pytest.approx(0, abs=1e-12)
+        assert row.errors["grad b"] > 0.01
+        assert not row.passed
+
+
+def test_relative_error():
+    assert relative_error(np.array([3.0, 4.1]), np.array([3.0, 4.0])) == pytest.approx(0.1 / 5)
+    assert relative_error(np.array([0.5]), np.array([0.0])) == 0.5
+    assert np.isnan(relative_error(np.array([np.nan]), np.array([1.0])))
+
+
+def test_table_names_what_is_over():
+    good = Row(
+        "scan", "portable", "float32", "easy", False, {"h": 1e-7, "grad a": 1e-6}, {"h": 1e-5, "grad a": 1e-4}
+    )
+    nan = dataclasses.replace(good, sample="nasty", hard=True, errors={"h": float("nan"), "grad a": 0.0})
+    text = table([good, nan])
+    assert "1 of 2 comparisons" in text
+    assert "over: scan, portable, float32, nasty:\n    h: nan, bound 1e-05" in text
+    ordinary, hard = (line for line in text.splitlines() if line.startswith("portable"))
+    assert ordinary.endswith("ok")
+    assert "1.0e-07" in ordinary
+    assert hard.endswith("OVER")
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match=r"names: expected some of linear_scan.*got 'scam'"):
+        verify(names=["scam"])
+    with pytest.raises(ValueError, match=r"backends: expected some of portable.*got 'cpu'"):
+        verify(backends=["cpu"])
+
+
+def test_a_backend_this_machine_lacks_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="backends: 'cuda' cannot run here: there is no CUDA GPU"):
+        verify(backends=["cuda"])
+    monkeypatch.setattr(verification, "has_triton", lambda: False)
+    assert set(absent_backends()) == {"interpreter", "cuda"}
+
+
+def test_command_fails_when_an_op_is_wrong(altered, capsys):
+    altered()
+    assert main(["verify", "--backends", "portable"]) == 0
+    assert "comparisons are within their bounds" in capsys.readouterr().out
+    altered(op=lambda **arguments: tuple(2 * output for output in PAIRING.op(**arguments)))
+    assert main(["verify", "--ops", "linear_scan", "--backends", "portable"]) == 1
+    assert "over: linear_scan, portable, float32" in capsys.readouterr().out
+
+
+def test_command_says_what_it_did_not_run(altered, capsys, monkeypatch):
+    altered()
+    monkeypatch.setattr(verification, "has_triton", lambda: False)
+    assert main(["verify"]) == 0
+    assert "Not run: interpreter, because Triton is not installed" in capsys.readouterr().out
+    assert main(["verify", "--backends", "interpreter"]) == 2
+    assert "cannot run here" in capsys.readouterr().err
