@@ -1,4 +1,4 @@
-"""Source views: whole sources from the installed package, with equations linked where that leads somewhere."""
+"""Source views: whole sources from the installed package, with equations linked where that leads anywhere."""
 
 import inspect
 import types
