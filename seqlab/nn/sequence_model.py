@@ -9,7 +9,7 @@ from seqlab.nn.arguments import check_sequence, positive_integer
 
 
 class Block(nn.Module):
-    """z = x + GLU(GELU(layer(norm(x))))   (equation 3.10).
+    """z = x + GLU(layer(norm(x)))   (equation 3.10).
 
     The layer mixes over time and may be linear; the gated linear unit mixes over channels and brings the
     nonlinearity. As in Orvieto et al. (2023), appendix D, the norm is a batch norm: over batch and time while
@@ -26,7 +26,7 @@ class Block(nn.Module):
         """x (batch, length, width) -> the same shape."""
         normalized = self.norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         y, _ = self.layer(normalized)
-        return x + nn.functional.glu(self.mix(nn.functional.gelu(y)), dim=-1)  # eq. 3.10
+        return x + nn.functional.glu(self.mix(y), dim=-1)  # eq. 3.10
 
 
 class SequenceModel(nn.Module):
