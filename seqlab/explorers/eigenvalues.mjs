@@ -224,15 +224,17 @@ function magnitudeResponse({ re, im }, frequencies, weights) {
     let x = 0;
     let y = 0;
     for (let n = 0; n < re.length; n++) {
-      const [ac, as, bc, bs] = [re[n] * c, re[n] * s, im[n] * c, im[n] * s];
-      const p = 1 - ac - bs; // 1 - λ e^{-iω} = p + iq
-      const q = as - bc;
-      const r = 1 - ac + bs; // 1 - conj(λ) e^{-iω} = r + iv
-      const v = as + bc;
-      const first = weights[n] / 2 / (p * p + q * q);
-      const second = weights[n] / 2 / (r * r + v * v);
-      x += first * p + second * r;
-      y -= first * q + second * v;
+      const bc = im[n] * c;
+      const bs = im[n] * s;
+      const even = 1 - re[n] * c;
+      const odd = re[n] * s;
+      const [p, q] = [even - bs, odd - bc]; // 1 - λ e^{-iω} = p + iq
+      const [r, v] = [even + bs, odd + bc]; // 1 - conj(λ) e^{-iω} = r + iv
+      const first = p * p + q * q;
+      const second = r * r + v * v;
+      const share = weights[n] / (2 * first * second); // one division for both fractions
+      x += share * (p * second + r * first);
+      y -= share * (q * second + v * first);
     }
     return Math.hypot(x, y) / re.length;
   });
@@ -244,12 +246,14 @@ const gamma = (radius) => Math.sqrt((1 - radius) * (1 + radius)); // NaN outside
 // Root mean square and largest of |λ_n|^k: two norms of ∂h_{t+k}/∂h_t = diag(λ_n^k).
 function gradientNorm(eigenvalues, distances) {
   const logs = Float64Array.from(eigenvalues.re, (_, n) => Math.log(modulus(eigenvalues, n)));
-  const largestLog = logs.reduce((a, b) => Math.max(a, b), -Infinity);
-  const power = (log, k) => (k === 0 ? 1 : Math.exp(k * log));
-  return {
-    rms: Float64Array.from(distances, (k) => Math.sqrt(logs.reduce((sum, log) => sum + power(2 * log, k), 0) / logs.length)),
-    largest: Float64Array.from(distances, (k) => power(largestLog, k)),
-  };
+  const power = (log, k) => (k === 0 ? 1 : Math.exp(k * log)); // 0^0 = 1
+  const rms = Float64Array.from(distances, (k) => {
+    let sum = 0;
+    for (let n = 0; n < logs.length; n++) sum += power(2 * logs[n], k);
+    return Math.sqrt(sum / logs.length);
+  });
+  const largestLog = Math.max(...logs);
+  return { rms, largest: Float64Array.from(distances, (k) => power(largestLog, k)) };
 }
 
 // The modes a set of parameters stands for; the parameters are named as in Python.
@@ -302,14 +306,14 @@ function number(value, digits = 3) {
 }
 const radiusText = (r) => (r > 0.99 && r < 1 ? r.toFixed(5).replace(/0$/, "") : r.toFixed(3));
 const phaseText = (angle) => `${(angle / Math.PI).toFixed(3)} π`;
-const stepsText = (steps) => (steps === Infinity ? "it never fades" : `half-life ${number(steps)} steps`);
+const lifeText = (r) => (r < 1 ? `half-life ${number(halfLife(r))} steps` : r === 1 ? "never fades" : "grows");
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 function describeMode(eigenvalues, n) {
   const radius = modulus(eigenvalues, n);
   const angle = Math.abs(phase(eigenvalues, n));
-  const turn = angle > 1e-9 ? `one turn in ${number(TAU / angle)} steps` : "it does not turn";
-  return `${stepsText(halfLife(radius))}, ${turn}, ${radius < 1 ? `γ = ${number(gamma(radius))}` : "no γ outside the disk"}`;
+  const turn = angle > 1e-9 ? `one turn in ${number(TAU / angle)} steps` : "does not turn";
+  return `${lifeText(radius)}, ${turn}, ${radius < 1 ? `γ = ${number(gamma(radius))}` : "no γ outside the disk"}`;
 }
 
 function describeAll(state, shown) {
@@ -320,7 +324,7 @@ function describeAll(state, shown) {
   return [
     `${INITIALIZATIONS[state.initialization]}: ${plural(shown.radii.length, "mode")}, modulus ${radiusText(Math.min(...shown.radii))} to ${radiusText(Math.max(...shown.radii))}.`,
     `Half-lives run from ${number(lives[0])} to ${number(lives.at(-1))} steps, median ${number(lives[lives.length >> 1])}.`,
-    outside ? `${plural(outside, "mode")} on or outside the circle ${outside === 1 ? "does" : "do"} not fade${state.normalize ? " and has no γ, so the weighted curves leave such modes out" : ""}.` : "",
+    outside ? `${plural(outside, "mode")} on or outside the circle ${outside === 1 ? "does" : "do"} not fade.${state.normalize ? " Having no γ, such modes are left out of the weighted curves." : ""}` : "",
     `After ${shown.gradient.distances[last]} steps a gradient keeps ${number(shown.gradient.rms[last])} of its size (root mean square), ${number(shown.gradient.largest[last])} in its longest-lived mode.`,
     `Selected mode ${n + 1}: modulus ${radiusText(shown.radii[n])}, phase ${phaseText(phase(state.modes, n))}, ${describeMode(state.modes, n)}.`,
   ].filter(Boolean).join(" ");
@@ -436,20 +440,19 @@ function decadeTicks(low, high, most = 6) {
 const LIFE_RANGE = [0.1, 10000];
 const LIFE_BINS = 25;
 const GRADIENT_FLOOR = 1e-6;
+const FAN = 48; // more lines than this only cost time
 
 // Everything the plots show for one state. It is recomputed whole at every change: 256 modes cost a few milliseconds.
 function compute(state) {
   const { modes: all, horizon } = state;
-  const size = all.re.length;
   const radii = Float64Array.from(all.re, (_, n) => modulus(all, n));
   // Without γ every mode has weight 1. A mode outside the disk has no γ and is left out of curves that use it.
   const weights = radii.map((r) => (state.normalize ? (r < 1 ? gamma(r) : 0) : 1));
   const one = (n) => ({ re: all.re.subarray(n, n + 1), im: all.im.subarray(n, n + 1) });
-  // A long-lived mode has a peak narrower than any even grid, so every mode's own frequency is on the grid too.
-  const frequencies = new Float64Array(161 + size);
-  for (let i = 0; i <= 160; i++) frequencies[i] = (Math.PI * i) / 160;
-  for (let n = 0; n < size; n++) frequencies[161 + n] = Math.abs(phase(all, n));
-  frequencies.sort();
+  // An even grid, and the frequency of each mode whose peak, 1 - |λ| wide, would fall between its points.
+  const spacing = Math.PI / 160;
+  const peaks = Array.from(radii.keys()).filter((n) => Math.abs(1 - radii[n]) < spacing).map((n) => Math.abs(phase(all, n)));
+  const frequencies = Float64Array.from([...Array.from({ length: 161 }, (_, i) => i * spacing), ...peaks]).sort();
   const distances = Float64Array.from({ length: 101 }, (_, i) => (horizon * i) / 100);
   return {
     radii,
@@ -557,15 +560,18 @@ function drawGradient(plot, state, shown, style) {
     c.moveTo(plot.x(0), plot.y(1));
     c.lineTo(plot.x(k), plot.y(Math.exp(-rate * k)));
   };
+  const sorted = shown.radii.toSorted();
+  const every = Math.ceil(sorted.length / FAN);
   c.beginPath();
-  shown.radii.forEach(straight);
+  for (let n = sorted.length - 1; n >= 0; n -= every) straight(sorted[n]);
   plot.stroke(style.fan, 1);
-  for (const { n, radius } of shown.highlights) {
+  const alone = (radius, color, width, dash) => {
     c.beginPath();
     straight(radius);
-    plot.stroke(highlightColor(state, style, n), 1.5);
-  }
-  plot.line(distances, largest.map(floor), style.mean, { width: 2, dash: [6, 4] });
+    plot.stroke(color, width, dash);
+  };
+  for (const { n, radius } of shown.highlights) alone(radius, highlightColor(state, style, n), 1.5);
+  alone(sorted.at(-1), style.mean, 2, [6, 4]);
   plot.line(distances, rms.map(floor), style.mean, { width: 2.5 });
   plot.end();
 }
@@ -579,6 +585,7 @@ const RIM = 1e-4; // the stretched scale spreads the radii up to 1 - RIM
 const outward = (r, stretched) => (r > 1 ? r : stretched ? Math.log1p(-r * (1 - RIM)) / Math.log(RIM) : r);
 const inward = (s, stretched) => (s > 1 ? s : stretched ? (1 - RIM ** s) / (1 - RIM) : s);
 
+const OUR_KEYS = ["data-lm-suppress-shortcuts", "true"]; // JupyterLab leaves keys alone where this is on the focused element
 const SVG = "http://www.w3.org/2000/svg";
 
 class Disk {
@@ -661,6 +668,7 @@ class Disk {
     this.points.replaceChildren(...Array.from({ length: size }, (_, n) => {
       const point = document.createElementNS(SVG, "circle");
       point.setAttribute("role", "slider");
+      point.setAttribute(...OUR_KEYS);
       point.setAttribute("aria-label", `Mode ${n + 1} of ${size}`);
       point.setAttribute("aria-valuemin", "0");
       point.setAttribute("r", size > 96 ? 4 : 5.5);
@@ -679,7 +687,7 @@ class Disk {
     point.classList.toggle("outside", r >= 1);
     point.setAttribute("aria-valuemax", String(Math.max(1, r)));
     point.setAttribute("aria-valuenow", r.toFixed(5));
-    point.setAttribute("aria-valuetext", `modulus ${radiusText(r)}, phase ${phaseText(Math.atan2(im, re))}, ${stepsText(halfLife(r))}`);
+    point.setAttribute("aria-valuetext", `modulus ${radiusText(r)}, phase ${phaseText(Math.atan2(im, re))}, ${lifeText(r)}`);
   }
 
   mark({ selected, hovered }) {
@@ -809,7 +817,7 @@ const CONTROLS = `
   <li>Impulse response: K<sub>t</sub> = (1/N) Σ w Re λ<sup>t</sup>; for the selected mode alone, w Re λ<sup>t</sup>.</li>
   <li>Magnitude response: |H(e<sup>iω</sup>)| with H the Fourier transform of K, (1/N) Σ (w/2) [1/(1 − λ e<sup>−iω</sup>) + 1/(1 − λ* e<sup>−iω</sup>)]. Where some |λ| ≥ 1 the transform diverges and this formula is drawn.</li>
   <li>Memory: half-life ln 2 / (−ln |λ|), after which half of what a mode held is left, against γ, the gain that keeps the variance of its state at 1 for white noise.</li>
-  <li>Gradient norm: of ∂h<sub>t+k</sub>/∂h<sub>t</sub> = diag(λ<sup>k</sup>): root mean square and largest of |λ|<sup>k</sup>, and |λ|<sup>k</sup> of every mode as a thin line.</li>
+  <li>Gradient norm: of ∂h<sub>t+k</sub>/∂h<sub>t</sub> = diag(λ<sup>k</sup>): root mean square and largest of |λ|<sup>k</sup>, and |λ|<sup>k</sup> of each mode as a thin line (of 48 at most, from the shortest-lived to the longest).</li>
   <li>HiPPO-LegS and S4D give one eigenvalue of each conjugate pair, sampled with step dt.</li>
 </ul></details>`;
 
@@ -851,7 +859,6 @@ const SHARED = [...PARAMETERS, "horizon", "normalize", "selected"]; // with the 
 function render({ model, el }) {
   const root = el.appendChild(document.createElement("div"));
   root.className = "eigenvalue-explorer";
-  root.setAttribute("data-lm-suppress-shortcuts", "true"); // in JupyterLab, keys pressed here are ours
   root.innerHTML = `<style>${STYLE}</style>${CONTROLS}`;
   const panels = root.querySelector(".panels");
   const disk = new Disk(panels.appendChild(Object.assign(document.createElement("figure"), { className: "disk" })));
@@ -859,9 +866,10 @@ function render({ model, el }) {
   const plots = {
     impulse: new Plot(panels, "impulse", `<strong>Impulse response</strong>${MEAN}${PICKED}`),
     magnitude: new Plot(panels, "magnitude", `<strong>Magnitude response</strong>${MEAN}${PICKED}`),
-    memory: new Plot(panels, "memory", `<strong>Memory and γ</strong>${key("dot", "mean", "γ of each mode")}${key("bar", "bar", "number of modes")}`),
+    memory: new Plot(panels, "memory", `<strong>Memory and γ</strong>${key("dot", "mean", "γ")}${key("bar", "bar", "count")}`),
     gradient: new Plot(panels, "gradient", `<strong>Gradient norm</strong>${key("", "mean", "RMS")}${key("dashed", "mean", "largest")}${PICKED}`),
   };
+  for (const control of root.querySelectorAll("select, input, button, summary")) control.setAttribute(...OUR_KEYS);
   const field = (name) => root.querySelector(`[name="${name}"]`);
   const lifetime = new AbortController();
   const listen = (target, event, listener, options) => target.addEventListener(event, listener, { signal: lifetime.signal, ...options });

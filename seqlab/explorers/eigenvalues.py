@@ -106,7 +106,9 @@ class EigenvalueExplorer(Explorer):
     parameter of the initialization draws them anew. Where nobody drags, they are those of the parameters
     given, so that a cell that uses ``explorer.eigenvalues`` runs anywhere.
 
-    Args (each also an attribute that can be set):
+    Every argument is also an attribute that can be set.
+
+    Args:
         initialization: "ring", "glorot", "real", "s4d_lin", "s4d_inv", "s4d_real", "hippo_legs" (its normal
             part), or "custom", which it becomes whenever eigenvalues are placed by hand or set.
         state_size: number of modes N, 1 to 256.

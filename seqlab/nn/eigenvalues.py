@@ -21,6 +21,22 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+__all__ = [
+    "discretize_eigenvalues",
+    "gamma",
+    "glorot",
+    "gradient_norm",
+    "half_life",
+    "hippo_legs_normal",
+    "impulse_response",
+    "magnitude_response",
+    "real",
+    "ring",
+    "s4d_inv",
+    "s4d_lin",
+    "s4d_real",
+]
+
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 

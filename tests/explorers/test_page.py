@@ -1,0 +1,468 @@
+"""The explorer on a page with no Python behind it, in a real browser."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+from seqlab.explorers import EigenvalueExplorer
+
+pytestmark = pytest.mark.browser
+
+SOURCE = Path(__file__).parents[2] / "seqlab" / "explorers"
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8"><meta name="viewport" content="width=device-width">
+  <title>Explorer</title><link rel="icon" href="data:,">
+  <script type="module" src="host.mjs"></script>
+  <style>
+    body { margin: 0; font-family: sans-serif }
+    html[data-theme=dark] body { background: #14181e; color: #ced6dd }
+  </style>
+</head>
+<body>
+  <main><h1>Explorer</h1><seqlab-explorer name="eigenvalues" params='PARAMS'>asleep</seqlab-explorer></main>
+  <div style="height: 2000px"></div>
+</body>
+</html>"""
+PLOTS = ("impulse", "magnitude", "memory", "gradient")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    for module in SOURCE.glob("*.mjs"):
+        shutil.copy(module, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder, serve):
+    return serve(folder)
+
+
+@pytest.fixture
+def show(browser, address, folder):
+    """show(params, **context) -> a page with the explorer drawn; an error or a foreign request fails it."""
+    contexts, complaints = [], []
+
+    def open_page(params=None, **options):
+        (folder / "page.html").write_text(PAGE.replace("PARAMS", json.dumps(params or {})))
+        options = {"viewport": {"width": 1000, "height": 900}, **options}
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.on(
+            "request",
+            lambda request: request.url.startswith((address, "data:")) or complaints.append(request.url),
+        )
+        page.goto(f"{address}/page.html")
+        page.wait_for_selector("[role=slider]")
+        page.wait_for_function("document.querySelector('output').textContent !== ''")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def eigenvalues(page):
+    pairs = page.evaluate(
+        """() => [...document.querySelectorAll("[role=slider]")].map((point) => {
+             const { e, f } = new DOMMatrix(getComputedStyle(point).transform);
+             return [e, -f]; })"""
+    )
+    return np.array(pairs) @ [1, 1j]
+
+
+def radius_of_disk(page):
+    return page.evaluate("document.querySelector('.disk .rim').r.baseVal.value")
+
+
+def model(page, name):
+    return page.evaluate("(name) => document.querySelector('seqlab-explorer').model.get(name)", name)
+
+
+def held(page):
+    return np.array(model(page, "eigenvalues")) @ [1, 1j]
+
+
+def pictures(page):
+    return {name: page.evaluate(f"document.querySelector('.{name} canvas').toDataURL()") for name in PLOTS}
+
+
+def wait_for_words(page, before):
+    page.wait_for_function("(before) => document.querySelector('output').textContent !== before", arg=before)
+    return page.inner_text("output")
+
+
+def center(page, n):
+    box = page.locator("[role=slider]").nth(n).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def frame(page):
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+TWO = {"initialization": "custom", "eigenvalues": [[0.5, 0.0], [0.0, 0.9]], "state_size": 2}
+
+
+def test_it_says_what_it_shows(show):
+    page = show()
+    words = page.inner_text("output")
+    lam = EigenvalueExplorer().eigenvalues
+    assert words.startswith("LRU ring: 32 modes, modulus 0.900 to 0.9903.")
+    assert f"{np.abs(lam).min():.3f}" == "0.900"
+    assert f"{np.abs(lam).max():.4f}" == "0.9903"
+    for name in PLOTS:
+        canvas = page.locator(f".{name} canvas")
+        assert canvas.get_attribute("role") == "img"
+        assert any(character.isdigit() for character in canvas.get_attribute("aria-label"))
+    assert "asleep" not in page.inner_text("seqlab-explorer")
+
+
+def test_points_are_where_the_eigenvalues_are(show):
+    page = show(TWO)
+    np.testing.assert_allclose(eigenvalues(page) / radius_of_disk(page), [0.5, 0.9j], atol=1e-3)
+
+
+def test_dragging_with_the_mouse(show):
+    page = show(TWO)
+    words, before = page.inner_text("output"), pictures(page)
+    x, y = center(page, 0)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(1, 11):
+        page.mouse.move(x, y - 5 * step)
+    assert page.locator(".disk svg.dragging").count() == 1
+    page.mouse.up()
+    frame(page)
+    expected = 0.5 + 50j / radius_of_disk(page)
+    assert abs(held(page)[0] - expected) < 0.01
+    assert abs(eigenvalues(page)[0] / radius_of_disk(page) - expected) < 0.01
+    assert held(page)[1] == 0.9j
+    assert model(page, "initialization") == "custom"
+    after = pictures(page)
+    assert [name for name in PLOTS if before[name] == after[name]] == []
+    modulus = abs(held(page)[0])
+    assert f"Selected mode 1: modulus {modulus:.3f}" in wait_for_words(page, words)
+    assert f"half-life {np.log(2) / -np.log(modulus):.3g} steps" in page.inner_text(".reading")
+
+
+def test_a_point_stays_inside_the_disk(show):
+    page = show(TWO)
+    page.mouse.move(*center(page, 0))
+    page.mouse.down()
+    page.mouse.move(990, 200, steps=5)
+    page.mouse.up()
+    assert abs(abs(held(page)[0]) - 0.9999) < 1e-9
+
+
+def test_a_mode_under_the_pointer_is_highlighted_in_every_plot(show):
+    page = show(TWO)
+    before = pictures(page)
+    page.mouse.move(*center(page, 1))
+    frame(page)
+    assert page.locator("[role=slider].hovered").count() == 1
+    after = pictures(page)
+    assert [name for name in PLOTS if before[name] == after[name]] == []
+    page.mouse.move(5, 5)
+    frame(page)
+    assert pictures(page) == before
+
+
+def test_keys(show):
+    page = show(TWO)
+    page.locator("[role=slider]").nth(0).focus()
+    page.keyboard.press("ArrowUp")
+    assert abs(held(page)[0] - (0.5 + 0.01j)) < 1e-9
+    page.keyboard.press("Shift+ArrowRight")
+    assert abs(held(page)[0] - (0.6 + 0.01j)) < 1e-9
+    page.keyboard.press("PageDown")
+    assert model(page, "selected") == 1
+    label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert label == "Mode 2 of 2"
+    page.keyboard.press("ArrowLeft")
+    assert abs(held(page)[1] - (-0.01 + 0.9j)) < 1e-9
+    spoken = page.evaluate("document.activeElement.getAttribute('aria-valuetext')")
+    assert spoken.startswith("modulus 0.900, phase 0.504 π, half-life")
+    page.keyboard.press("Delete")
+    assert len(held(page)) == 1
+    page.keyboard.press("Delete")  # the last one stays
+    assert len(held(page)) == 1
+
+
+def test_the_keyboard_reaches_everything(show):
+    page = show()
+    page.evaluate("document.activeElement.blur()")
+    reached = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate(
+                "document.activeElement.getAttribute('name') ?? document.activeElement.getAttribute('role')"
+            )
+        )
+    expected = ["initialization", "state_size", "r_min", "r_max", "max_phase", "seed", "horizon", "normalize"]
+    expected += ["stretched", "slider", "selected", "modulus", "phase", "add", "remove"]
+    assert [name for name in reached if name in expected][: len(expected)] == expected
+
+
+def test_add_and_remove(show):
+    page = show(TWO)
+    page.click("[name=add]")
+    assert len(held(page)) == 3
+    assert model(page, "selected") == 2
+    page.click("[name=remove]")
+    assert len(held(page)) == 2
+    box = page.locator(".disk svg").bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    unit = radius_of_disk(page)
+    page.mouse.dblclick(middle[0] - 0.5 * unit, middle[1] + 0.25 * unit)
+    assert abs(held(page)[2] - (-0.5 - 0.25j)) < 0.01
+
+
+def test_numbers_can_be_typed(show):
+    page = show(TWO)
+    page.fill("[name=modulus]", "0.999")
+    page.fill("[name=phase]", "0.5")
+    assert abs(held(page)[0] - 0.999j) < 1e-12
+    page.fill("[name=selected]", "2")
+    assert model(page, "selected") == 1
+    assert page.input_value("[name=modulus]") == "0.9"
+
+
+def swipe(page, start, end):
+    client = page.context.new_cdp_session(page)
+    path = [tuple(a + (b - a) * step / 8 for a, b in zip(start, end, strict=True)) for step in range(9)]
+    for kind, place in [
+        ("touchStart", path[0]),
+        *[("touchMove", place) for place in path[1:]],
+        ("touchEnd", None),
+    ]:
+        points = [{"x": place[0], "y": place[1]}] if place else []
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    client.detach()
+    frame(page)
+
+
+def test_a_finger_on_a_point_drags_it_and_elsewhere_scrolls(show):
+    page = show(TWO, has_touch=True, is_mobile=True, viewport={"width": 400, "height": 800})
+    page.evaluate("document.querySelector('.disk svg').scrollIntoView({ block: 'center' })")
+    frame(page)
+    top = page.evaluate("scrollY")
+    x, y = center(page, 0)
+    swipe(page, (x, y), (x, y + 60))
+    assert abs(held(page)[0] - (0.5 - 60j / radius_of_disk(page))) < 0.02
+    assert page.evaluate("scrollY") == top
+    moved = held(page)
+    box = page.locator(".disk svg").bounding_box()
+    empty = box["x"] + 0.25 * box["width"], box["y"] + 0.6 * box["height"]
+    swipe(page, empty, (empty[0], empty[1] - 200))
+    page.wait_for_function("(top) => scrollY > top + 50", arg=top)
+    np.testing.assert_array_equal(held(page), moved)
+
+
+@pytest.mark.parametrize(
+    "initialization", ["ring", "real", "glorot", "s4d_lin", "s4d_inv", "s4d_real", "hippo_legs"]
+)
+def test_every_initialization_can_be_picked(show, initialization):
+    page = show({"initialization": "custom", "eigenvalues": [[0.5, 0.0]], "seed": 3})
+    words, before = page.inner_text("output"), pictures(page)
+    page.select_option("[name=initialization]", initialization)
+    page.evaluate("""() => { const modes = document.querySelector("[name=state_size]");
+                             modes.value = 5; modes.dispatchEvent(new Event("input")); }""")
+    if page.locator("[name=method]").is_visible():
+        page.select_option("[name=method]", "bilinear")
+    wait_for_words(page, words)
+    explorer = EigenvalueExplorer(initialization=initialization, state_size=32, method="bilinear", seed=3)
+    apart = np.abs(held(page)[:, None] - explorer.eigenvalues)
+    assert apart[linear_sum_assignment(apart)].max() < 1e-12
+    assert page.locator("[role=slider]").count() == 32
+    assert [name for name in PLOTS if before[name] == pictures(page)[name]] == []
+
+
+@pytest.mark.parametrize("name", ["state_size", "r_min", "r_max", "max_phase"])
+def test_sliders(show, name):
+    page = show(EigenvalueExplorer().parameters())
+    words, before = page.inner_text("output"), model(page, name)
+    page.locator(f"[name={name}]").focus()
+    page.keyboard.press("ArrowLeft")
+    assert model(page, name) < before
+    wait_for_words(page, words)
+    lam = EigenvalueExplorer(**{name: model(page, name)}).eigenvalues
+    np.testing.assert_allclose(held(page), lam, atol=1e-15)
+
+
+def test_weights_horizon_and_the_stretched_rim(show):
+    page = show()
+    before, unit = pictures(page), radius_of_disk(page)
+    page.check("[name=normalize]")
+    frame(page)
+    after = pictures(page)
+    assert before["impulse"] != after["impulse"]
+    assert before["magnitude"] != after["magnitude"]
+    page.select_option("[name=horizon]", "1000")
+    frame(page)
+    assert model(page, "horizon") == 1000
+    assert after["gradient"] != pictures(page)["gradient"]
+    radii = np.abs(eigenvalues(page)) / unit
+    page.check("[name=stretched]")
+    stretched = np.abs(eigenvalues(page)) / unit
+    np.testing.assert_allclose(stretched, np.log1p(-radii * (1 - 1e-4)) / np.log(1e-4), atol=1e-3)
+    moduli = np.abs(held(page))
+    np.testing.assert_allclose(radii, moduli, atol=1e-4)
+
+
+def test_the_model_moves_the_points(show):
+    page = show(TWO)
+    page.evaluate(
+        """document.querySelector("seqlab-explorer").model
+             .set("eigenvalues", [[0, 0.25], [0.75, 0], [-0.5, 0]])"""
+    )
+    np.testing.assert_allclose(eigenvalues(page) / radius_of_disk(page), [0.25j, 0.75, -0.5], atol=1e-3)
+
+
+def test_a_matrix_with_eigenvalues_outside_the_disk(show):
+    page = show({"initialization": "glorot", "seed": 0, "normalize": True})
+    outside = int((np.abs(EigenvalueExplorer(initialization="glorot").eigenvalues) >= 1).sum())
+    assert outside == 2
+    assert page.locator("[role=slider].outside").count() == outside
+    assert f"{outside} modes on or outside the circle do not fade" in page.inner_text("output")
+    assert "NaN" not in page.inner_text("seqlab-explorer")
+
+
+@pytest.mark.parametrize("number", [1, 256])
+def test_fewest_and_most_modes(show, number):
+    page = show({"state_size": number})
+    assert page.locator("[role=slider]").count() == number
+    assert page.locator("[name=remove]").is_disabled() == (number == 1)
+    assert page.locator("[name=add]").is_disabled() == (number == 256)
+    assert "NaN" not in page.inner_text("seqlab-explorer")
+
+
+def test_an_update_with_256_eigenvalues_takes_under_8_ms(show):
+    page = show({"state_size": 256})
+    page.evaluate(
+        """() => { window.times = [];
+          const canvases = [...document.querySelectorAll("canvas")].map((canvas) => canvas.getContext("2d"));
+          const measure = performance.measure.bind(performance);
+          performance.measure = (name, { start }) => { // drawing counts: wait for the pixels
+            for (const canvas of canvases) canvas.getImageData(0, 0, 1, 1);
+            times.push(performance.now() - start);
+            return measure(name, { start, end: performance.now() });
+          }; }"""
+    )
+    x, y = center(page, 0)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(120):
+        page.mouse.move(x - step, y + step / 2)
+    page.mouse.up()
+    frame(page)
+    times = np.array(page.evaluate("times"))[20:]  # the first ones are slower: the browser is still compiling
+    assert len(times) > 50
+    assert np.median(times) < 8, f"median {np.median(times):.1f} ms, slowest {times.max():.1f} ms"
+
+
+def test_light_and_dark(show):
+    page = show()
+    light = pictures(page)
+
+    def look():
+        frame(page)
+        return page.get_attribute(".eigenvalue-explorer", "data-shade"), pictures(page)
+
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    shade, dark = look()
+    assert shade == "dark"
+    assert [name for name in PLOTS if dark[name] == light[name]] == []
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    assert look() == ("light", light)
+    page.evaluate(
+        "delete document.documentElement.dataset.theme; document.body.dataset.jpThemeLight = 'false'"
+    )
+    assert look() == ("dark", dark)
+    page.evaluate("delete document.body.dataset.jpThemeLight")
+    assert look() == ("light", light)
+    page.emulate_media(color_scheme="dark")
+    assert look() == ("dark", dark)
+
+
+@pytest.mark.parametrize("width", [320, 620, 1100])
+def test_nothing_sticks_out(show, width):
+    page = show({"initialization": "s4d_lin", "state_size": 64}, viewport={"width": width, "height": 800})
+    for initialization in ("s4d_lin", "ring", "hippo_legs"):
+        page.select_option("[name=initialization]", initialization)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator("details").evaluate("(details) => { details.open = true; }")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        clipped = page.evaluate(
+            """(width) => [...document.querySelectorAll(".eigenvalue-explorer *")].filter((node) => {
+                 const box = node.getBoundingClientRect();
+                 return box.width > 1 && (box.left < -0.5 || box.right > width + 0.5);
+               }).map((node) => node.outerHTML.slice(0, 99))""",
+            width,
+        )
+        assert clipped == []
+
+
+def test_canvases_are_as_sharp_as_the_screen(show):
+    page = show(device_scale_factor=2)
+    for name in PLOTS:
+        pixels, css = page.evaluate(
+            "(name) => { const { width, clientWidth } = document.querySelector(`.${name} canvas`);"
+            " return [width, clientWidth]; }",
+            name,
+        )
+        assert abs(pixels - 2 * css) <= 1
+
+
+def test_points_glide_only_where_motion_is_welcome(show):
+    for motion, seconds in (("no-preference", "0.35s"), ("reduce", "0s")):
+        page = show(reduced_motion=motion)
+        page.fill("[name=seed]", "5")
+        page.keyboard.press("Tab")
+        assert page.locator("svg.settling").count() == 1
+        duration = page.evaluate(
+            "getComputedStyle(document.querySelector('[role=slider]')).transitionDuration"
+        )
+        assert duration == seconds
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1000])
+def test_accessibility(show, axe, theme, width):
+    page = show({"initialization": "glorot"}, viewport={"width": width, "height": 900})
+    page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+    frame(page)
+    page.evaluate(axe)
+    found = page.evaluate(
+        "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes[0].html]))"
+    )
+    assert found == []
+
+
+def test_it_leaves_nothing_behind_and_can_come_back(show):
+    page = show(TWO)
+    left = page.evaluate(
+        """() => { const element = document.querySelector("seqlab-explorer");
+                   window.kept = element.model; element.remove();
+                   return [kept.listeners.length, element.childElementCount]; }"""
+    )
+    assert left == [0, 0]
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")  # nobody listens any more
+    page.evaluate(
+        """() => { const element = document.createElement("seqlab-explorer");
+                   element.setAttribute("name", "eigenvalues");
+                   document.querySelector("main").append(element); }"""
+    )
+    page.wait_for_selector("[role=slider]")
+    assert page.locator("[role=slider]").count() == 32
