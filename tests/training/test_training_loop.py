@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from seqlab.tasks import delay, sequential_digits
-from seqlab.training import History, evaluate, loop, plot_histories, train
+from seqlab.training import History, curves, evaluate, loop, plot_histories, train
 from seqlab.training.loop import learning_rate
 
 
@@ -154,3 +154,32 @@ def test_plots_need_histories_of_one_measure():
     error = History("b", "t", "mean squared error", 1.0, 0, "cpu")
     with pytest.raises(ValueError, match="expected one measure"):
         plot_histories([accuracy, error], alt="mixed")
+
+
+def test_a_notebook_sees_the_curve_and_the_site_does_not(monkeypatch):
+    class Shown:
+        updates = 0
+
+        def update(self, figure):
+            Shown.updates += 1
+
+    shown = []
+    monkeypatch.setattr(curves, "in_notebook", lambda: True)
+    monkeypatch.setattr(curves, "display", lambda figure, display_id: shown.append(figure) or Shown())
+    monkeypatch.setattr(curves, "SECONDS_BETWEEN_DRAWINGS", 0.0)
+    monkeypatch.delenv("SEQLAB_BOOK", raising=False)
+    small_run(steps=3)
+    assert len(shown) == 1
+    assert Shown.updates == 3, "after steps 2 and 3, and at the end"
+    monkeypatch.setenv("SEQLAB_BOOK", "1")
+    small_run(steps=3)
+    assert len(shown) == 1
+
+
+def test_the_site_shows_no_progress_bar(monkeypatch, capsys):
+    monkeypatch.setenv("SEQLAB_BOOK", "1")
+    small_run(steps=3)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.delenv("SEQLAB_BOOK")
+    small_run(steps=3)
+    assert "3/3" in capsys.readouterr().err
