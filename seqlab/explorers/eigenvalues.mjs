@@ -306,13 +306,14 @@ function number(value, digits = 3) {
 }
 const radiusText = (r) => (r > 0.99 && r < 1 ? r.toFixed(5).replace(/0$/, "") : r.toFixed(3));
 const phaseText = (angle) => `${(angle / Math.PI).toFixed(3)} π`;
-const lifeText = (r) => (r < 1 ? `half-life ${number(halfLife(r))} steps` : r === 1 ? "never fades" : "grows");
+const steps = (count) => `${number(count)} step${number(count) === "1" ? "" : "s"}`;
+const lifeText = (r) => (r < 1 ? `half-life ${steps(halfLife(r))}` : r === 1 ? "never fades" : "grows");
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 function describeMode(eigenvalues, n) {
   const radius = modulus(eigenvalues, n);
   const angle = Math.abs(phase(eigenvalues, n));
-  const turn = angle > 1e-9 ? `one turn in ${number(TAU / angle)} steps` : "does not turn";
+  const turn = angle > 1e-9 ? `one turn in ${steps(TAU / angle)}` : "does not turn";
   return `${lifeText(radius)}, ${turn}, ${radius < 1 ? `γ = ${number(gamma(radius))}` : "no γ outside the disk"}`;
 }
 
@@ -484,9 +485,9 @@ function drawImpulse(plot, state, shown, style) {
   const margin = 0.06 * (high - low);
   const y = [low - margin, high + margin];
   plot.begin({ x: [0, state.horizon], y, xTicks: linearTicks(0, state.horizon), yTicks: linearTicks(...y), xLabel: "steps t after the impulse" }, style);
-  const steps = shown.impulse.map((_, t) => t);
-  for (const mode of shown.highlights) plot.line(steps, mode.impulse, highlightColor(state, style, mode.n), { width: 1.5 });
-  plot.line(steps, shown.impulse, style.mean, { width: 2.5 });
+  const times = shown.impulse.map((_, t) => t);
+  for (const mode of shown.highlights) plot.line(times, mode.impulse, highlightColor(state, style, mode.n), { width: 1.5 });
+  plot.line(times, shown.impulse, style.mean, { width: 2.5 });
   plot.end();
 }
 
@@ -649,7 +650,7 @@ class Disk {
       // along a ray that the axes leave free; each word stands inside its circle
       lives.map((life) => {
         const r = at(2 ** (-1 / life)) - 7;
-        return text(-r * Math.sin(0.55), r * Math.cos(0.55) + 3, life === 1 ? "half-life 1 step" : `${life} steps`);
+        return text(-r * Math.sin(0.55), r * Math.cos(0.55) + 3, life === 1 ? "half-life 1 step" : `${life} steps`, "start");
       }).join("") +
       text(edge + 5, 4, "1", "start") + text(-edge - 5, 4, "−1", "end") + text(0, -edge - 5, "i") + text(0, edge + 13, "−i");
   }
@@ -760,6 +761,7 @@ const STYLE = `
 .eigenvalue-explorer details { margin-top: .5em; font-size: .93em; }
 .eigenvalue-explorer summary { cursor: pointer; }
 .eigenvalue-explorer ul { margin: .3em 0 0; padding-inline-start: 1.3em; }
+@media (pointer: coarse) { .eigenvalue-explorer .keys { display: none; } }
 @container (min-width: 600px) {
   .eigenvalue-explorer .panels { grid-template: "disk impulse" 1fr "disk magnitude" 1fr "memory gradient" auto / minmax(0, 1.05fr) minmax(0, 1fr); }
   .eigenvalue-explorer .disk { grid-area: disk; } .eigenvalue-explorer .impulse { grid-area: impulse; } .eigenvalue-explorer .magnitude { grid-area: magnitude; }
@@ -826,11 +828,10 @@ const MODE_CONTROLS = `
   <label>Mode<input type="number" name="selected" min="1" step="1"></label>
   <label>Modulus |λ|<input type="number" name="modulus" min="${SMALLEST_RADIUS}" max="${LARGEST_RADIUS}" step="any"></label>
   <label>Phase / π<input type="number" name="phase" min="-1" max="1" step="any"></label>
-  <button type="button" name="add">Add</button>
-  <button type="button" name="remove">Remove</button>
+  <span><button type="button" name="add">Add</button> <button type="button" name="remove">Remove</button></span>
 </fieldset>
 <p class="reading"></p>
-<p class="hint">Drag a point; double-click adds one. Keys: arrows move it (Shift: farther), Page Up and Down choose, Delete removes.</p>`;
+<p class="hint">Drag a point; double-click adds one. <span class="keys">Keys: arrows move it (Shift: farther), Page Up and Down choose, Delete removes.</span></p>`;
 
 // Light or dark, as the host says: the website's theme, JupyterLab's or Colab's, or else the reader's system.
 function shade() {

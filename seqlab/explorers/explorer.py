@@ -2,6 +2,7 @@
 
 import html
 import json
+import sys
 from typing import Any
 
 import anywidget
@@ -23,6 +24,10 @@ class Explorer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
+        if (
+            "google.colab" in sys.modules
+        ):  # it may choose HTML over a widget, and there the element would stay asleep
+            return data, metadata
         params = html.escape(json.dumps(self.parameters()))
         element = (
             f'<seqlab-explorer name="{self.name}" params="{params}">'

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -86,6 +88,13 @@ def test_the_page_gets_the_parameters():
 def test_the_page_gets_eigenvalues_placed_by_hand():
     params = json.loads(element(EigenvalueExplorer(eigenvalues=[0.5, 0.9j]))["params"])
     assert params["eigenvalues"] == [[0.5, 0.0], [0.0, 0.9]]
+
+
+def test_colab_gets_the_widget_alone(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    data, _ = EigenvalueExplorer()._repr_mimebundle_()
+    assert "text/html" not in data
+    assert "application/vnd.jupyter.widget-view+json" in data
 
 
 def test_a_layer_starts_from_them():
