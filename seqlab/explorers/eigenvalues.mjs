@@ -641,16 +641,16 @@ class Disk {
     const at = (r) => outward(r, state.stretched) * this.unit;
     const circle = (r, kind) => `<circle class="${kind}" r="${at(r)}"/>`;
     const text = (x, y, words, anchor = "middle") => `<text x="${x}" y="${y}" text-anchor="${anchor}">${words}</text>`;
-    const lives = state.stretched ? [1, 10, 100, 1000] : [1, 10];
+    const lives = state.stretched ? [10, 100, 1000] : [1, 10];
     const edge = this.unit;
     this.background.innerHTML =
       circle(1, "inside") + this.sector(state, at) +
       `<path class="axis" d="M${-edge} 0H${edge}M0 ${-edge}V${edge}"/>` +
       lives.map((life) => circle(2 ** (-1 / life), "contour")).join("") + circle(1, "rim") +
       // along a ray that the axes leave free; each word stands inside its circle
-      lives.map((life) => {
+      lives.map((life, i) => {
         const r = at(2 ** (-1 / life)) - 7;
-        return text(-r * Math.sin(0.55), r * Math.cos(0.55) + 3, life === 1 ? "half-life 1 step" : `${life} steps`, "start");
+        return text(-r * Math.sin(0.55), r * Math.cos(0.55) + 3, `${i === 0 ? "half-life " : ""}${steps(life)}`, "start");
       }).join("") +
       text(edge + 5, 4, "1", "start") + text(-edge - 5, 4, "−1", "end") + text(0, -edge - 5, "i") + text(0, edge + 13, "−i");
   }
