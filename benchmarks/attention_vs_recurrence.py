@@ -2,10 +2,12 @@
 
 ``python -m benchmarks.attention_vs_recurrence --out benchmarks/results/attention_vs_recurrence.json``
 
-One layer's mixing over time and nothing else: softmax attention through the fastest of PyTorch's own kernels,
-and the linear recurrence with a decay that varies in time. "prefill" reads a whole sequence at once; "decode"
-makes one more output after a context, from the cached keys and values or from the state. It takes less than a
-minute on a large GPU, and runs on one CPU core where there is none.
+"prefill" and "decode" time one layer's mixing over time and nothing else: softmax attention through the
+fastest of PyTorch's own kernels, and the linear recurrence with a decay that varies in time. Prefill reads a
+whole sequence at once; decode makes one more output after a context, from the cached keys and values or from the
+state. "training" times forward and backward of whole layers, projections included: PyTorch's tanh RNN and LSTM,
+attention, and a recurrence whose gates see the input alone. All this takes less than a minute on a large GPU;
+without one it runs on one CPU core.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -24,6 +26,44 @@ from seqlab.benchmark import milliseconds, provenance
 from seqlab.ops import linear_scan, linear_scan_step
 
 HEAD_WIDTH = 64
+FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
+
+
+class RecurrentTorch(nn.Module):
+    """One of PyTorch's recurrent layers, its outputs alone."""
+
+    def __init__(self, layer: nn.RNNBase) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.layer(u)[0]
+
+
+class Attention(nn.Module):
+    """Causal softmax attention with its projections to queries, keys and values."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, 3 * width)
+
+    def forward(self, u: Tensor) -> Tensor:
+        q, k, v = self.project(u).unflatten(-1, (3, -1, HEAD_WIDTH)).permute(2, 0, 3, 1, 4)
+        y = scaled_dot_product_attention(q, k, v, is_causal=True)
+        return y.transpose(1, 2).flatten(2)
+
+
+class GatedScan(nn.Module):
+    """The QRNN's f-pooling over one input at a time: h_t = f_t h_{t-1} + (1 - f_t) z_t."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, 2 * width)
+
+    def forward(self, u: Tensor) -> Tensor:
+        z, f = self.project(u).chunk(2, dim=-1)
+        f = torch.sigmoid(f)
+        return linear_scan(f, (1 - f) * torch.tanh(z))[0]
 
 
 def main() -> None:
@@ -35,13 +75,15 @@ def main() -> None:
     device = torch.device("cuda" if gpu else "cpu")
     torch.set_num_threads(1)
     channels, dtype = (1024, torch.bfloat16) if gpu else (256, torch.float32)
-    lengths = [2**power for power in (range(9, 19) if gpu else range(7, 13))]
-    rows = [row for length in lengths for row in measure(length, channels, dtype, device)]
+    rows = []
+    for length in [2**power for power in (range(9, 19) if gpu else range(7, 13))]:
+        rows += list(mixing(length, channels, dtype, device))
+    for length in [2**power for power in (range(9, 15) if gpu else range(7, 11))]:
+        rows += list(training(length, channels, dtype, device))
     for row in rows:
-        print(
-            f"{row['what']:<8}{row['layer']:<11}{row['kernel']:<20}{row['length']:>8}"
-            f"{row['milliseconds']:>12.4f} ms{row['kept_bytes']:>12} bytes"
-        )
+        kept = f"{row['kept_bytes']:>12} bytes" if "kept_bytes" in row else ""
+        name = f"{row['what']:<9}{row['layer']:<11}{row['kernel']:<20}{row['length']:>8}"
+        print(f"{name}{row['milliseconds']:>12.4f} ms{kept}")
     result = {
         **provenance(device),
         "batch": 1,
@@ -54,26 +96,26 @@ def main() -> None:
 
 
 @torch.no_grad()
-def measure(length: int, channels: int, dtype: torch.dtype, device: torch.device) -> Iterator[dict[str, Any]]:
-    """Rows for one length: time, and the bytes that must be kept to go on after it."""
-    q, k, v = (
-        _normal(1, channels // HEAD_WIDTH, length, HEAD_WIDTH, dtype=dtype, device=device) for _ in range(3)
-    )
+def mixing(length: int, channels: int, dtype: torch.dtype, device: torch.device) -> Iterator[dict[str, Any]]:
+    """Prefill and decode at one length: times, and the bytes that must be kept to go on after it."""
+    heads = (1, channels // HEAD_WIDTH, length, HEAD_WIDTH)
+    q, k, v = (_normal(*heads, dtype=dtype, device=device) for _ in range(3))
     a = torch.sigmoid(_normal(1, length, channels, dtype=dtype, device=device))
     b = _normal(1, length, channels, dtype=dtype, device=device)
     _, state = linear_scan(a, b)
     last_q, last_a, last_b = q[:, :, -1:], a[:, -1], b[:, -1]
-    # Long prefills leave out the kernel that writes all length x length weights to memory.
-    fused = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
-    attend = _fastest(lambda: scaled_dot_product_attention(q, k, v, is_causal=True), fused, device)
+    # The kernel that writes all length x length weights to memory is left out of prefill only.
+    attend = _fastest(lambda: scaled_dot_product_attention(q, k, v, is_causal=True), FUSED, device)
     attend_last = _fastest(
-        lambda: scaled_dot_product_attention(last_q, k, v), [*fused, SDPBackend.MATH], device
+        lambda: scaled_dot_product_attention(last_q, k, v), [*FUSED, SDPBackend.MATH], device
     )
+    scan = milliseconds([lambda: linear_scan(a, b)], device, budget=0.2)
+    step = milliseconds([lambda: linear_scan_step(last_a, last_b, state)], device, budget=0.2)
     for what, layer, (kernel, time), kept in (
         ("prefill", "attention", attend, [k, v]),
-        ("prefill", "recurrence", _timed(lambda: linear_scan(a, b), device), [state]),
+        ("prefill", "recurrence", ("seqlab", scan), [state]),
         ("decode", "attention", attend_last, [k, v]),
-        ("decode", "recurrence", _timed(lambda: linear_scan_step(last_a, last_b, state), device), [state]),
+        ("decode", "recurrence", ("seqlab", step), [state]),
     ):
         yield {
             "what": what,
@@ -83,6 +125,31 @@ def measure(length: int, channels: int, dtype: torch.dtype, device: torch.device
             "milliseconds": time,
             "kept_bytes": sum(x.nbytes for x in kept),
         }
+
+
+def training(
+    length: int, channels: int, dtype: torch.dtype, device: torch.device
+) -> Iterator[dict[str, Any]]:
+    """Forward and backward of whole layers at one length, projections included."""
+    u = _normal(1, length, channels, dtype=dtype, device=device)
+    gradient = _normal(1, length, channels, dtype=dtype, device=device)
+    for name, layer in {
+        "tanh RNN": RecurrentTorch(nn.RNN(channels, channels, batch_first=True)),
+        "LSTM": RecurrentTorch(nn.LSTM(channels, channels, batch_first=True)),
+        "attention": Attention(channels),
+        "gated scan": GatedScan(channels),
+    }.items():
+        layer.to(device, dtype)
+
+        def go(layer: nn.Module = layer) -> None:
+            layer.zero_grad()
+            layer(u).backward(gradient)
+
+        if name == "attention":
+            kernel, time = _fastest(go, FUSED, device)
+        else:
+            kernel, time = "seqlab" if name == "gated scan" else "torch", milliseconds([go], device, 0.2)
+        yield {"what": "training", "layer": name, "kernel": kernel, "length": length, "milliseconds": time}
 
 
 def _fastest(
@@ -100,10 +167,6 @@ def _fastest(
             times[backend.name.lower()] = milliseconds([call], device, budget=0.2)
     kernel = min(times, key=times.__getitem__)
     return kernel, times[kernel]
-
-
-def _timed(call: Callable[[], object], device: torch.device) -> tuple[str, float]:
-    return "seqlab", milliseconds([call], device, budget=0.2)
 
 
 def _normal(*shape: int, dtype: torch.dtype, device: torch.device) -> Tensor:
