@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SITE := _build/html
 VENDOR := book/assets/vendor
-AXE := build/axe-core/axe.min.js
+AXE := build/axe-core-4.11.0/axe.min.js
 
 CHAPTERS := $(wildcard notebooks/*.ipynb)
 BOOK_SOURCES := _config.yml _toc.yml $(CHAPTERS) $(shell find book seqlab benchmarks/results -type f \

@@ -1,13 +1,22 @@
-"""Fetch the accessibility checker axe-core from npm: python scripts/fetch_axe.py build/axe-core/axe.min.js"""
+"""Fetch the accessibility checker from npm: python scripts/fetch_axe.py build/axe-core-4.11.0/axe.min.js"""
 
 import sys
 from pathlib import Path
 
-from npm_package import fetch
+from npm_package import NotFetchedError, fetch
 
-AXE = "axe-core@4.10.3"
+AXE = "axe-core@4.11.0"
+
+
+def main(target: Path) -> None:
+    """Write the checker to ``target``, or stop with what npm said."""
+    try:
+        script = fetch(AXE, ["axe.min.js"])["axe.min.js"]
+    except NotFetchedError as error:
+        sys.exit(str(error))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(script)
+
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(fetch(AXE, ["axe.min.js"])["axe.min.js"])
+    main(Path(sys.argv[1]))

@@ -12,18 +12,19 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
-def find() -> str | None:
-    """Path of a Chromium: on the PATH, or Playwright's own; None where there is none."""
-    for name in NAMES:
-        path = shutil.which(name)
-        if path:
-            return path
+def on_path() -> str | None:
+    """A Chromium on the PATH; None where there is none."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def playwrights_own() -> str | None:
+    """The Chromium that Playwright installed; None where it did not."""
     with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-    return own if Path(own).exists() else None
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
 
 
 def ways_to_install() -> Iterator[list[list[str]]]:
@@ -35,15 +36,18 @@ def ways_to_install() -> Iterator[list[list[str]]]:
     yield [[sys.executable, "-m", "playwright", "install", "chromium"]]
 
 
-if __name__ == "__main__":
-    browser = find()
+def install() -> str | None:
+    """Try each way to install one; None where none worked."""
     for commands in ways_to_install():
-        if browser:
-            break
         if all(subprocess.run(command).returncode == 0 for command in commands):
-            browser = find()
-    if not browser:
+            return on_path() or playwrights_own()
+    return None
+
+
+if __name__ == "__main__":
+    found = on_path() or playwrights_own() or install()
+    if found is None:
         sys.exit(
             "No Chromium was found and none could be installed: the tests of the site need one on the PATH."
         )
-    print(browser)
+    print(found)

@@ -42,12 +42,13 @@ def citation(text: str, address: dict[str, Any]) -> str:
 
 
 def notebook(text: str, address: dict[str, Any]) -> str:
-    """A chapter with its set-up cell written anew."""
+    """A chapter with its set-up cell written anew; as it is where that cell is already right."""
     chapter = nbformat.reads(text, as_version=4)
-    for cell in chapter.cells:
-        if "setup" in cell.metadata.get("tags", []):
-            cell.source = address["setup_cell"](address["REPOSITORY"])
-    return nbformat.writes(chapter) + "\n"
+    setup = address["setup_cell"](address["REPOSITORY"])
+    wrong = [c for c in chapter.cells if "setup" in c.metadata.get("tags", []) and c.source != setup]
+    for cell in wrong:
+        cell.source = setup
+    return nbformat.writes(chapter) + "\n" if wrong else text
 
 
 def rewritten(root: Path) -> dict[Path, str]:

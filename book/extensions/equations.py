@@ -108,7 +108,7 @@ class NumberFormulas(Transform):
 def tag_outside(text: str, numbers: list[str]) -> str:
     """The formula with its one tag after all else; several tags stay, each on its line of ``align``."""
     if len(numbers) > 1:
-        return text
+        return text.strip()
     body = TAG.sub("", text).strip()
     if r"\\" in body and r"\begin{" not in body:
         body = rf"\begin{{aligned}}{body}\end{{aligned}}"

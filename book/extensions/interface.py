@@ -110,7 +110,7 @@ def markdown(docstring: str) -> str:
         elif inside and line and not line.startswith(" "):
             inside = False
             lines.append(line)
-        elif inside:
+        elif inside and line:
             entry = ENTRY.match(line)
             lines.append(
                 f"- `{entry[1]}`: {entry[2]}"

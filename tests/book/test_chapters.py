@@ -1,0 +1,129 @@
+"""The chapters as they are stored: plain notebooks, one shape, their equations and code in step."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from seqlab import address
+from seqlab.catalogue import PAIRINGS
+from seqlab.chapters import CHAPTERS
+
+ROOT = Path(__file__).parents[2]
+EQUATION = re.compile(r"\\tag\{(\d+)\.(\d+)\}")
+CODE_TAG = re.compile(r"\beq\. (\d+\.\d+)")
+PICTURE = re.compile(r"!\[([^\]]*)\]\(")
+LONGEST_CELL = 40
+
+# Equations that the package implements. A line here goes when its equation goes, and not before.
+IMPLEMENTED = {
+    *("1.1", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9"),
+    *("2.1", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "2.9"),
+    *("3.1", "3.2", "3.3", "3.4", "3.5", "3.7", "3.8", "3.9", "3.10"),
+}
+
+
+@pytest.fixture(params=CHAPTERS, ids=CHAPTERS.get)
+def chapter(request):
+    """A chapter's number and notebook."""
+    path = ROOT / "notebooks" / f"{CHAPTERS[request.param]}.ipynb"
+    return request.param, nbformat.read(path, as_version=4)
+
+
+def notebooks():
+    return {path: nbformat.read(path, as_version=4) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
+
+
+def equations(notebook):
+    """Numbers of the displayed equations, in the order in which they are displayed."""
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [(int(chapter), int(number)) for chapter, number in EQUATION.findall(prose)]
+
+
+def all_equations():
+    return {f"{c}.{n}" for notebook in notebooks().values() for c, n in equations(notebook)}
+
+
+def tags(folder):
+    """Every equation tag in the package below ``folder``, with the file that has it."""
+    files = sorted((ROOT / "seqlab" / folder).rglob("*.py"))
+    return [(tag, path.name) for path in files for tag in CODE_TAG.findall(path.read_text("utf8"))]
+
+
+def test_every_notebook_is_a_chapter():
+    assert [path.stem for path in notebooks()] == sorted(CHAPTERS.values())
+
+
+def test_stored_plainly(chapter):
+    _, notebook = chapter
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.metadata.language_info.name == "python"
+    assert all(
+        not cell.outputs and cell.execution_count is None for cell in notebook.cells if "outputs" in cell
+    )
+
+
+def test_opens_with_its_title_and_the_setup_cell(chapter):
+    _, notebook = chapter
+    title, setup = notebook.cells[:2]
+    assert title.cell_type == "markdown"
+    assert title.source.startswith("# ")
+    assert setup.cell_type == "code"
+    assert setup.source == address.setup_cell()
+    assert "setup" in setup.metadata.tags
+
+
+def test_no_cell_of_code_is_long(chapter):
+    _, notebook = chapter
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert [source[:60] for source in code if len(source.splitlines()) > LONGEST_CELL] == []
+
+
+def test_equations_count_up(chapter):
+    number, notebook = chapter
+    found = equations(notebook)
+    assert found
+    assert {c for c, _ in found} == {number}
+    assert [n for _, n in found] == sorted({n for _, n in found})
+
+
+def test_code_names_existing_equations():
+    known = all_equations()
+    in_package = [(tag, place) for tag, place in tags(".") if tag not in known]
+    in_chapters = [
+        (tag, path.name)
+        for path, notebook in notebooks().items()
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for tag in CODE_TAG.findall(cell.source)
+        if tag not in known
+    ]
+    assert in_package + in_chapters == []
+
+
+def test_implemented_equations_still_have_code():
+    assert {tag for tag, _ in tags(".")} >= IMPLEMENTED
+
+
+@pytest.mark.parametrize("name", PAIRINGS)
+def test_references_name_equations_of_their_chapter(name):
+    own = [tag for tag, place in tags(f"ops/{name}") if place == "reference.py"]
+    assert any(tag.startswith(f"{PAIRINGS[name].chapter}.") for tag in own)
+
+
+def test_pictures_in_prose_are_described(chapter):
+    _, notebook = chapter
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert [source[:80] for source in prose for alt in PICTURE.findall(source) if not alt.strip()] == []
+
+
+def test_exercises_have_solutions_that_run(chapter):
+    _, notebook = chapter
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    exercises = prose.count("**Exercise")
+    assert exercises > 0
+    assert prose.count("**Solution") == exercises
+    assert any("hide-cell" in cell.metadata.get("tags", []) for cell in notebook.cells)
