@@ -4,10 +4,10 @@
 
 "prefill" and "decode" time one layer's mixing over time and nothing else: softmax attention through the
 fastest of PyTorch's own kernels, and the linear recurrence with a decay that varies in time. Prefill reads a
-whole sequence at once; decode makes one more output after a context, from the cached keys and values or from the
-state. "training" times forward and backward of whole layers, projections included: PyTorch's tanh RNN and LSTM,
-attention, and a recurrence whose gates see the input alone. All this takes less than a minute on a large GPU;
-without one it runs on one CPU core.
+whole sequence at once; decode makes one more output after a context, from the cached keys and values or from
+the state. "training" times forward and backward of whole layers, projections included: PyTorch's tanh RNN and
+LSTM, attention, and a recurrence whose gates see the input alone. All this takes less than a minute on a large
+GPU; without one it runs on one CPU core.
 """
 
 import argparse
