@@ -1,4 +1,4 @@
-"""The LRU in NumPy, float64, one line per equation (chapter 3)."""
+"""The LRU, and the way to it from a dense recurrence: NumPy, float64, one line per equation (chapter 3)."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlab.ops.linear_scan.reference import linear_scan
+
+
+def diagonalize(A: NDArray, B: NDArray, C: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """h_t = A h_{t-1} + B u_t, y_t = C h_t in the coordinates of A's eigenvectors.
+
+    A (N, N), B (N, inputs), C (outputs, N) -> eigenvalues (N,), B and C in the new coordinates, all complex.
+    Raises numpy.linalg.LinAlgError where A has no basis of eigenvectors; close to such an A digits are lost.
+    """
+    lam, P = np.linalg.eig(A)  # eq. 3.2
+    return lam, np.linalg.solve(P, B.astype(complex)), C @ P
 
 
 def lru(

@@ -8,7 +8,8 @@ import torch
 from scipy import stats
 
 from seqlab.nn import LRU
-from seqlab.nn.reference import lru
+from seqlab.nn.reference import diagonalize, lru
+from seqlab.ops.linear_scan.reference import linear_scan
 
 WIDTH, STATE, LENGTH = 6, 10, 50
 
@@ -38,6 +39,24 @@ def test_forward_is_the_dense_recurrence_in_numpy():
             h = A @ h + P @ B @ u_t
             expected = (C @ np.linalg.inv(P) @ h).real + D * u_t
             np.testing.assert_allclose(y_t, expected, rtol=0, atol=1e-10)
+
+
+def test_diagonalizing_changes_no_output():
+    rng = np.random.default_rng(0)
+    A, B, C = (rng.normal(size=shape) / 5 for shape in ((20, 20), (20, 3), (4, 20)))
+    u = rng.normal(size=(2, 30, 3))
+    h, expected = np.zeros((2, 20)), []
+    for t in range(30):
+        h = h @ A.T + u[:, t] @ B.T
+        expected.append(h @ C.T)
+    lam, B, C = diagonalize(A, B, C)
+    y = linear_scan(lam, u @ B.T)[0] @ C.T
+    np.testing.assert_allclose(y, np.stack(expected, axis=1), rtol=0, atol=1e-11)
+
+
+def test_a_shift_cannot_be_diagonalized():
+    with pytest.raises(np.linalg.LinAlgError):
+        diagonalize(np.diag(np.ones(3), -1), np.ones((4, 1)), np.ones((1, 4)))
 
 
 @pytest.mark.parametrize("given", [False, True])
