@@ -156,8 +156,8 @@ def _largest(rows: list[Row], quantity: str) -> str:
 def _precisions(backend: str) -> list[str]:
     """Names of the real dtypes that a backend computes in as its hardware would.
 
-    That leaves out bfloat16 in Triton's interpreter, which truncates where a GPU rounds: errors that point one
-    way add up in sums, and would hide those worth finding. It is also left out on GPUs that have none.
+    That leaves out bfloat16 in Triton's interpreter, which truncates where a GPU rounds: errors that point
+    one way add up in sums, and would hide those worth finding. It is also left out on GPUs that have none.
     """
     if backend == "portable":
         return ["float64", "float32", "bfloat16", "float16"]
