@@ -6,7 +6,7 @@
 fastest of PyTorch's own kernels, and the linear recurrence with a decay that varies in time. Prefill reads a
 whole sequence at once; decode makes one more output after a context, from the cached keys and values or from
 the state. "training" times forward and backward of whole layers, projections included: PyTorch's tanh RNN and
-LSTM, attention, and a recurrence whose gates see the input alone. All this takes less than a minute on a large
+LSTM, attention, and a recurrence whose gates see the input alone. All this takes less than a minute on a big
 GPU; without one it runs on one CPU core.
 """
 
