@@ -17,7 +17,7 @@ def has_triton() -> bool:
 
 
 def choose_backend(backend: str | None, like: Tensor, kernel_dtypes: Sequence[torch.dtype]) -> str:
-    """The backend's name for tensors such as ``like``: the one asked for, or Triton wherever it is the fast one."""
+    """The backend's name for tensors such as ``like``: the one asked for, or Triton where it is the fast one."""
     if backend is None:
         fast = like.is_cuda and has_triton() and like.dtype in kernel_dtypes
         return "triton" if fast else "portable"
@@ -39,7 +39,7 @@ def choose_backend(backend: str | None, like: Tensor, kernel_dtypes: Sequence[to
 
 
 def load_kernel(op: str, like: Tensor) -> ModuleType:
-    """The kernel module of ``op``: compiled for CUDA tensors, and as a twin that Triton interprets for CPU tensors."""
+    """The kernel module of ``op``: compiled for CUDA tensors, as a twin that Triton interprets for CPU ones."""
     name = f"seqlab.ops.{op}.kernel"
     if like.is_cuda:
         return importlib.import_module(name)
@@ -48,6 +48,8 @@ def load_kernel(op: str, like: Tensor) -> ModuleType:
         import triton
 
         spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         # Triton decides at decoration whether a function is compiled or interpreted.
         before = triton.knobs.runtime.interpret

@@ -26,9 +26,9 @@ def linear_scan(
 ) -> tuple[Tensor, Tensor]:
     """The linear recurrence h_t = a_t h_{t-1} + b_t along the time axis, one per batch entry and channel.
 
-    Differentiable in ``a``, ``b``, ``state`` and through both results; complex gradients follow PyTorch's convention.
-    Products of ``a`` are formed over stretches of time, so |a| is meant to be at most about 1: they may overflow where
-    a longer stretch of |a| > 1 would have made the recurrence itself overflow soon after.
+    Differentiable in ``a``, ``b``, ``state`` and through both results; complex gradients follow PyTorch's
+    convention. Products of ``a`` are formed over stretches of time, so |a| is meant to be at most about 1: far
+    above, they may overflow (and give NaN) where a zero state and zero inputs would have kept a loop at zero.
 
     Args:
         a: decay, (B, L, D), or (D,) for a decay that is fixed in time (it is then never expanded over time).
@@ -163,9 +163,9 @@ def _check(a: Tensor, b: Tensor, state: Tensor | None, names=("a", "b", "state")
     if state.dtype != state_dtype:
         raise TypeError(f"{state_name}: expected dtype {state_dtype} for {b.dtype} inputs, got {state.dtype}")
     if state.shape != (b.shape[0], b.shape[2]):
-        wanted = (b.shape[0], b.shape[2])
+        shape = (b.shape[0], b.shape[2])
         raise ValueError(
-            f"{state_name}: expected shape (batch, channels) = {wanted}, got {tuple(state.shape)}"
+            f"{state_name}: expected shape (batch, channels) = {shape}, got {tuple(state.shape)}"
         )
     if state.device != b.device:
         raise ValueError(f"{state_name}: expected device {b.device} like {b_name}, got {state.device}")

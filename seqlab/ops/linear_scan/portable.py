@@ -1,9 +1,9 @@
 """The linear recurrence in plain PyTorch, parallel over chunks of time: the form that runs everywhere.
 
-L steps are cut into about sqrt(L) chunks of about sqrt(L) steps. First all chunks advance together, each from a zero state;
-then the carried state walks over the chunks and is added in. That is two passes over the data and about 2 sqrt(L) tensor
-operations, where a loop over time needs L. Nothing here is recorded by autograd: the gradient is written out, as the same
-recurrence run the other way.
+L steps are cut into about sqrt(L) chunks of about sqrt(L) steps. First all chunks advance together, each from a
+zero state; then the carried state walks over the chunks and is added in (equation 2.5). That is two passes over
+the data and about 2 sqrt(L) tensor operations, where a loop over time needs L. Nothing here is recorded by
+autograd: the gradient is written out, as the same recurrence run the other way.
 """
 
 import math
@@ -30,7 +30,7 @@ def _scan_into(h: Tensor, a: Tensor, b: Tensor, carry: Tensor, reverse: bool) ->
     chunk = math.isqrt(length)
     count = length // chunk
 
-    # The chunks lie where the recurrence starts; what is left over (fewer steps than the square root, twice) comes last.
+    # The chunks lie where the recurrence starts; what is left over, at most 2 sqrt(L) steps, comes last.
     inside = slice(length - count * chunk, length) if reverse else slice(0, count * chunk)
     h_chunks, b_chunks = (x[:, inside].unflatten(1, (count, chunk)) for x in (h, b))
     a_chunks = a.expand(1, 1, chunk, channels) if a.ndim == 1 else a[:, inside].unflatten(1, (count, chunk))

@@ -1,6 +1,7 @@
 """The linear recurrence in NumPy: one loop, one tree, one walk over chunks, and the gradients.
 
-Shapes: B batch, L length, D channels. ``a`` is (B, L, D), or (D,) when the decay does not change in time; ``b`` is (B, L, D).
+Shapes: B batch, L length, D channels. ``a`` is (B, L, D), or (D,) when the decay does not change in time;
+``b`` is (B, L, D).
 """
 
 from collections.abc import Callable
