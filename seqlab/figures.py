@@ -112,17 +112,19 @@ def to_html(figure: Figure, *, alt: str, caption: str | None = None) -> str:
 
 
 def _scalable(svg: str, alt: str) -> str:
-    """The ``<svg>`` element alone, as wide as its column allows and never wider than it was drawn."""
+    """The ``<svg>`` element alone, as wide as its column and never wider, nor much smaller, than drawn."""
     drawn = re.search(r'<svg[^>]* width="([^"]+)" height="[^"]+" viewBox="([^"]+)"[^>]*>', svg)
     assert drawn is not None, "matplotlib wrote no <svg> with a width, a height and a view box"
     words = html.escape(" ".join(alt.split()))
+    # On a phone the column is narrower than the text in a figure can bear: it then scrolls in its own box.
+    narrowest = 0.6 * float(drawn[1].removesuffix("pt"))
     # The style sheet that matplotlib writes would reach the whole page: its two properties move to the root.
     # Matplotlib leaves the color out where it is black: the root's fill is what such shapes then get.
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
         f' viewBox="{drawn[2]}" role="img" aria-label="{words}"'
-        f' style="display: block; width: 100%; max-width: {drawn[1]}; height: auto;'
-        f' fill: {TEXT}; stroke-linejoin: round; stroke-linecap: butt">'
+        f' style="display: block; width: 100%; min-width: {narrowest:.0f}pt; max-width: {drawn[1]};'
+        f' height: auto; fill: {TEXT}; stroke-linejoin: round; stroke-linecap: butt">'
     )
     body = re.sub(r"<style.*?</style>", "", svg[drawn.end() :], flags=re.DOTALL)
     return root + re.sub(r">\s+<", "><", body).strip()
