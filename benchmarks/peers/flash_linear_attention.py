@@ -1,6 +1,7 @@
 """flash-linear-attention: HGRN's chunked scan, (batch, length, channels), with the decay as a logarithm.
 
-It has no fixed decay, so one is expanded over time before the clock starts, and summed after it stops.
+It has no fixed decay, so one is expanded over time before the clock starts, and its gradient is summed after
+the clock stops. In bfloat16 the logarithm is rounded as well, which its error shows.
 """
 
 import torch
