@@ -20,7 +20,7 @@ def place_explorers(app: Sphinx) -> None:
 
 
 def lighten(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Leave out what this page has no use for: the state of widgets, as there is no kernel; styles of cards."""
+    """Leave out what this page has no use for: the state of widgets (no kernel here), the styles of cards."""
     unneeded = ["widget-state"]
     if "sd-card" not in context.get("body", ""):
         unneeded += ["sphinx-design", "design-tabs"]

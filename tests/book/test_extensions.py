@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
 CONFIGURATION = """
-extensions = ["myst_parser", "equations", "exercises"]
+extensions = ["myst_parser", "equations", "exercises", "typography"]
 myst_enable_extensions = ["dollarmath"]
 myst_dmath_allow_labels = False
 """
@@ -105,6 +105,13 @@ def test_solutions_fold_up_to_the_next_exercise(build):
     assert len(folded) == 2
     assert "More answer." in folded[0]
     assert not any("Ask" in text or "Open." in text for text in folded)
+
+
+def test_punctuation_stays_with_its_formula(build):
+    pages, warnings = build(index="# One\n\nWith $a$, $b$ and $c$.")
+    assert warnings == []
+    assert [tied.text for tied in pages["index"].select("span.tied")] == [r"\(a\),", r"\(c\)."]
+    assert pages["index"].select_one("p").text == r"With \(a\), \(b\) and \(c\)."
 
 
 @pytest.fixture

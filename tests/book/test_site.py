@@ -126,6 +126,18 @@ def test_nothing_scrolls_sideways_on_a_phone(page):
     assert wide[0] <= wide[1]
 
 
+def test_no_formula_is_cut_off_on_a_phone(page):
+    tab, _ = page
+    tab.set_viewport_size({"width": 360, "height": 740})
+    cut = """[...document.querySelectorAll('div.math')].filter(box => box.checkVisibility()).filter(box => {
+        const glyphs = [...box.querySelectorAll('mjx-c')].map(glyph => glyph.getBoundingClientRect());
+        const left = Math.min(...glyphs.filter(glyph => glyph.width > 0).map(glyph => glyph.left));
+        box.scrollLeft = 0;
+        return left < box.getBoundingClientRect().left - 1;
+    }).map(box => box.id || box.textContent.slice(0, 60))"""
+    assert tab.evaluate(cut) == []
+
+
 def unfold(tab):
     """Open everything that starts folded: it has to be right as well."""
     tab.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")

@@ -12,6 +12,7 @@ function offerFocus() {
 
 const afterLayout = () => requestAnimationFrame(offerFocus);
 await window.MathJax?.startup?.promise;
+await document.fonts.ready;
 afterLayout();
 addEventListener("resize", afterLayout);
 document.addEventListener("toggle", afterLayout, true);
