@@ -16,6 +16,8 @@ import platform
 import shutil
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ from seqlab.ops.backends import has_triton
 
 ROOT = Path(__file__).parent.parent
 MOST_SETS = 32  # of inputs; workloads so small that this does not fill the cache are not worth timing
+PATIENCE = 90  # seconds for all measurements of one implementation
 PASSES = ("forward", "forward+backward")
 
 
@@ -63,10 +66,13 @@ class Implementation:
     prepare: Callable[[dict[str, Tensor]], Call]
 
 
-def benchmark(names: Iterable[str] | None = None, quick: bool = False) -> dict[str, Any]:
+def benchmark(
+    names: Iterable[str] | None = None, quick: bool = False, only: str | None = None
+) -> dict[str, Any]:
     """Time ops against their peers and their floors; returns provenance and one row per measurement.
 
     names: ops of the catalogue, all if None. quick: the first size and the first dtype of each workload only.
+    only: the name of the one implementation to time, all if None.
     Raises ``ValueError`` for a name that is not in the catalogue.
     """
     names = list(PAIRINGS) if names is None else list(names)
@@ -82,7 +88,7 @@ def benchmark(names: Iterable[str] | None = None, quick: bool = False) -> dict[s
         for sizes in all_sizes[:1] if quick else all_sizes:
             for workload in pairing.workloads:
                 for dtype in workload.dtypes[:1] if quick else workload.dtypes:
-                    rows += _compare(name, pairing, workload, sizes, dtype, device, bandwidth)
+                    rows += _compare(name, pairing, workload, sizes, dtype, device, bandwidth, only)
     return {**provenance(device), "copy_bandwidth_bytes_per_s": bandwidth, "rows": rows}
 
 
@@ -131,6 +137,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ops", nargs="+", metavar="OP", choices=PAIRINGS, help="default: all of the catalogue"
     )
     parser.add_argument("--quick", action="store_true", help="one size and one dtype of each workload")
+    parser.add_argument("--only", metavar="IMPLEMENTATION", help="time this one alone")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result there as JSON")
 
 
@@ -138,11 +145,53 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the benchmark, print its table, write the result."""
     if not torch.cuda.is_available():
         print("There is no CUDA GPU here: the portable ops are timed against a Python loop, on the CPU.\n")
-    result = benchmark(arguments.ops, arguments.quick)
+    if torch.cuda.is_available() and arguments.only is None:
+        result = _isolated(arguments.ops, arguments.quick)
+    else:
+        result = benchmark(arguments.ops, arguments.quick, arguments.only)
     print(table(result))
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     return 0
+
+
+def _isolated(names: Sequence[str] | None, quick: bool) -> dict[str, Any]:
+    """``benchmark`` with a process for each implementation: an error on a GPU ends the process that meets it."""
+    results: list[dict[str, Any]] = []
+    failures: list[dict[str, Any]] = []
+    everything = {i.name: i for op in names or PAIRINGS for i in implementations(op, torch.device("cuda"))}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in everything:
+            out = Path(folder) / "result.json"
+            command = [sys.executable, "-m", "seqlab", "bench", "--only", name, "--out", str(out)]
+            command += ["--quick"] * quick + (["--ops", *names] if names else [])
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+                trouble = (done.stderr.strip().splitlines() or ["no message"]) if done.returncode else []
+            except subprocess.TimeoutExpired:
+                trouble = [f"was not done after {PATIENCE} s"]
+            if not trouble:
+                results.append(json.loads(out.read_text()))
+            elif name.startswith("seqlab"):
+                raise RuntimeError(f"{name} failed:\n" + "\n".join(trouble[-20:]))
+            else:
+                reason = next((line for line in trouble if "Error:" in line), trouble[-1])
+                failures.append({"implementation": name, "reason": reason[:200]})
+    for failure in failures:
+        results.append({"rows": [_failed(row, failure) for row in results[0]["rows"]]})
+    # Beside each other in the result stand the rows of one workload and pass.
+    rows = [row for group in zip(*(result["rows"] for result in results), strict=True) for row in group]
+    return {**results[0], "rows": rows}
+
+
+def _failed(row: dict[str, Any], failure: dict[str, Any]) -> dict[str, Any]:
+    nothing = {"milliseconds": None, "peak_memory_bytes": None, "relative_error": None}
+    return {
+        **row,
+        **nothing,
+        "implementation": failure["implementation"],
+        "absent": f"its process failed: {failure['reason']}",
+    }
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -209,6 +258,7 @@ def _compare(
     dtype: torch.dtype,
     device: torch.device,
     bandwidth: float,
+    only: str | None,
 ) -> list[dict[str, Any]]:
     """Rows of every implementation on one workload."""
     generator = torch.Generator(device).manual_seed(0)
@@ -219,7 +269,7 @@ def _compare(
         sets.append(workload.draw(generator, sizes, dtype))
     cotangent, truth = _truth(pairing, sets[0], generator)
     forward, backward = pairing.fewest_bytes(sets[0])
-    everything = implementations(name, device)
+    everything = [i for i in implementations(name, device) if only in (None, i.name)]
     measured = [_measure(implementation, sets, cotangent, truth, device) for implementation in everything]
     return [
         {
@@ -295,7 +345,8 @@ def _truth(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """A random gradient for the first output, and in float64 that output and the arguments' gradients."""
     wide = {key: x.to(_wide(x)).requires_grad_() for key, x in arguments.items()}
-    output = pairing.loop(**wide)[0]
+    # The portable form in float64, which ``verify`` holds to a plain loop: at these lengths a loop takes minutes.
+    output = pairing.op(**wide, backend="portable")[0]
     like = next(iter(arguments.values()))
     cotangent = torch.randn(output.shape, dtype=like.dtype, device=like.device, generator=generator)
     gradients = torch.autograd.grad(output, list(wide.values()), cotangent.to(output.dtype))
