@@ -1,0 +1,113 @@
+"""Which tiling of the linear scan's kernel is fastest where?
+
+``python -m benchmarks.linear_scan_tilings --out benchmarks/results/linear_scan_tilings_DEVICE.json``
+
+Every tiling is first held to the portable form in float64 (one process a tiling, so that they compile side by
+side), then timed forward and backward at each size. What wins stands in ``TILINGS`` of the kernel. A minute and a
+half on a Hopper GPU.
+"""
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqlab.benchmark import copy_bandwidth, milliseconds, provenance
+from seqlab.catalogue import PAIRINGS
+from seqlab.ops.linear_scan import kernel, portable
+
+NAMES = ("STEPS", "RUNS", "PAIRS", "STAGES", "num_warps")
+TILINGS = [
+    (8, 8, 32, 2, 8), (8, 8, 32, 3, 8), (8, 8, 32, 4, 8), (8, 16, 16, 1, 8), (8, 16, 16, 2, 8), (8, 16, 16, 3, 8),
+    (8, 16, 16, 4, 8), (8, 8, 16, 2, 4), (8, 8, 16, 3, 4), (8, 8, 16, 4, 4), (8, 16, 8, 3, 4), (8, 16, 8, 4, 4),
+    (8, 32, 8, 2, 8), (8, 32, 8, 3, 8), (8, 32, 8, 4, 8), (8, 4, 32, 2, 4), (8, 4, 32, 3, 4), (16, 8, 16, 2, 4),
+    (16, 16, 16, 1, 8), (16, 16, 16, 3, 8), (4, 16, 16, 4, 8), (4, 16, 16, 3, 8), (16, 16, 8, 1, 4),
+    (16, 32, 8, 1, 8), (8, 64, 8, 3, 16), (8, 32, 16, 2, 16), (8, 64, 4, 3, 8), (16, 64, 4, 1, 8),
+]  # fmt: skip
+BOUND = 1e-4
+BUDGET = 0.05  # seconds of timing for each tiling, size and pass
+
+
+def use(tiling: tuple[int, ...]) -> None:
+    """Make every launch in this process take ``tiling``."""
+    kernel._tiling = lambda *_, **__: dict(zip(NAMES, tiling, strict=True))
+
+
+def draw(workload: Any, sizes: dict[str, int]) -> tuple[torch.Tensor, ...]:
+    arguments = workload.draw(torch.Generator("cuda").manual_seed(0), sizes, workload.dtypes[0])
+    a, b = arguments["a"], arguments["b"]
+    return a, b, torch.randn_like(b), torch.randn_like(b[:, 0])
+
+
+def error(case: tuple[tuple[int, ...], int]) -> float:
+    """The largest relative error against float64 at a small size; compiles the kernel on the way."""
+    tiling, number = case
+    use(tiling)
+    a, b, grad_h, state = draw(
+        PAIRINGS["linear_scan"].workloads[number], {"batch": 2, "length": 1100, "channels": 128}
+    )
+    wide = torch.promote_types(b.dtype, torch.float64)
+    h, last = kernel.scan(a, b, state, False)
+    found = (h, last, *kernel.gradients(a, h, state, grad_h, state, False))
+    true_h, true_last = portable.scan(a.to(wide), b.to(wide), state.to(wide), False)
+    true = portable.gradients(a.to(wide), true_h, state.to(wide), grad_h.to(wide), state.to(wide), False)
+    pairs = zip(found, (true_h, true_last, *true), strict=True)
+    return max(float((x - y).norm() / y.norm()) for x, y in pairs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    out = parser.parse_args().out
+    if not torch.cuda.is_available():
+        raise SystemExit("Tilings are timed on a CUDA GPU, and there is none here.")
+    device = torch.device("cuda")
+    pairing = PAIRINGS["linear_scan"]
+    cases = list(itertools.product(TILINGS, range(len(pairing.workloads))))
+    with multiprocessing.get_context("spawn").Pool(max(1, (os.cpu_count() or 2) - 1)) as pool:
+        errors = dict(zip(cases, pool.map(error, cases, chunksize=1), strict=True))
+
+    bandwidth = copy_bandwidth(device)
+    rows: list[dict[str, Any]] = []
+    for sizes, number in itertools.product(pairing.workload_sizes["cuda"], range(len(pairing.workloads))):
+        a, b, grad_h, grad_last = draw(pairing.workloads[number], dict(sizes))
+        h, _ = kernel.scan(a, b, None, False)
+        floors = [1e3 * count / bandwidth for count in pairing.fewest_bytes({"a": a, "b": b})]
+        for tiling in TILINGS:
+            row: dict[str, Any] = {
+                "variant": pairing.workloads[number].name,
+                "shape": dict(sizes),
+                "tiling": tiling,
+            }
+            row["relative_error"] = errors[tiling, number]
+            if row["relative_error"] < BOUND:
+                use(tiling)
+                forward = milliseconds([lambda a=a, b=b: kernel.scan(a, b, None, False)], device, BUDGET)
+                backward = milliseconds(
+                    [lambda a=a, h=h, g=grad_h, last=grad_last: kernel.gradients(a, h, None, g, last, False)],
+                    device,
+                    BUDGET,
+                )
+                row |= {"forward": forward, "backward": backward}
+                row |= {"forward_share": floors[0] / forward, "backward_share": floors[1] / backward}
+            rows.append(row)
+        timed = [row for row in rows[-len(TILINGS) :] if "forward" in row]
+        for pass_ in ("forward", "backward"):
+            for row in sorted(timed, key=lambda row: row[pass_])[:3]:
+                share = row[f"{pass_}_share"]
+                print(
+                    f"{row['variant']:16} {dict(sizes)} {pass_:8} {row['tiling']} {row[pass_]:.3f} ms {share:.0%}"
+                )
+    result = {**provenance(device), "copy_bandwidth_bytes_per_s": bandwidth, "rows": rows}
+    out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
