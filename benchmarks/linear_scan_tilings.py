@@ -12,6 +12,7 @@ import itertools
 import json
 import multiprocessing
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +90,9 @@ def main() -> None:
             row["relative_error"] = errors[tiling, number]
             if row["relative_error"] < BOUND:
                 use(tiling)
-                forward = milliseconds([lambda a=a, b=b: kernel.scan(a, b, None, False)], device, BUDGET)
-                backward = milliseconds(
-                    [lambda a=a, h=h, g=grad_h, last=grad_last: kernel.gradients(a, h, None, g, last, False)],
-                    device,
-                    BUDGET,
-                )
+                forward = milliseconds([partial(kernel.scan, a, b, None, False)], device, BUDGET)
+                back = partial(kernel.gradients, a, h, None, grad_h, grad_last, False)
+                backward = milliseconds([back], device, BUDGET)
                 row |= {"forward": forward, "backward": backward}
                 row |= {"forward_share": floors[0] / forward, "backward_share": floors[1] / backward}
             rows.append(row)
