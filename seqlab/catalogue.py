@@ -108,10 +108,11 @@ def _linear_scan_sample(
     def draw(generator: np.random.Generator, sizes: Sizes) -> Arguments:
         batch, length, channels = sizes["batch"], sizes["length"], sizes["channels"]
         shape = (channels,) if fixed else (batch, length, channels)
-        if imaginary:
-            direction = np.exp(2j * np.pi * generator.random(shape))
-        else:
-            direction = generator.choice([-1.0, 1.0], shape)
+        direction = (
+            np.exp(2j * np.pi * generator.random(shape))
+            if imaginary
+            else generator.choice([-1.0, 1.0], shape)
+        )
         arguments: Arguments = {
             "a": modulus(generator, shape) * direction,
             "b": _normal(generator, (batch, length, channels), imaginary),
