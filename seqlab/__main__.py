@@ -7,17 +7,33 @@ from seqlab.doctor import doctor
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; its exit code is 0 for success, 1 for a check that failed, 2 for bad arguments."""
-    parser = argparse.ArgumentParser(prog="python -m seqlab", description="Tools of the book's package.")
+    """Run one command; its exit code is 0 for success, 1 for a check that failed, 2 for
+    bad arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m seqlab", description="Tools of the book's package."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("doctor", help="say what this machine has and what will therefore run")
-    verify = commands.add_parser("verify", help="hold every op, on every backend, to its float64 reference")
-    bench = commands.add_parser("bench", help="time ops against their peers and against the hardware's limit")
-    train = commands.add_parser("train", help="train one of the book's small models from the terminal")
+    commands.add_parser(
+        "doctor", help="say what this machine has and what will therefore run"
+    )
+    verify = commands.add_parser(
+        "verify", help="hold every op, on every backend, to its float64 reference"
+    )
+    bench = commands.add_parser(
+        "bench", help="time ops against their peers and against the hardware's limit"
+    )
+    train = commands.add_parser(
+        "train", help="train one of the book's small models from the terminal"
+    )
 
     # Each command brings its own arguments; only the one that is asked for is imported.
     wanted = next(
-        (word for word in (sys.argv[1:] if argv is None else argv) if not word.startswith("-")), None
+        (
+            word
+            for word in (sys.argv[1:] if argv is None else argv)
+            if not word.startswith("-")
+        ),
+        None,
     )
     if wanted == "verify":
         from seqlab import verify as verification

@@ -1,7 +1,8 @@
 """Where the project lives on the web: the one place that says so.
 
-Launch buttons, badges, the citation file and the set-up cell of every chapter follow from these two
-constants: after changing one, run ``make address``. A test fails when anything disagrees with them.
+Launch buttons, badges, the citation file and the set-up cell of every chapter follow
+from these two constants: after changing one, run ``make address``. A test fails when
+anything disagrees with them.
 """
 
 REPOSITORY: str | None = None
@@ -44,7 +45,8 @@ seqlab.doctor()"""
 def setup_cell(repository: str | None = REPOSITORY) -> str:
     """Source text of the set-up cell that every chapter opens with.
 
-    repository: address to install from where ``seqlab`` is missing; with None the cell says so instead.
+    repository: address to install from where ``seqlab`` is missing; with None the cell
+    says so instead.
     """
     if repository is None:
         return _UNPUBLISHED
@@ -52,11 +54,15 @@ def setup_cell(repository: str | None = REPOSITORY) -> str:
 
 
 def colab_url(path: str, repository: str) -> str:
-    """Address that opens the notebook at ``path`` (relative to the repository's root) in Google Colab.
+    """Address that opens the notebook at ``path`` (relative to the repository's root)
+    in Google Colab.
 
-    Raises ValueError for a repository that is not on GitHub, the only host Colab opens notebooks from.
+    Raises ValueError for a repository that is not on GitHub, the only host Colab opens
+    notebooks from.
     """
     host = "https://github.com/"
     if not repository.startswith(host):
-        raise ValueError(f"repository: expected an address that starts with {host}, got {repository!r}")
+        raise ValueError(
+            f"repository: expected an address that starts with {host}, got {repository!r}"
+        )
     return f"https://colab.research.google.com/github/{repository.removeprefix(host)}/blob/{BRANCH}/{path}"

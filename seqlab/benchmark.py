@@ -1,10 +1,13 @@
-"""How fast is each op, beside other people's kernels and beside the least time its bytes could take?
+"""How fast is each op, beside other people's kernels and beside the least time its
+bytes could take?
 
-Protocol: every implementation is first checked against float64; inputs are random and rotated past the last
-level of cache; the median of many calls is kept. The floor is the fewest bytes an op must move over the
-bandwidth of a large copy on the same device, measured in the same run. "forward" runs without gradients,
-"forward+backward" asks for the gradient of every floating input given one of the first output. Peers get
-inputs in their own layout, made beforehand. Peak memory is what a call allocates beyond its inputs.
+Protocol: every implementation is first checked against float64; inputs are random and
+rotated past the last level of cache; the median of many calls is kept. The floor is the
+fewest bytes an op must move over the bandwidth of a large copy on the same device,
+measured in the same run. "forward" runs without gradients, "forward+backward" asks for
+the gradient of every floating input given one of the first output. Peers get inputs in
+their own layout, made beforehand. Peak memory is what a call allocates beyond its
+inputs.
 """
 
 import argparse
@@ -46,8 +49,9 @@ class Absent(Exception):
 class Call:
     """An implementation with its inputs, in its own layout, and the way back to ours.
 
-    What ``forward(*leaves)`` returns becomes our first output through ``output``; a gradient of ours becomes
-    theirs through ``cotangents``; the gradients of the leaves become ours, by name, through ``gradients``.
+    What ``forward(*leaves)`` returns becomes our first output through ``output``; a
+    gradient of ours becomes theirs through ``cotangents``; the gradients of the leaves
+    become ours, by name, through ``gradients``.
     """
 
     leaves: tuple[Tensor, ...]
@@ -59,7 +63,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Implementation:
-    """Something that computes an op: ``prepare`` makes its call for given arguments, or raises ``Absent``."""
+    """Something that computes an op: ``prepare`` makes its call for given arguments, or
+    raises ``Absent``."""
 
     name: str
     op: str
@@ -69,16 +74,19 @@ class Implementation:
 def benchmark(
     names: Iterable[str] | None = None, quick: bool = False, only: str | None = None
 ) -> dict[str, Any]:
-    """Time ops against their peers and their floors; returns provenance and one row per measurement.
+    """Time ops against their peers and their floors; returns provenance and one row per
+    measurement.
 
-    names: ops of the catalogue, all if None. quick: the first size and the first dtype of each workload only.
-    only: the name of the one implementation to time, all if None.
-    Raises ``ValueError`` for a name that is not in the catalogue.
+    names: ops of the catalogue, all if None. quick: the first size and the first dtype
+    of each workload only. only: the name of the one implementation to time, all if
+    None. Raises ``ValueError`` for a name that is not in the catalogue.
     """
     names = list(PAIRINGS) if names is None else list(names)
     for name in names:
         if name not in PAIRINGS:
-            raise ValueError(f"names: expected some of {', '.join(PAIRINGS)}, got {name!r}")
+            raise ValueError(
+                f"names: expected some of {', '.join(PAIRINGS)}, got {name!r}"
+            )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bandwidth = copy_bandwidth(device)
     rows: list[dict[str, Any]] = []
@@ -88,24 +96,43 @@ def benchmark(
         for sizes in all_sizes[:1] if quick else all_sizes:
             for workload in pairing.workloads:
                 for dtype in workload.dtypes[:1] if quick else workload.dtypes:
-                    rows += _compare(name, pairing, workload, sizes, dtype, device, bandwidth, only)
+                    rows += _compare(
+                        name, pairing, workload, sizes, dtype, device, bandwidth, only
+                    )
     return {**provenance(device), "copy_bandwidth_bytes_per_s": bandwidth, "rows": rows}
 
 
 def implementations(op: str, device: torch.device) -> list[Implementation]:
-    """Everything that could compute ``op``: ours, a loop where it is bearable, and the adapted peers."""
-    from benchmarks.peers import PEERS  # beside the package in the repository, not installed with it
+    """Everything that could compute ``op``: ours, a loop where it is bearable, and the
+    adapted peers."""
+    from benchmarks.peers import (
+        PEERS,
+    )  # beside the package in the repository, not installed with it
 
-    ours = [Implementation("seqlab, portable", op, lambda arguments: _ours(op, arguments, "portable"))]
+    ours = [
+        Implementation(
+            "seqlab, portable", op, lambda arguments: _ours(op, arguments, "portable")
+        )
+    ]
     if device.type == "cuda" and has_triton():
-        ours.insert(0, Implementation("seqlab, triton", op, lambda arguments: _ours(op, arguments, "triton")))
+        ours.insert(
+            0,
+            Implementation(
+                "seqlab, triton", op, lambda arguments: _ours(op, arguments, "triton")
+            ),
+        )
     if device.type == "cpu":
-        ours.append(Implementation("python loop", op, lambda arguments: _call(PAIRINGS[op].loop, arguments)))
+        ours.append(
+            Implementation(
+                "python loop", op, lambda arguments: _call(PAIRINGS[op].loop, arguments)
+            )
+        )
     return ours + [peer for peer in PEERS if peer.op == op]
 
 
 def table(result: dict[str, Any]) -> str:
-    """The result of ``benchmark`` as text, with the share of the floor's speed that each row reaches."""
+    """The result of ``benchmark`` as text, with the share of the floor's speed that
+    each row reaches."""
     lines = [
         f"{result['device']}: a large copy moves {result['copy_bandwidth_bytes_per_s'] / 1e9:.0f} GB/s",
         "(share: the least time the bytes could take, over the time taken)",
@@ -113,7 +140,9 @@ def table(result: dict[str, Any]) -> str:
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in result["rows"]:
         shape = ", ".join(f"{name} {size}" for name, size in row["shape"].items())
-        heading = f"{row['op']}, {row['variant']}, {row['dtype']}, {shape}, {row['pass']}"
+        heading = (
+            f"{row['op']}, {row['variant']}, {row['dtype']}, {shape}, {row['pass']}"
+        )
         groups.setdefault(heading, []).append(row)
     for heading, rows in groups.items():
         lines += ["", f"{heading}: at least {rows[0]['floor_milliseconds']:.3f} ms"]
@@ -127,24 +156,37 @@ def table(result: dict[str, Any]) -> str:
                 f"  {row['implementation']:<36}{row['milliseconds']:10.3f} ms{share:8.0%}"
                 f"   error {row['relative_error']:.1e}"
             )
-        lines += [f"  absent ({reason}): {'; '.join(names)}" for reason, names in absent.items()]
+        lines += [
+            f"  absent ({reason}): {'; '.join(names)}"
+            for reason, names in absent.items()
+        ]
     return "\n".join(lines)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``run`` reads."""
     parser.add_argument(
-        "--ops", nargs="+", metavar="OP", choices=PAIRINGS, help="default: all of the catalogue"
+        "--ops",
+        nargs="+",
+        metavar="OP",
+        choices=PAIRINGS,
+        help="default: all of the catalogue",
     )
-    parser.add_argument("--quick", action="store_true", help="one size and one dtype of each workload")
+    parser.add_argument(
+        "--quick", action="store_true", help="one size and one dtype of each workload"
+    )
     parser.add_argument("--only", metavar="IMPLEMENTATION", help="time this one alone")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the result there as JSON")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the result there as JSON"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the benchmark, print its table, write the result."""
     if not torch.cuda.is_available():
-        print("There is no CUDA GPU here: the portable ops are timed against a Python loop, on the CPU.\n")
+        print(
+            "There is no CUDA GPU here: the portable ops are timed against a Python loop, on the CPU.\n"
+        )
     if torch.cuda.is_available() and arguments.only is None:
         result = _isolated(arguments.ops, arguments.quick)
     else:
@@ -156,18 +198,38 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _isolated(names: Sequence[str] | None, quick: bool) -> dict[str, Any]:
-    """``benchmark`` with a process for each implementation: an error on a GPU ends the process that meets it."""
+    """``benchmark`` with a process for each implementation: an error on a GPU ends the
+    process that meets it."""
     results: list[dict[str, Any]] = []
     failures: list[dict[str, Any]] = []
-    everything = {i.name: i for op in names or PAIRINGS for i in implementations(op, torch.device("cuda"))}
+    everything = {
+        i.name: i
+        for op in names or PAIRINGS
+        for i in implementations(op, torch.device("cuda"))
+    }
     with tempfile.TemporaryDirectory() as folder:
         for name in everything:
             out = Path(folder) / "result.json"
-            command = [sys.executable, "-m", "seqlab", "bench", "--only", name, "--out", str(out)]
+            command = [
+                sys.executable,
+                "-m",
+                "seqlab",
+                "bench",
+                "--only",
+                name,
+                "--out",
+                str(out),
+            ]
             command += ["--quick"] * quick + (["--ops", *names] if names else [])
             try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-                trouble = (done.stderr.strip().splitlines() or ["no message"]) if done.returncode else []
+                done = subprocess.run(
+                    command, capture_output=True, text=True, timeout=PATIENCE
+                )
+                trouble = (
+                    (done.stderr.strip().splitlines() or ["no message"])
+                    if done.returncode
+                    else []
+                )
             except subprocess.TimeoutExpired:
                 trouble = [f"was not done after {PATIENCE} s"]
             if not trouble:
@@ -175,12 +237,18 @@ def _isolated(names: Sequence[str] | None, quick: bool) -> dict[str, Any]:
             elif name.startswith("seqlab"):
                 raise RuntimeError(f"{name} failed:\n" + "\n".join(trouble[-20:]))
             else:
-                reason = next((line for line in trouble if "Error:" in line), trouble[-1])
+                reason = next(
+                    (line for line in trouble if "Error:" in line), trouble[-1]
+                )
                 failures.append({"implementation": name, "reason": reason[:200]})
     for failure in failures:
         results.append({"rows": [_failed(row, failure) for row in results[0]["rows"]]})
     # Beside each other in the result stand the rows of one workload and pass.
-    rows = [row for group in zip(*(result["rows"] for result in results), strict=True) for row in group]
+    rows = [
+        row
+        for group in zip(*(result["rows"] for result in results), strict=True)
+        for row in group
+    ]
     return {**results[0], "rows": rows}
 
 
@@ -201,32 +269,49 @@ def provenance(device: torch.device) -> dict[str, Any]:
     except PackageNotFoundError:
         triton = None
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
-        "driver": _first_line("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else _processor(),
+        "driver": _first_line(
+            "nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"
+        ),
         "torch": torch.__version__,
         "triton": triton,
         "python": platform.python_version(),
         # A copy of the project without its history is told its commit through the environment.
         "commit": os.environ.get("SEQLAB_COMMIT")
-        or _first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"),
+        or _first_line(
+            "git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"
+        ),
         "date": datetime.now(UTC).date().isoformat(),
     }
 
 
 def copy_bandwidth(device: torch.device) -> float:
     """Bytes read plus bytes written per second by a copy far larger than any cache."""
-    source = torch.ones(2**28 if device.type == "cuda" else 2**26, dtype=torch.float32, device=device)
+    source = torch.ones(
+        2**28 if device.type == "cuda" else 2**26, dtype=torch.float32, device=device
+    )
     target = torch.empty_like(source)
-    return 2 * source.nbytes / (1e-3 * milliseconds([lambda: target.copy_(source)], device))
+    return (
+        2
+        * source.nbytes
+        / (1e-3 * milliseconds([lambda: target.copy_(source)], device))
+    )
 
 
-def milliseconds(calls: Sequence[Callable[[], object]], device: torch.device, budget: float = 0.6) -> float:
-    """Median time of one call, taken in turn from ``calls``, after a warm-up; ``budget`` seconds in all."""
+def milliseconds(
+    calls: Sequence[Callable[[], object]], device: torch.device, budget: float = 0.6
+) -> float:
+    """Median time of one call, taken in turn from ``calls``, after a warm-up;
+    ``budget`` seconds in all."""
     for call in (*calls, *calls):
         call()
     estimate = statistics.median(_times([calls[0]] * 3, device))
     repeats = min(max(5, round(budget * 1e3 / max(estimate, 1e-3))), 200)
-    return statistics.median(_times([calls[i % len(calls)] for i in range(repeats)], device))
+    return statistics.median(
+        _times([calls[i % len(calls)] for i in range(repeats)], device)
+    )
 
 
 def _times(calls: Sequence[Callable[[], object]], device: torch.device) -> list[float]:
@@ -263,14 +348,21 @@ def _compare(
     """Rows of every implementation on one workload."""
     generator = torch.Generator(device).manual_seed(0)
     sets = [workload.draw(generator, sizes, dtype)]
-    cache = torch.cuda.get_device_properties(device).L2_cache_size if device.type == "cuda" else 2**25
+    cache = (
+        torch.cuda.get_device_properties(device).L2_cache_size
+        if device.type == "cuda"
+        else 2**25
+    )
     enough = math.ceil(3 * cache / sum(x.nbytes for x in sets[0].values()))
     for _ in range(min(enough, MOST_SETS) - 1):
         sets.append(workload.draw(generator, sizes, dtype))
     cotangent, truth = _truth(pairing, sets[0], generator)
     forward, backward = pairing.fewest_bytes(sets[0])
     everything = [i for i in implementations(name, device) if only in (None, i.name)]
-    measured = [_measure(implementation, sets, cotangent, truth, device) for implementation in everything]
+    measured = [
+        _measure(implementation, sets, cotangent, truth, device)
+        for implementation in everything
+    ]
     return [
         {
             "op": name,
@@ -298,7 +390,8 @@ def _measure(
     truth: dict[str, Tensor],
     device: torch.device,
 ) -> dict[str, dict[str, Any]]:
-    """For each pass: the error, the time and the peak memory, or the reason why there are none."""
+    """For each pass: the error, the time and the peak memory, or the reason why there
+    are none."""
     found: dict[str, dict[str, Any]] = {}
     for pass_ in PASSES:
         try:
@@ -317,16 +410,23 @@ def _measure(
             # A peer that breaks is a finding to record; ours must not break.
             if implementation.name.startswith("seqlab"):
                 raise
-            lines = [line.strip() for line in str(failure).splitlines() if line.strip()] or ["no message"]
-            found[pass_] = {"absent": f"failed: {type(failure).__name__}: {lines[0][:200]}"}
+            lines = [
+                line.strip() for line in str(failure).splitlines() if line.strip()
+            ] or ["no message"]
+            found[pass_] = {
+                "absent": f"failed: {type(failure).__name__}: {lines[0][:200]}"
+            }
     return found
 
 
 Result = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
 
-def _pass(call: Call, cotangents: tuple[Tensor, ...], pass_: str) -> Callable[[], Result]:
-    """One pass as a function without arguments, returning the outputs and the gradients of the leaves."""
+def _pass(
+    call: Call, cotangents: tuple[Tensor, ...], pass_: str
+) -> Callable[[], Result]:
+    """One pass as a function without arguments, returning the outputs and the gradients
+    of the leaves."""
 
     def forward() -> Result:
         with torch.no_grad():
@@ -343,24 +443,36 @@ def _pass(call: Call, cotangents: tuple[Tensor, ...], pass_: str) -> Callable[[]
 def _truth(
     pairing: Pairing, arguments: dict[str, Tensor], generator: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """A random gradient for the first output, and in float64 that output and the arguments' gradients."""
+    """A random gradient for the first output, and in float64 that output and the
+    arguments' gradients."""
     wide = {key: x.to(_wide(x)).requires_grad_() for key, x in arguments.items()}
     # The portable form in float64, which ``verify`` holds to a plain loop: at these lengths a loop takes minutes.
     output = pairing.op(**wide, backend="portable")[0]
     like = next(iter(arguments.values()))
-    cotangent = torch.randn(output.shape, dtype=like.dtype, device=like.device, generator=generator)
-    gradients = torch.autograd.grad(output, list(wide.values()), cotangent.to(output.dtype))
-    return cotangent, {"output": output.detach(), **dict(zip(wide, gradients, strict=True))}
+    cotangent = torch.randn(
+        output.shape, dtype=like.dtype, device=like.device, generator=generator
+    )
+    gradients = torch.autograd.grad(
+        output, list(wide.values()), cotangent.to(output.dtype)
+    )
+    return cotangent, {
+        "output": output.detach(),
+        **dict(zip(wide, gradients, strict=True)),
+    }
 
 
 @torch.no_grad()
 def _error(call: Call, result: Result, truth: dict[str, Tensor]) -> float:
-    """The largest relative error among the output and, where they were asked for, the gradients."""
+    """The largest relative error among the output and, where they were asked for, the
+    gradients."""
     outputs, gradients = result
     found = {"output": call.output(outputs)}
     if gradients:
         found |= call.gradients(gradients)
-    errors = [(x.to(truth[key].dtype) - truth[key]).norm() / truth[key].norm() for key, x in found.items()]
+    errors = [
+        (x.to(truth[key].dtype) - truth[key]).norm() / truth[key].norm()
+        for key, x in found.items()
+    ]
     return float(torch.stack(errors).max())
 
 
@@ -379,12 +491,18 @@ def _peak_memory(call: Callable[[], object], device: torch.device) -> int | None
     return torch.cuda.max_memory_allocated() - before
 
 
-def _call(function: Callable[..., tuple[Tensor, ...]], arguments: dict[str, Tensor], **options: str) -> Call:
+def _call(
+    function: Callable[..., tuple[Tensor, ...]],
+    arguments: dict[str, Tensor],
+    **options: str,
+) -> Call:
     """A call of something that takes our arguments in our layout."""
     names = tuple(arguments)
     return Call(
         leaves=tuple(arguments.values()),
-        forward=lambda *leaves: function(**dict(zip(names, leaves, strict=True)), **options)[:1],
+        forward=lambda *leaves: function(
+            **dict(zip(names, leaves, strict=True)), **options
+        )[:1],
         output=lambda outputs: outputs[0],
         cotangents=lambda cotangent: (cotangent,),
         gradients=lambda gradients: dict(zip(names, gradients, strict=True)),
@@ -410,4 +528,8 @@ def _first_line(*command: str) -> str | None:
     if shutil.which(command[0]) is None:
         return None
     done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.splitlines()[0].strip() if done.returncode == 0 and done.stdout else None
+    return (
+        done.stdout.splitlines()[0].strip()
+        if done.returncode == 0 and done.stdout
+        else None
+    )

@@ -1,7 +1,9 @@
-"""Every op with its reference: the one list that verification, benchmarks, tests and the book's tables read.
+"""Every op with its reference: the one list that verification, benchmarks, tests and
+the book's tables read.
 
-A ``Pairing`` says what an op computes, twice (as the op and as its NumPy reference), which inputs to try it
-on, and the least it could cost. To add an op: a folder under ``seqlab/ops`` and one entry in ``PAIRINGS``.
+A ``Pairing`` says what an op computes, twice (as the op and as its NumPy reference),
+which inputs to try it on, and the least it could cost. To add an op: a folder under
+``seqlab/ops`` and one entry in ``PAIRINGS``.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,10 +23,12 @@ Sizes = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Sample:
-    """Inputs to verify an op on: ``draw(generator, sizes)`` gives its arguments, with arrays in float64.
+    """Inputs to verify an op on: ``draw(generator, sizes)`` gives its arguments, with
+    arrays in float64.
 
-    ``hard`` inputs are those where a careless implementation breaks: decays at the edge of stability, exact
-    zeros. Complex inputs are verified in complex64 and complex128 alone, as no op computes them any narrower.
+    ``hard`` inputs are those where a careless implementation breaks: decays at the edge
+    of stability, exact zeros. Complex inputs are verified in complex64 and complex128
+    alone, as no op computes them any narrower.
     """
 
     name: str
@@ -35,7 +39,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Workload:
-    """Inputs to time an op on: ``draw(generator, sizes, dtype)`` makes them on the generator's own device."""
+    """Inputs to time an op on: ``draw(generator, sizes, dtype)`` makes them on the
+    generator's own device."""
 
     name: str
     dtypes: tuple[torch.dtype, ...]
@@ -88,7 +93,9 @@ def _linear_scan_loop(
     return torch.stack(h, dim=1), last
 
 
-def _normal(generator: np.random.Generator, shape: tuple[int, ...], imaginary: bool) -> np.ndarray:
+def _normal(
+    generator: np.random.Generator, shape: tuple[int, ...], imaginary: bool
+) -> np.ndarray:
     x = generator.standard_normal(shape)
     return x + 1j * generator.standard_normal(shape) if imaginary else x
 
@@ -103,7 +110,8 @@ def _linear_scan_sample(
     reverse: bool = False,
     hard: bool = False,
 ) -> Sample:
-    """Decays of the given modulus: with random signs, or with random phases when ``imaginary``."""
+    """Decays of the given modulus: with random signs, or with random phases when
+    ``imaginary``."""
 
     def draw(generator: np.random.Generator, sizes: Sizes) -> Arguments:
         batch, length, channels = sizes["batch"], sizes["length"], sizes["channels"]
@@ -150,15 +158,26 @@ def _tiny(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 _LINEAR_SCAN_SAMPLES = (
     *(
-        _linear_scan_sample("moderate a", _moderate, imaginary=imaginary, fixed=fixed, reverse=reverse)
+        _linear_scan_sample(
+            "moderate a", _moderate, imaginary=imaginary, fixed=fixed, reverse=reverse
+        )
         for imaginary in (False, True)
         for fixed in (False, True)
         for reverse in (False, True)
     ),
     _linear_scan_sample("moderate a", _moderate, state=False),
-    _linear_scan_sample("moderate a", _moderate, imaginary=True, fixed=True, state=False),
+    _linear_scan_sample(
+        "moderate a", _moderate, imaginary=True, fixed=True, state=False
+    ),
     *(
-        _linear_scan_sample(name, modulus, imaginary=imaginary, fixed=fixed, reverse=imaginary, hard=True)
+        _linear_scan_sample(
+            name,
+            modulus,
+            imaginary=imaginary,
+            fixed=fixed,
+            reverse=imaginary,
+            hard=True,
+        )
         for name, modulus in {
             "|a| near 1": _near_one,
             "|a| = 1": _one,
@@ -174,15 +193,24 @@ _LINEAR_SCAN_SAMPLES = (
 def _linear_scan_workload(*, imaginary: bool, fixed: bool) -> Workload:
     """Decays with a modulus between 0.9 and 1, as a layer with long memory has them."""
 
-    def draw(generator: torch.Generator, sizes: Sizes, dtype: torch.dtype) -> dict[str, Tensor]:
+    def draw(
+        generator: torch.Generator, sizes: Sizes, dtype: torch.dtype
+    ) -> dict[str, Tensor]:
         shape = (sizes["batch"], sizes["length"], sizes["channels"])
         real = torch.float32 if imaginary else dtype
-        a = torch.empty(shape[2:] if fixed else shape, dtype=real, device=generator.device)
+        a = torch.empty(
+            shape[2:] if fixed else shape, dtype=real, device=generator.device
+        )
         a.uniform_(0.9, 0.999, generator=generator)
         if imaginary:
             phase = torch.empty_like(a).uniform_(0, 2 * torch.pi, generator=generator)
             a = torch.polar(a, phase)
-        return {"a": a, "b": torch.randn(shape, dtype=dtype, generator=generator, device=generator.device)}
+        return {
+            "a": a,
+            "b": torch.randn(
+                shape, dtype=dtype, generator=generator, device=generator.device
+            ),
+        }
 
     kind = "complex" if imaginary else "real"
     dtypes = (torch.complex64,) if imaginary else (torch.float32, torch.bfloat16)
@@ -190,7 +218,8 @@ def _linear_scan_workload(*, imaginary: bool, fixed: bool) -> Workload:
 
 
 def _linear_scan_bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
-    """Forward reads a, b and writes h; backward reads a, h and its gradient and writes those of a and b."""
+    """Forward reads a, b and writes h; backward reads a, h and its gradient and writes
+    those of a and b."""
     array = arguments["b"].nbytes
     if arguments["a"].ndim == 3:
         return 3 * array, 5 * array
@@ -198,12 +227,15 @@ def _linear_scan_bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _linear_scan_operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
-    """A multiplication and an addition an element; the same backward, and a product for the gradient of a."""
+    """A multiplication and an addition an element; the same backward, and a product for
+    the gradient of a."""
     b, fixed = arguments["b"], arguments["a"].ndim == 1
     imaginary = b.is_complex() if isinstance(b, Tensor) else np.iscomplexobj(b)
     multiply, add = (6, 2) if imaginary else (1, 1)
     elements = int(np.prod(b.shape))
-    return elements * (multiply + add), elements * (2 * multiply + add + (add if fixed else 0))
+    return elements * (multiply + add), elements * (
+        2 * multiply + add + (add if fixed else 0)
+    )
 
 
 PAIRINGS: dict[str, Pairing] = {
@@ -220,7 +252,12 @@ PAIRINGS: dict[str, Pairing] = {
         sizes={
             "portable": (sizes(2, 67, 5), sizes(3, 1, 2), sizes(1, 301, 3)),
             "interpreter": (sizes(2, 19, 3), sizes(1, 1, 2)),
-            "cuda": (sizes(2, 67, 5), sizes(3, 1, 2), sizes(3, 1000, 130), sizes(1, 4099, 33)),
+            "cuda": (
+                sizes(2, 67, 5),
+                sizes(3, 1, 2),
+                sizes(3, 1000, 130),
+                sizes(1, 4099, 33),
+            ),
         },
         workloads=tuple(
             _linear_scan_workload(imaginary=imaginary, fixed=fixed)

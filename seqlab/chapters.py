@@ -1,4 +1,5 @@
-"""Which notebook is which chapter: the one place that turns a chapter's number into its file name."""
+"""Which notebook is which chapter: the one place that turns a chapter's number into its
+file name."""
 
 CHAPTERS = {
     1: "01_why_recurrence_came_back",

@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 @dataclass(frozen=True)
 class GPU:
-    """One CUDA device: its name, compute capability, memory and shared memory per block in bytes.
+    """One CUDA device: its name, compute capability, memory and shared memory per block
+    in bytes.
 
     ``shared_memory`` is None where PyTorch is too old to say.
     """
@@ -27,7 +28,8 @@ class GPU:
 
 @dataclass(frozen=True)
 class Machine:
-    """The facts that decide what runs; ``triton`` and ``gpu`` are None where there is none."""
+    """The facts that decide what runs; ``triton`` and ``gpu`` are None where there is
+    none."""
 
     system: str
     cores: int
@@ -38,7 +40,8 @@ class Machine:
 
 
 def doctor() -> None:
-    """Print three lines: what this machine has, which backend runs, and what will therefore work."""
+    """Print three lines: what this machine has, which backend runs, and what will
+    therefore work."""
     print("\n".join(report(machine())))
 
 
@@ -61,7 +64,9 @@ def machine() -> Machine:
         )
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
-        cores=len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
+        cores=len(os.sched_getaffinity(0))
+        if sys.platform == "linux"
+        else os.cpu_count() or 1,
         python=platform.python_version(),
         torch=torch.__version__,
         triton=triton,
@@ -91,9 +96,7 @@ def _backend(machine: Machine) -> str:
     if machine.triton is None:
         return "Backend   portable PyTorch for every op; no Triton here (it exists for Linux only)."
     if machine.gpu is None:
-        return (
-            "Backend   portable PyTorch for every op; Triton kernels run in Triton's interpreter, on the CPU."
-        )
+        return "Backend   portable PyTorch for every op; Triton kernels run in Triton's interpreter, on the CPU."
     return "Backend   Triton kernels, compiled, for CUDA tensors; portable PyTorch for CPU tensors."
 
 

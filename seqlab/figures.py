@@ -1,8 +1,9 @@
 """Figures that are readable in light and in dark, on a phone and by ear.
 
-A figure is shown as one inline SVG. Its series, text, grid and background colors become CSS variables with
-the color used here as fallback, so the website can recolor it for dark pages while a notebook shows it as it
-was drawn. Every figure must be described in words: ``display`` refuses one without alternative text.
+A figure is shown as one inline SVG. Its series, text, grid and background colors become
+CSS variables with the color used here as fallback, so the website can recolor it for
+dark pages while a notebook shows it as it was drawn. Every figure must be described in
+words: ``display`` refuses one without alternative text.
 """
 
 import hashlib
@@ -67,15 +68,17 @@ _numbers = itertools.count(1)
 
 
 def style() -> AbstractContextManager[None]:
-    """The book's look as a context: ``with figures.style(): figure, axes = plt.subplots()``."""
+    """The book's look as a context: ``with figures.style(): figure, axes =
+    plt.subplots()``."""
     return mpl.rc_context(_STYLE)
 
 
 def display(figure: Figure, *, alt: str, caption: str | None = None) -> None:
     """Show ``figure`` as one inline SVG, and close it so that it is shown once.
 
-    ``alt`` says in words what the figure shows: a screen reader speaks it, a text-only output prints it.
-    ``caption``, if given, is printed below. Raises ``ValueError`` when ``alt`` is empty.
+    ``alt`` says in words what the figure shows: a screen reader speaks it, a text-only
+    output prints it. ``caption``, if given, is printed below. Raises ``ValueError``
+    when ``alt`` is empty.
     """
     shown = _Shown(to_html(figure, alt=alt, caption=caption), alt)
     plt.close(figure)
@@ -97,11 +100,16 @@ class _Shown:
 
 
 def to_html(figure: Figure, *, alt: str, caption: str | None = None) -> str:
-    """The HTML that ``display`` shows: a ``<figure>`` holding the SVG and the caption."""
+    """The HTML that ``display`` shows: a ``<figure>`` holding the SVG and the
+    caption."""
     if not isinstance(figure, Figure):
-        raise TypeError(f"figure: expected a matplotlib Figure, got {type(figure).__name__}")
+        raise TypeError(
+            f"figure: expected a matplotlib Figure, got {type(figure).__name__}"
+        )
     if not isinstance(alt, str) or not alt.strip():
-        raise ValueError(f"alt: expected a description of the figure in words, got {alt!r}")
+        raise ValueError(
+            f"alt: expected a description of the figure in words, got {alt!r}"
+        )
     with style(), io.StringIO() as file:
         no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(file, format="svg", metadata=no_metadata)
@@ -112,9 +120,14 @@ def to_html(figure: Figure, *, alt: str, caption: str | None = None) -> str:
 
 
 def _scalable(svg: str, alt: str) -> str:
-    """The ``<svg>`` element alone, as wide as its column and never wider, nor much smaller, than drawn."""
-    drawn = re.search(r'<svg[^>]* width="([^"]+)" height="[^"]+" viewBox="([^"]+)"[^>]*>', svg)
-    assert drawn is not None, "matplotlib wrote no <svg> with a width, a height and a view box"
+    """The ``<svg>`` element alone, as wide as its column and never wider, nor much
+    smaller, than drawn."""
+    drawn = re.search(
+        r'<svg[^>]* width="([^"]+)" height="[^"]+" viewBox="([^"]+)"[^>]*>', svg
+    )
+    assert drawn is not None, (
+        "matplotlib wrote no <svg> with a width, a height and a view box"
+    )
     words = html.escape(" ".join(alt.split()))
     # On a phone the column is narrower than the text in a figure can bear: it then scrolls in its own box.
     narrowest = 0.6 * float(drawn[1].removesuffix("pt"))
@@ -131,10 +144,13 @@ def _scalable(svg: str, alt: str) -> str:
 
 
 def _short_paths(svg: str) -> str:
-    """Coordinates of paths to a hundredth of a point, on one line: half the bytes and nothing to see."""
+    """Coordinates of paths to a hundredth of a point, on one line: half the bytes and
+    nothing to see."""
 
     def shorten(path: re.Match[str]) -> str:
-        numbers = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", path[0])
+        numbers = re.sub(
+            r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", path[0]
+        )
         return " ".join(numbers.split()).replace(' "', '"')
 
     return re.sub(r' d="[^"]*"', lambda path: " " + shorten(path), svg)
@@ -142,15 +158,20 @@ def _short_paths(svg: str) -> str:
 
 def _colors_as_variables(svg: str) -> str:
     known = re.compile("|".join(VARIABLES), re.IGNORECASE)
-    return known.sub(lambda color: f"var({VARIABLES[color[0].lower()]}, {color[0].lower()})", svg)
+    return known.sub(
+        lambda color: f"var({VARIABLES[color[0].lower()]}, {color[0].lower()})", svg
+    )
 
 
 def _own_identifiers(svg: str) -> str:
-    """Keep only identifiers that something refers to, under names no other figure on the page has."""
+    """Keep only identifiers that something refers to, under names no other figure on
+    the page has."""
     referred = set(re.findall(r"#([\w-]+)[\")]", svg))
     content = hashlib.sha256(svg.encode()).hexdigest()[:8]
     prefix = f"figure-{content}-{next(_numbers)}-"
     svg = re.sub(
-        r' id="([^"]+)"', lambda found: f' id="{prefix}{found[1]}"' if found[1] in referred else "", svg
+        r' id="([^"]+)"',
+        lambda found: f' id="{prefix}{found[1]}"' if found[1] in referred else "",
+        svg,
     )
     return re.sub(r'(url\(|href=")#', rf"\g<1>#{prefix}", svg)

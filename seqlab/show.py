@@ -1,4 +1,5 @@
-"""Source views: a function as the installed package holds it, its equation tags turned into links."""
+"""Source views: a function as the installed package holds it, its equation tags turned
+into links."""
 
 import html
 import inspect
@@ -26,7 +27,8 @@ _NOTEBOOK_COLORS = """<style>
 
 
 class Source:
-    """The source text of something in Python, as a notebook shows it; ``print`` gives the plain text."""
+    """The source text of something in Python, as a notebook shows it; ``print`` gives
+    the plain text."""
 
     def __init__(self, name: str, place: str, text: str):
         self.name = name
@@ -43,7 +45,9 @@ class Source:
         from pygments.formatters import HtmlFormatter
         from pygments.lexers import PythonLexer
 
-        code = highlight(self.text, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True))
+        code = highlight(
+            self.text, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)
+        )
         colors = "" if _on_the_website() else _NOTEBOOK_COLORS
         return (
             f'{colors}<div class="seqlab-source highlight" role="region" tabindex="0"'
@@ -55,10 +59,10 @@ class Source:
 def show(thing: object) -> None:
     """Display the source of ``thing`` from the installed package.
 
-    ``thing``: a function, method, class, module, Triton kernel or PyTorch op; of any other object, its class
-    is shown. Every tag such as ``# eq. 3.2`` becomes a link to that equation: on the website always,
-    elsewhere once the book has a public address. Raises ``TypeError`` where there is no Python source, as for
-    functions written in C.
+    ``thing``: a function, method, class, module, Triton kernel or PyTorch op; of any
+    other object, its class is shown. Every tag such as ``# eq. 3.2`` becomes a link to
+    that equation: on the website always, elsewhere once the book has a public address.
+    Raises ``TypeError`` where there is no Python source, as for functions written in C.
     """
     from IPython.display import display
 
@@ -72,7 +76,9 @@ def source(thing: object) -> Source:
         lines, first = inspect.getsourcelines(written)
         path = Path(inspect.getsourcefile(written) or "")
     except (TypeError, OSError) as error:
-        raise TypeError(f"thing: expected something with Python source, got {thing!r}") from error
+        raise TypeError(
+            f"thing: expected something with Python source, got {thing!r}"
+        ) from error
     name = getattr(written, "__qualname__", path.stem)
     place = _inside_package(path)
     if not isinstance(written, ModuleType):
@@ -81,7 +87,8 @@ def source(thing: object) -> Source:
 
 
 def equation_address(chapter: int, number: int) -> str | None:
-    """Address of an equation as seen from a chapter's page; None while the book has no public address."""
+    """Address of an equation as seen from a chapter's page; None while the book has no
+    public address."""
     page = f"{CHAPTERS[chapter]}.html#eq-{chapter}-{number}"
     if _on_the_website():
         return page
@@ -89,10 +96,15 @@ def equation_address(chapter: int, number: int) -> str | None:
 
 
 def link_equations(code: str) -> str:
-    """``code`` (HTML) with every equation tag as a link where there is something to link to."""
+    """``code`` (HTML) with every equation tag as a link where there is something to
+    link to."""
 
     def link(tag: re.Match[str]) -> str:
-        target = equation_address(int(tag[1]), int(tag[2])) if int(tag[1]) in CHAPTERS else None
+        target = (
+            equation_address(int(tag[1]), int(tag[2]))
+            if int(tag[1]) in CHAPTERS
+            else None
+        )
         return f'<a href="{target}">{tag[0]}</a>' if target else tag[0]
 
     return EQUATION_TAG.sub(link, code)
@@ -100,7 +112,9 @@ def link_equations(code: str) -> str:
 
 def _as_written(thing: Any) -> Any:
     """The plain function, class or module behind ``thing``."""
-    while not (inspect.isroutine(thing) or inspect.isclass(thing) or inspect.ismodule(thing)):
+    while not (
+        inspect.isroutine(thing) or inspect.isclass(thing) or inspect.ismodule(thing)
+    ):
         # Triton wraps a kernel's function as .fn, the interpreter and the autotuner do so again;
         # torch.library keeps the function it was given as ._init_fn.
         for wrapped in ("fn", "_init_fn"):

@@ -1,7 +1,9 @@
-"""Is the fast op the same function as its readable reference? Values and every gradient, on every backend.
+"""Is the fast op the same function as its readable reference? Values and every
+gradient, on every backend.
 
-The truth is float64. Values come from the NumPy reference; gradients come from autograd through a plain loop,
-and that loop is itself held to the reference: its values directly, its gradients by finite differences.
+The truth is float64. Values come from the NumPy reference; gradients come from autograd
+through a plain loop, and that loop is itself held to the reference: its values
+directly, its gradients by finite differences.
 """
 
 import argparse
@@ -17,7 +19,11 @@ from torch import Tensor
 from seqlab.catalogue import PAIRINGS, Arguments, Pairing, Sample, Sizes
 from seqlab.ops.backends import has_triton
 
-BACKENDS = {"portable": ("portable", "cpu"), "interpreter": ("triton", "cpu"), "cuda": ("triton", "cuda")}
+BACKENDS = {
+    "portable": ("portable", "cpu"),
+    "interpreter": ("triton", "cpu"),
+    "cuda": ("triton", "cuda"),
+}
 """For each name: the backend as the op calls it, and the device its tensors live on."""
 
 VALUE_BOUNDS = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 1e-2, "float16": 1e-2}
@@ -30,7 +36,8 @@ GRADIENT = "grad "
 
 @dataclass(frozen=True)
 class Row:
-    """The relative errors of one op on one backend, dtype and sample: the largest over the sizes tried."""
+    """The relative errors of one op on one backend, dtype and sample: the largest over
+    the sizes tried."""
 
     op: str
     backend: str
@@ -42,25 +49,37 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Whether every error is within its bound; an error that is not a number never is."""
+        """Whether every error is within its bound; an error that is not a number never
+        is."""
         return all(self.errors[name] <= bound for name, bound in self.bounds.items())
 
 
-def verify(names: Iterable[str] | None = None, backends: Iterable[str] | None = None) -> list[Row]:
+def verify(
+    names: Iterable[str] | None = None, backends: Iterable[str] | None = None
+) -> list[Row]:
     """Compare ops with their references.
 
-    names: ops of the catalogue, all if None. backends: keys of ``BACKENDS``, those this machine has if None.
-    Raises ``ValueError`` for an op or a backend that does not exist or that this machine does not have.
+    names: ops of the catalogue, all if None. backends: keys of ``BACKENDS``, those this
+    machine has if None. Raises ``ValueError`` for an op or a backend that does not
+    exist or that this machine does not have.
     """
     missing = absent_backends()
     names = list(PAIRINGS) if names is None else list(names)
-    backends = [name for name in BACKENDS if name not in missing] if backends is None else list(backends)
+    backends = (
+        [name for name in BACKENDS if name not in missing]
+        if backends is None
+        else list(backends)
+    )
     for name in names:
         if name not in PAIRINGS:
-            raise ValueError(f"names: expected some of {', '.join(PAIRINGS)}, got {name!r}")
+            raise ValueError(
+                f"names: expected some of {', '.join(PAIRINGS)}, got {name!r}"
+            )
     for name in backends:
         if name not in BACKENDS:
-            raise ValueError(f"backends: expected some of {', '.join(BACKENDS)}, got {name!r}")
+            raise ValueError(
+                f"backends: expected some of {', '.join(BACKENDS)}, got {name!r}"
+            )
         if name in missing:
             raise ValueError(f"backends: {name!r} cannot run here: {missing[name]}")
     rows = []
@@ -81,31 +100,50 @@ def absent_backends() -> dict[str, str]:
     """The backends that cannot run on this machine, each with the reason."""
     absent = {}
     if not has_triton():
-        absent = dict.fromkeys(("interpreter", "cuda"), "Triton is not installed (it exists for Linux only)")
+        absent = dict.fromkeys(
+            ("interpreter", "cuda"),
+            "Triton is not installed (it exists for Linux only)",
+        )
     if not torch.cuda.is_available():
         absent["cuda"] = "there is no CUDA GPU"
     return absent
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The rows as text: for each op, backend and dtype the largest errors, then every row over its bound."""
+    """The rows as text: for each op, backend and dtype the largest errors, then every
+    row over its bound."""
     rows = list(rows)
     lines: list[str] = []
     for op in dict.fromkeys(row.op for row in rows):
         of_op = [row for row in rows if row.op == op]
         quantities = list(dict.fromkeys(name for row in of_op for name in row.bounds))
-        lines += ["", f"{op}: relative error against float64, the largest over samples and sizes", ""]
-        head = f"{'backend':<13}{'dtype':<12}{'inputs':<10}" + "".join(f"{name:>12}" for name in quantities)
+        lines += [
+            "",
+            f"{op}: relative error against float64, the largest over samples and sizes",
+            "",
+        ]
+        head = f"{'backend':<13}{'dtype':<12}{'inputs':<10}" + "".join(
+            f"{name:>12}" for name in quantities
+        )
         lines += [head, "-" * (len(head) + 6)]
-        for backend, dtype, hard in dict.fromkeys((row.backend, row.dtype, row.hard) for row in of_op):
-            group = [row for row in of_op if (row.backend, row.dtype, row.hard) == (backend, dtype, hard)]
+        for backend, dtype, hard in dict.fromkeys(
+            (row.backend, row.dtype, row.hard) for row in of_op
+        ):
+            group = [
+                row
+                for row in of_op
+                if (row.backend, row.dtype, row.hard) == (backend, dtype, hard)
+            ]
             lines.append(
                 f"{backend:<13}{dtype:<12}{'hard' if hard else 'ordinary':<10}"
                 + "".join(f"{_largest(group, name):>12}" for name in quantities)
                 + ("    ok" if all(row.passed for row in group) else "  OVER")
             )
     over = [row for row in rows if not row.passed]
-    lines += ["", f"{len(rows) - len(over)} of {len(rows)} comparisons are within their bounds."]
+    lines += [
+        "",
+        f"{len(rows) - len(over)} of {len(rows)} comparisons are within their bounds.",
+    ]
     for row in over:
         lines.append(f"over: {row.op}, {row.backend}, {row.dtype}, {row.sample}:")
         lines += [
@@ -119,15 +157,23 @@ def table(rows: Iterable[Row]) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``run`` reads."""
     parser.add_argument(
-        "--ops", nargs="+", metavar="OP", choices=PAIRINGS, help="default: all of the catalogue"
+        "--ops",
+        nargs="+",
+        metavar="OP",
+        choices=PAIRINGS,
+        help="default: all of the catalogue",
     )
     parser.add_argument(
-        "--backends", nargs="+", choices=BACKENDS, help="default: those that this machine can run"
+        "--backends",
+        nargs="+",
+        choices=BACKENDS,
+        help="default: those that this machine can run",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Verify, print the table, and return 0 if every error is within its bound, 1 if not, 2 for bad input."""
+    """Verify, print the table, and return 0 if every error is within its bound, 1 if
+    not, 2 for bad input."""
     try:
         rows = verify(arguments.ops, arguments.backends)
     except ValueError as error:
@@ -141,7 +187,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def relative_error(value: np.ndarray, truth: np.ndarray) -> float:
-    """The norm of the difference over the norm of the truth; infinite where the shapes differ."""
+    """The norm of the difference over the norm of the truth; infinite where the shapes
+    differ."""
     if value.shape != truth.shape:
         return np.inf
     size = np.linalg.norm(truth)
@@ -156,8 +203,9 @@ def _largest(rows: list[Row], quantity: str) -> str:
 def _precisions(backend: str) -> list[str]:
     """Names of the real dtypes that a backend computes in as its hardware would.
 
-    That leaves out bfloat16 in Triton's interpreter, which truncates where a GPU rounds: errors that point
-    one way add up in sums, and would hide those worth finding. It is also left out on GPUs that have none.
+    That leaves out bfloat16 in Triton's interpreter, which truncates where a GPU
+    rounds: errors that point one way add up in sums, and would hide those worth
+    finding. It is also left out on GPUs that have none.
     """
     if backend == "portable":
         return ["float64", "float32", "bfloat16", "float16"]
@@ -165,33 +213,49 @@ def _precisions(backend: str) -> list[str]:
     return ["float32", "bfloat16", "float16"] if bfloat16 else ["float32", "float16"]
 
 
-def _check_op(name: str, pairing: Pairing, sample: Sample, backend: str, precision: str) -> Row:
+def _check_op(
+    name: str, pairing: Pairing, sample: Sample, backend: str, precision: str
+) -> Row:
     keyword, device = BACKENDS[backend]
     errors: dict[str, list[float]] = {}
     for sizes in pairing.sizes[backend]:
         arguments, exact = _draw(pairing, sample, sizes, precision)
-        values = pairing.reference(**{key: _numpy(value) for key, value in exact.items()})
+        values = pairing.reference(
+            **{key: _numpy(value) for key, value in exact.items()}
+        )
         cotangents = _cotangents(values, precision)
         truth = dict(zip(pairing.outputs, values, strict=True))
         truth |= _gradients(pairing, pairing.loop, exact, cotangents)[1]
 
         on_device = {
-            key: value.to(device) if isinstance(value, Tensor) else value for key, value in arguments.items()
+            key: value.to(device) if isinstance(value, Tensor) else value
+            for key, value in arguments.items()
         }
-        outputs, gradients = _gradients(pairing, pairing.op, on_device, cotangents, backend=keyword)
-        computed = dict(zip(pairing.outputs, map(_numpy, outputs), strict=True)) | gradients
+        outputs, gradients = _gradients(
+            pairing, pairing.op, on_device, cotangents, backend=keyword
+        )
+        computed = (
+            dict(zip(pairing.outputs, map(_numpy, outputs), strict=True)) | gradients
+        )
         for quantity, true in truth.items():
-            errors.setdefault(quantity, []).append(relative_error(computed[quantity], true))
+            errors.setdefault(quantity, []).append(
+                relative_error(computed[quantity], true)
+            )
     bounds = {
-        quantity: (VALUE_BOUNDS if quantity in pairing.outputs else GRADIENT_BOUNDS)[precision]
+        quantity: (VALUE_BOUNDS if quantity in pairing.outputs else GRADIENT_BOUNDS)[
+            precision
+        ]
         for quantity in errors
     }
     dtype = COMPLEX[precision] if sample.imaginary else precision
-    return Row(name, backend, dtype, sample.name, sample.hard, _largest_of(errors), bounds)
+    return Row(
+        name, backend, dtype, sample.name, sample.hard, _largest_of(errors), bounds
+    )
 
 
 def _check_loop(name: str, pairing: Pairing, sample: Sample) -> Row:
-    """The loop that gives the true gradients against the reference: its values, and one slope of each."""
+    """The loop that gives the true gradients against the reference: its values, and one
+    slope of each."""
     step = 1e-6
     errors: dict[str, list[float]] = {}
     generator = np.random.default_rng(1)
@@ -201,12 +265,21 @@ def _check_loop(name: str, pairing: Pairing, sample: Sample) -> Row:
         values = pairing.reference(**arrays)
         cotangents = _cotangents(values, "float64")
         outputs, gradients = _gradients(pairing, pairing.loop, exact, cotangents)
-        for quantity, value, output in zip(pairing.outputs, values, outputs, strict=True):
-            errors.setdefault(quantity, []).append(relative_error(_numpy(output), value))
+        for quantity, value, output in zip(
+            pairing.outputs, values, outputs, strict=True
+        ):
+            errors.setdefault(quantity, []).append(
+                relative_error(_numpy(output), value)
+            )
 
-        def loss(key: str, moved: np.ndarray, arrays=arrays, cotangents=cotangents) -> float:
+        def loss(
+            key: str, moved: np.ndarray, arrays=arrays, cotangents=cotangents
+        ) -> float:
             values = pairing.reference(**{**arrays, key: moved})
-            return sum(np.vdot(_numpy(c), value).real for c, value in zip(cotangents, values, strict=True))
+            return sum(
+                np.vdot(_numpy(c), value).real
+                for c, value in zip(cotangents, values, strict=True)
+            )
 
         for quantity, gradient in gradients.items():
             key = quantity.removeprefix(GRADIENT)
@@ -214,65 +287,106 @@ def _check_loop(name: str, pairing: Pairing, sample: Sample) -> Row:
             direction = _noise(generator, gradient)
             direction /= np.linalg.norm(direction)
             direction += gradient / max(np.linalg.norm(gradient), np.finfo(float).tiny)
-            ends = [loss(key, arrays[key] + side * step * direction) for side in (1, -1)]
+            ends = [
+                loss(key, arrays[key] + side * step * direction) for side in (1, -1)
+            ]
             slope = np.array((ends[0] - ends[1]) / (2 * step))
             errors.setdefault(quantity, []).append(
                 relative_error(np.array(np.vdot(gradient, direction).real), slope)
             )
     bounds = {
-        quantity: VALUE_BOUNDS["float64"] if quantity in pairing.outputs else FINITE_DIFFERENCE_BOUND
+        quantity: VALUE_BOUNDS["float64"]
+        if quantity in pairing.outputs
+        else FINITE_DIFFERENCE_BOUND
         for quantity in errors
     }
     dtype = "complex128" if sample.imaginary else "float64"
-    return Row(name, "(truth)", dtype, sample.name, sample.hard, _largest_of(errors), bounds)
+    return Row(
+        name, "(truth)", dtype, sample.name, sample.hard, _largest_of(errors), bounds
+    )
 
 
-def _draw(pairing: Pairing, sample: Sample, sizes: Sizes, precision: str) -> tuple[Arguments, Arguments]:
-    """Arguments rounded to a precision as an op takes them, and the same rounded numbers in float64."""
+def _draw(
+    pairing: Pairing, sample: Sample, sizes: Sizes, precision: str
+) -> tuple[Arguments, Arguments]:
+    """Arguments rounded to a precision as an op takes them, and the same rounded
+    numbers in float64."""
     arguments: Arguments = {}
     exact: Arguments = {}
     for key, value in sample.draw(np.random.default_rng(0), sizes).items():
         if not isinstance(value, np.ndarray):
             arguments[key] = exact[key] = value
             continue
-        narrow = "float32" if key in pairing.full_precision and precision not in COMPLEX else precision
+        narrow = (
+            "float32"
+            if key in pairing.full_precision and precision not in COMPLEX
+            else precision
+        )
         dtype = getattr(torch, COMPLEX[narrow] if sample.imaginary else narrow)
         arguments[key] = torch.from_numpy(value).to(dtype)
-        exact[key] = arguments[key].to(torch.complex128 if sample.imaginary else torch.float64)
+        exact[key] = arguments[key].to(
+            torch.complex128 if sample.imaginary else torch.float64
+        )
     return arguments, exact
 
 
 def _cotangents(values: tuple[np.ndarray, ...], precision: str) -> list[Tensor]:
-    """Random gradients to send back from each output, rounded to a precision but in float64."""
+    """Random gradients to send back from each output, rounded to a precision but in
+    float64."""
     generator = np.random.default_rng(2)
     wide = [torch.from_numpy(_noise(generator, value)) for value in values]
-    narrow = [getattr(torch, COMPLEX[precision] if x.is_complex() else precision) for x in wide]
+    narrow = [
+        getattr(torch, COMPLEX[precision] if x.is_complex() else precision)
+        for x in wide
+    ]
     return [x.to(dtype).to(x.dtype) for x, dtype in zip(wide, narrow, strict=True)]
 
 
 def _gradients(
-    pairing: Pairing, function: Any, arguments: Arguments, cotangents: list[Tensor], **options: str
+    pairing: Pairing,
+    function: Any,
+    arguments: Arguments,
+    cotangents: list[Tensor],
+    **options: str,
 ) -> tuple[tuple[Tensor, ...], dict[str, np.ndarray]]:
-    """Outputs of ``function``, and the gradient that the cotangents send to each differentiable argument."""
+    """Outputs of ``function``, and the gradient that the cotangents send to each
+    differentiable argument."""
     leaves = {
-        key: arguments[key].detach().requires_grad_() for key in pairing.differentiable if key in arguments
+        key: arguments[key].detach().requires_grad_()
+        for key in pairing.differentiable
+        if key in arguments
     }
     outputs = function(**{**arguments, **leaves}, **options)
-    sent = [c.to(output.device, output.dtype) for c, output in zip(cotangents, outputs, strict=True)]
+    sent = [
+        c.to(output.device, output.dtype)
+        for c, output in zip(cotangents, outputs, strict=True)
+    ]
     gradients = torch.autograd.grad(outputs, list(leaves.values()), sent)
-    return outputs, {GRADIENT + key: _numpy(g) for key, g in zip(leaves, gradients, strict=True)}
+    return outputs, {
+        GRADIENT + key: _numpy(g) for key, g in zip(leaves, gradients, strict=True)
+    }
 
 
 def _noise(generator: np.random.Generator, like: np.ndarray) -> np.ndarray:
     real = generator.standard_normal(like.shape)
-    return real + 1j * generator.standard_normal(like.shape) if np.iscomplexobj(like) else real
+    return (
+        real + 1j * generator.standard_normal(like.shape)
+        if np.iscomplexobj(like)
+        else real
+    )
 
 
 def _numpy(value: Any) -> Any:
     if not isinstance(value, Tensor):
         return value
-    return value.detach().to("cpu", torch.complex128 if value.is_complex() else torch.float64).numpy()
+    return (
+        value.detach()
+        .to("cpu", torch.complex128 if value.is_complex() else torch.float64)
+        .numpy()
+    )
 
 
 def _largest_of(errors: dict[str, list[float]]) -> dict[str, float]:
-    return {quantity: float(np.max(found)) for quantity, found in errors.items()}  # not a number stays so
+    return {
+        quantity: float(np.max(found)) for quantity, found in errors.items()
+    }  # not a number stays so

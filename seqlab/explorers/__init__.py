@@ -1,4 +1,5 @@
-"""Interactive figures: each is one ES module, shown by the website as it is and by notebooks as a widget."""
+"""Interactive figures: each is one ES module, shown by the website as it is and by
+notebooks as a widget."""
 
 from seqlab.explorers.eigenvalues import EigenvalueExplorer
 

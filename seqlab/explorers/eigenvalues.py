@@ -1,4 +1,5 @@
-"""The eigenvalue explorer: drag the eigenvalues of a linear recurrence, then initialize a layer with them."""
+"""The eigenvalue explorer: drag the eigenvalues of a linear recurrence, then initialize
+a layer with them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,15 +21,28 @@ _CONTINUOUS = {
     "hippo_legs": law.hippo_legs_normal,
 }
 _INITIALIZATIONS = ("ring", "glorot", "real", *_CONTINUOUS, "custom")
-_PARAMETERS = ("initialization", "state_size", "r_min", "r_max", "max_phase", "dt", "method", "seed")
+_PARAMETERS = (
+    "initialization",
+    "state_size",
+    "r_min",
+    "r_max",
+    "max_phase",
+    "dt",
+    "method",
+    "seed",
+)
 
 # What each value must be, in words and as a test of the value and the explorer it is for.
 _RANGES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
-    "initialization": (f"one of {', '.join(_INITIALIZATIONS)}", lambda value, _: value in _INITIALIZATIONS),
+    "initialization": (
+        f"one of {', '.join(_INITIALIZATIONS)}",
+        lambda value, _: value in _INITIALIZATIONS,
+    ),
     "state_size": (
         f"1 to {MOST_MODES} modes, and as many as there are eigenvalues where those were placed by hand",
         lambda N, self: (
-            1 <= N <= MOST_MODES and (self.initialization != "custom" or len(self.eigenvalues) == N)
+            1 <= N <= MOST_MODES
+            and (self.initialization != "custom" or len(self.eigenvalues) == N)
         ),
     ),
     "r_min": ("0 <= r_min <= r_max <= 1", lambda r, self: 0 <= r <= self.r_max),
@@ -46,9 +60,11 @@ _RANGES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 
 
 class Mulberry32:
-    """The front end's seeded generator, so that one seed gives the same points in Python and in the browser.
+    """The front end's seeded generator, so that one seed gives the same points in
+    Python and in the browser.
 
-    Tommy Ettinger's mulberry32: 32 bits of state, good enough to scatter points, for nothing else.
+    Tommy Ettinger's mulberry32: 32 bits of state, good enough to scatter points, for
+    nothing else.
     """
 
     def __init__(self, seed: int) -> None:
@@ -64,7 +80,8 @@ class Mulberry32:
         return (mixed ^ (mixed >> 14)) / 2**32
 
     def standard_normal(self, size: Any) -> NDArray[np.float64]:
-        """Normal numbers of the shape given, two from each two uniform ones (Box and Muller)."""
+        """Normal numbers of the shape given, two from each two uniform ones (Box and
+        Muller)."""
         count = int(np.prod(size))
         u = self.random(count + count % 2).reshape(-1, 2)
         radius, angle = np.sqrt(-2 * np.log1p(-u[:, 0])), 2 * np.pi * u[:, 1]
@@ -73,20 +90,27 @@ class Mulberry32:
 
 
 class Eigenvalues(traitlets.TraitType[Any, Any]):
-    """A trait that holds a complex (N,) array, 1 <= N <= 256, and travels as a list of [real, imaginary]."""
+    """A trait that holds a complex (N,) array, 1 <= N <= 256, and travels as a list of
+    [real, imaginary]."""
 
     def validate(self, obj: Any, value: Any) -> NDArray[np.complex128]:
         try:
             array = np.array(value, dtype=complex)
         except (TypeError, ValueError) as error:
-            raise InvalidExplorerValue(f"eigenvalues: expected complex numbers, got {value!r}") from error
+            raise InvalidExplorerValue(
+                f"eigenvalues: expected complex numbers, got {value!r}"
+            ) from error
         if array.ndim != 1 or not 1 <= array.size <= MOST_MODES:
             raise InvalidExplorerValue(
                 f"eigenvalues: expected shape (N,) with N from 1 to {MOST_MODES}, got {array.shape}"
             )
         if not np.isfinite(array).all():
-            raise InvalidExplorerValue("eigenvalues: expected finite numbers, got NaN or infinity")
-        array.flags.writeable = False  # assigning to one entry would not move its point: refuse it
+            raise InvalidExplorerValue(
+                "eigenvalues: expected finite numbers, got NaN or infinity"
+            )
+        array.flags.writeable = (
+            False  # assigning to one entry would not move its point: refuse it
+        )
         return array
 
 
@@ -99,22 +123,26 @@ def _from_pairs(pairs: list[list[float]], _: Any) -> list[complex]:
 
 
 class EigenvalueExplorer(Explorer):
-    """Eigenvalues in the unit disk, to be dragged, and what a linear recurrence with them does.
+    """Eigenvalues in the unit disk, to be dragged, and what a linear recurrence with
+    them does.
 
-    Show it by naming it on the last line of a cell. ``explorer.eigenvalues`` is a complex (N,) array that
-    follows the points (when the pointer lets go, and at each key), and setting it moves them; setting a
-    parameter of the initialization draws them anew. Where nobody drags, they are those of the parameters
-    given, so that a cell that uses ``explorer.eigenvalues`` runs anywhere.
+    Show it by naming it on the last line of a cell. ``explorer.eigenvalues`` is a
+    complex (N,) array that follows the points (when the pointer lets go, and at each
+    key), and setting it moves them; setting a parameter of the initialization draws
+    them anew. Where nobody drags, they are those of the parameters given, so that a
+    cell that uses ``explorer.eigenvalues`` runs anywhere.
 
     Every argument is also an attribute that can be set.
 
     Args:
-        initialization: "ring", "glorot", "real", "s4d_lin", "s4d_inv", "s4d_real", "hippo_legs" (its normal
-            part), or "custom", which it becomes whenever eigenvalues are placed by hand or set.
+        initialization: "ring", "glorot", "real", "s4d_lin", "s4d_inv", "s4d_real",
+            "hippo_legs" (its normal part), or "custom", which it becomes whenever
+            eigenvalues are placed by hand or set.
         state_size: number of modes N, 1 to 256.
         r_min, r_max: radii of "ring" and "real", 0 <= r_min <= r_max <= 1.
         max_phase: largest phase of "ring", radians, 0 to 2π.
-        dt, method: step (positive) and discretization ("zoh" or "bilinear") of the continuous ones.
+        dt, method: step (positive) and discretization ("zoh" or "bilinear") of the
+            continuous ones.
         seed: of the random ones, 0 to 2^32 - 1.
         horizon: how many steps the plots show, 1 to 10000.
         normalize: whether the responses weigh each mode by its γ = sqrt(1 - abs(λ)^2).
@@ -122,8 +150,8 @@ class EigenvalueExplorer(Explorer):
         eigenvalues: complex (N,), instead of an initialization.
 
     Raises:
-        traitlets.TraitError: a value not of its kind, or (then it is a ValueError too) out of range. The
-            explorer keeps the value it had.
+        traitlets.TraitError: a value not of its kind, or (then it is a ValueError too)
+            out of range. The explorer keeps the value it had.
     """
 
     name = "eigenvalues"
@@ -142,12 +170,16 @@ class EigenvalueExplorer(Explorer):
     selected = traitlets.Int(0).tag(sync=True)
     eigenvalues = Eigenvalues().tag(sync=True, to_json=_to_pairs, from_json=_from_pairs)
 
-    _settled = True  # False while parameters and eigenvalues are being brought into step
+    _settled = (
+        True  # False while parameters and eigenvalues are being brought into step
+    )
 
     def __init__(self, **traits: Any) -> None:
         if "eigenvalues" in traits and (both := set(traits) & set(_PARAMETERS)):
             names = ", ".join(sorted(both))
-            raise InvalidExplorerValue(f"eigenvalues: expected no initialization beside them, got {names}")
+            raise InvalidExplorerValue(
+                f"eigenvalues: expected no initialization beside them, got {names}"
+            )
         if traits.get("initialization") == "custom":
             raise InvalidExplorerValue(
                 'initialization: "custom" is for eigenvalues that are given; give them'
@@ -155,13 +187,22 @@ class EigenvalueExplorer(Explorer):
         super().__init__(**traits)
 
     def parameters(self) -> dict[str, Any]:
-        """What the HTML element starts from: the parameters, with the eigenvalues if placed by hand."""
-        shared = {name: getattr(self, name) for name in (*_PARAMETERS, "horizon", "normalize", "selected")}
+        """What the HTML element starts from: the parameters, with the eigenvalues if
+        placed by hand."""
+        shared = {
+            name: getattr(self, name)
+            for name in (*_PARAMETERS, "horizon", "normalize", "selected")
+        }
         placed = self.initialization == "custom"
-        return {**shared, "eigenvalues": _to_pairs(self.eigenvalues, self)} if placed else shared
+        return (
+            {**shared, "eigenvalues": _to_pairs(self.eigenvalues, self)}
+            if placed
+            else shared
+        )
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take what the front end sends: parameters and eigenvalues that are in step already."""
+        """Take what the front end sends: parameters and eigenvalues that are in step
+        already."""
         self._settled = False
         try:
             super().set_state(sync_data)
@@ -177,7 +218,9 @@ class EigenvalueExplorer(Explorer):
             return law.real(N, self.r_min, self.r_max, rng)
         if self.initialization == "glorot":
             return law.glorot(N, rng)
-        return law.discretize_eigenvalues(_CONTINUOUS[self.initialization](N), self.dt, self.method)
+        return law.discretize_eigenvalues(
+            _CONTINUOUS[self.initialization](N), self.dt, self.method
+        )
 
     @traitlets.observe(*_PARAMETERS)
     def _parameter_changed(self, change: Any) -> None:

@@ -1,4 +1,5 @@
-"""What explorers share: each is a widget where there is a kernel, and an element of the page elsewhere."""
+"""What explorers share: each is a widget where there is a kernel, and an element of the
+page elsewhere."""
 
 import html
 import json
@@ -10,11 +11,13 @@ import traitlets
 
 
 class InvalidExplorerValue(traitlets.TraitError, ValueError):
-    """A value that an explorer's argument cannot take; the explorer keeps the value it had."""
+    """A value that an explorer's argument cannot take; the explorer keeps the value it
+    had."""
 
 
 class Explorer(anywidget.AnyWidget):
-    """A widget whose output also carries an HTML element, which the website shows alive without a kernel."""
+    """A widget whose output also carries an HTML element, which the website shows alive
+    without a kernel."""
 
     name: str  # of the module: seqlab/explorers/<name>.mjs
 

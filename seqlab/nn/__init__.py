@@ -1,6 +1,7 @@
 """Layers and blocks built on the ops: each is a torch.nn.Module that a chapter names.
 
-A sequence layer maps (batch, length, width) to (y, state) and has `step` for generation.
+A sequence layer maps (batch, length, width) to (y, state) and has `step` for
+generation.
 """
 
 from seqlab.nn.diagonal import DiagonalRecurrence

@@ -1,17 +1,24 @@
-"""What every layer with a diagonal linear recurrence shares: the way in, the scan, the way out."""
+"""What every layer with a diagonal linear recurrence shares: the way in, the scan, the
+way out."""
 
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import check_sequence, check_state, check_step, positive_integer
+from seqlab.nn.arguments import (
+    check_sequence,
+    check_state,
+    check_step,
+    positive_integer,
+)
 from seqlab.ops import linear_scan, linear_scan_step
 
 
 class DiagonalRecurrence(nn.Module):
-    """h_t = λ ⊙ h_{t-1} + γ ⊙ (B u_t),  y_t = Re(C h_t) + D ⊙ u_t   (equations 3.3 and 3.9).
+    """h_t = λ ⊙ h_{t-1} + γ ⊙ (B u_t),  y_t = Re(C h_t) + D ⊙ u_t   (equations 3.3 and
+    3.9).
 
-    A subclass says what the eigenvalues λ are (`eigenvalues`) and, if it scales the input, what γ is
-    (`input_gain`). The state is complex, (batch, state_size).
+    A subclass says what the eigenvalues λ are (`eigenvalues`) and, if it scales the
+    input, what γ is (`input_gain`). The state is complex, (batch, state_size).
 
     Args:
         width: features of the input and of the output at each time, at least 1.
@@ -47,13 +54,15 @@ class DiagonalRecurrence(nn.Module):
         return torch.ones_like(self.B_re[:, 0])
 
     def forward(self, u: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """u (batch, length, width) -> y of the same shape and the last state, complex (batch, state_size).
+        """u (batch, length, width) -> y of the same shape and the last state, complex
+        (batch, state_size).
 
-        Parallel in time; the eigenvalues are never repeated over it. Started from the state of an earlier
-        call it continues that sequence.
+        Parallel in time; the eigenvalues are never repeated over it. Started from the
+        state of an earlier call it continues that sequence.
 
         Raises:
-            TypeError, ValueError: a shape, dtype or device is not as described, or batch or length is 0.
+            TypeError, ValueError: a shape, dtype or device is not as described, or
+                batch or length is 0.
         """
         check_sequence("u", u, self.width, self.D)
         if state is not None:
@@ -62,7 +71,8 @@ class DiagonalRecurrence(nn.Module):
         return self._out_of_state(h) + self.D * u, state  # eq. 3.9
 
     def step(self, u_t: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """One time step: u_t (batch, width) -> y_t of the same shape and the next state."""
+        """One time step: u_t (batch, width) -> y_t of the same shape and the next
+        state."""
         check_step("u_t", u_t, self.width, self.D)
         b_t = self._into_state(u_t)
         state = torch.zeros_like(b_t) if state is None else state
@@ -71,7 +81,8 @@ class DiagonalRecurrence(nn.Module):
         return self._out_of_state(h) + self.D * u_t, state
 
     def _into_state(self, u: Tensor) -> Tensor:
-        """γ ⊙ (B u), as one real product whose columns are real and imaginary parts in turn."""
+        """γ ⊙ (B u), as one real product whose columns are real and imaginary parts in
+        turn."""
         B = self.input_gain[:, None, None] * torch.stack((self.B_re, self.B_im), dim=1)
         return torch.view_as_complex((u @ B.flatten(0, 1).T).unflatten(-1, (-1, 2)))
 

@@ -1,17 +1,21 @@
-"""Eigenvalues of a diagonal linear recurrence h_t = λ h_{t-1} + u_t: where to put them, and what they do.
+"""Eigenvalues of a diagonal linear recurrence h_t = λ h_{t-1} + u_t: where to put them,
+and what they do.
 
-**Initializations.** ``ring``, ``real`` and ``glorot`` draw discrete eigenvalues λ, ready for the recurrence.
-``s4d_lin``, ``s4d_inv``, ``s4d_real`` and ``hippo_legs_normal`` are fixed lists of *continuous* eigenvalues a
-of h'(t) = a h(t) + u(t); ``discretize_eigenvalues`` samples them with step dt.
+**Initializations.** ``ring``, ``real`` and ``glorot`` draw discrete eigenvalues λ,
+ready for the recurrence. ``s4d_lin``, ``s4d_inv``, ``s4d_real`` and
+``hippo_legs_normal`` are fixed lists of *continuous* eigenvalues a of h'(t) = a h(t) +
+u(t); ``discretize_eigenvalues`` samples them with step dt.
 
-**Conjugates.** ``state_size`` is always the number of eigenvalues returned. A layer's output is the real part
-of a sum over modes, so one eigenvalue of each conjugate pair is enough. The S4D papers count a pair as two
-states: their N is twice our ``state_size``, and their n runs over 0 .. N/2 - 1, as ours does. Only ``glorot``
-returns both of a pair, because it returns all the eigenvalues of one real matrix.
+**Conjugates.** ``state_size`` is always the number of eigenvalues returned. A layer's
+output is the real part of a sum over modes, so one eigenvalue of each conjugate pair is
+enough. The S4D papers count a pair as two states: their N is twice our ``state_size``,
+and their n runs over 0 .. N/2 - 1, as ours does. Only ``glorot`` returns both of a
+pair, because it returns all the eigenvalues of one real matrix.
 
-**Responses.** ``impulse_response``, ``magnitude_response``, ``half_life``, ``gradient_norm`` and ``gamma``
-say what a set of eigenvalues does to a signal that enters every mode with weight 1 (or ``weights``) and
-leaves as the mean of the real parts, y_t = (1/N) Σ_n Re h_{t,n}.
+**Responses.** ``impulse_response``, ``magnitude_response``, ``half_life``,
+``gradient_norm`` and ``gamma`` say what a set of eigenvalues does to a signal that
+enters every mode with weight 1 (or ``weights``) and leaves as the mean of the real
+parts, y_t = (1/N) Σ_n Re h_{t,n}.
 
 NumPy, float64 and complex128 throughout.
 """
@@ -42,7 +46,8 @@ Complex = NDArray[np.complex128]
 
 
 class Draws(Protocol):
-    """What the random initializations ask of a generator; ``numpy.random.Generator`` has it."""
+    """What the random initializations ask of a generator; ``numpy.random.Generator``
+    has it."""
 
     def random(self, size: Any) -> Any: ...
 
@@ -52,17 +57,22 @@ class Draws(Protocol):
 # -------------------------------------------------------------------------------- discrete, drawn at random
 
 
-def ring(state_size: int, r_min: float, r_max: float, max_phase: float, rng: Draws) -> Complex:
-    """Uniform by area on the part of the ring r_min <= abs(λ) <= r_max with phase between 0 and max_phase.
+def ring(
+    state_size: int, r_min: float, r_max: float, max_phase: float, rng: Draws
+) -> Complex:
+    """Uniform by area on the part of the ring r_min <= abs(λ) <= r_max with phase
+    between 0 and max_phase.
 
-    abs(λ)^2 = u1 (r_max^2 - r_min^2) + r_min^2 and phase = max_phase u2, with u1 and then u2 uniform on
-    [0, 1): the *squared* radius is uniform, because a ring's area grows with the square of its radius.
-    Source: the sampling lemma of Orvieto et al. 2023 (arXiv 2303.06349), section 3.2.
+    abs(λ)^2 = u1 (r_max^2 - r_min^2) + r_min^2 and phase = max_phase u2, with u1 and
+    then u2 uniform on [0, 1): the *squared* radius is uniform, because a ring's area
+    grows with the square of its radius. Source: the sampling lemma of Orvieto et al.
+    2023 (arXiv 2303.06349), section 3.2.
 
     Args:
         state_size: number of eigenvalues N, at least 1.
         r_min, r_max: inner and outer radius, 0 <= r_min <= r_max <= 1.
-        max_phase: largest phase in radians, 0 to 2π. The paper takes 2π, and π/10 for the longest sequences.
+        max_phase: largest phase in radians, 0 to 2π. The paper takes 2π, and π/10 for
+            the longest sequences.
         rng: where the draws come from.
 
     Returns:
@@ -74,17 +84,21 @@ def ring(state_size: int, r_min: float, r_max: float, max_phase: float, rng: Dra
     _check_size(state_size)
     _check_radii(r_min, r_max)
     if not 0 <= max_phase <= 2 * np.pi:
-        raise ValueError(f"max_phase: expected radians from 0 to 2π = 6.283..., got {max_phase}")
+        raise ValueError(
+            f"max_phase: expected radians from 0 to 2π = 6.283..., got {max_phase}"
+        )
     u1, u2 = rng.random(state_size), rng.random(state_size)
     modulus = np.sqrt(u1 * (r_max**2 - r_min**2) + r_min**2)  # eq. 3.5
     return modulus * np.exp(1j * max_phase * u2)
 
 
 def real(state_size: int, r_min: float, r_max: float, rng: Draws) -> Complex:
-    """The ring's radii at phase 0: N exponential moving averages, λ^2 uniform on [r_min^2, r_max^2].
+    """The ring's radii at phase 0: N exponential moving averages, λ^2 uniform on
+    [r_min^2, r_max^2].
 
-    Source: the gates of De et al. 2024 (Griffin, arXiv 2402.19427), which start with r_min = 0.9 and
-    r_max = 0.999. Arguments, result (complex (N,), imaginary parts 0) and errors as for ``ring``.
+    Source: the gates of De et al. 2024 (Griffin, arXiv 2402.19427), which start with
+    r_min = 0.9 and r_max = 0.999. Arguments, result (complex (N,), imaginary parts 0)
+    and errors as for ``ring``.
     """
     _check_size(state_size)
     _check_radii(r_min, r_max)
@@ -93,11 +107,12 @@ def real(state_size: int, r_min: float, r_max: float, rng: Draws) -> Complex:
 
 
 def glorot(state_size: int, rng: Draws) -> Complex:
-    """The N eigenvalues of a real N x N matrix of independent normal entries, variance 1/N (Glorot, square).
+    """The N eigenvalues of a real N x N matrix of independent normal entries, variance
+    1/N (Glorot, square).
 
-    They fill the unit disk uniformly as N grows (the circular law); at finite N some lie outside it. Real
-    ones come alone, the others as conjugate pairs side by side, in LAPACK's order.
-    Source: Orvieto et al. 2023, section 3.2; Glorot and Bengio 2010.
+    They fill the unit disk uniformly as N grows (the circular law); at finite N some
+    lie outside it. Real ones come alone, the others as conjugate pairs side by side, in
+    LAPACK's order. Source: Orvieto et al. 2023, section 3.2; Glorot and Bengio 2010.
 
     Returns:
         complex array (N,).
@@ -111,36 +126,43 @@ def glorot(state_size: int, rng: Draws) -> Complex:
 
 
 def s4d_lin(state_size: int) -> Complex:
-    """S4D-Lin: a_n = -1/2 + i π n, n = 0 .. state_size - 1. Source: Gu et al. 2022 (arXiv 2206.11893)."""
+    """S4D-Lin: a_n = -1/2 + i π n, n = 0 .. state_size - 1. Source: Gu et al. 2022
+    (arXiv 2206.11893)."""
     _check_size(state_size)
     return (-0.5 + 1j * np.pi * np.arange(state_size)).astype(complex)
 
 
 def s4d_inv(state_size: int) -> Complex:
-    """S4D-Inv: a_n = -1/2 + i (N/π) (N/(2n+1) - 1), n = 0 .. N/2 - 1; N = 2 state_size counts both of a pair.
+    """S4D-Inv: a_n = -1/2 + i (N/π) (N/(2n+1) - 1), n = 0 .. N/2 - 1; N = 2 state_size
+    counts both of a pair.
 
     Frequencies fall from N(N-1)/π, close to those of ``hippo_legs_normal``.
     Source: Gu et al. 2022 (arXiv 2206.11893).
     """
     _check_size(state_size)
     N = 2 * state_size
-    return (-0.5 + 1j * N / np.pi * (N / (2 * np.arange(state_size) + 1) - 1)).astype(complex)
+    return (-0.5 + 1j * N / np.pi * (N / (2 * np.arange(state_size) + 1) - 1)).astype(
+        complex
+    )
 
 
 def s4d_real(state_size: int) -> Complex:
-    """S4D-Real: a_n = -(n + 1), n = 0 .. state_size - 1, the eigenvalues of HiPPO-LegS (arXiv 2206.11893)."""
+    """S4D-Real: a_n = -(n + 1), n = 0 .. state_size - 1, the eigenvalues of HiPPO-LegS
+    (arXiv 2206.11893)."""
     _check_size(state_size)
     return -(np.arange(state_size) + 1.0).astype(complex)
 
 
 def hippo_legs_normal(state_size: int) -> Complex:
-    """The normal part of HiPPO-LegS, one eigenvalue of each pair, in order of growing frequency.
+    """The normal part of HiPPO-LegS, one eigenvalue of each pair, in order of growing
+    frequency.
 
-    HiPPO-LegS is A_nk = -sqrt((2n+1)(2k+1)) for n > k, -(n+1) for n = k, 0 above the diagonal, N x N with
-    N = 2 state_size. Its eigenvectors are too ill-conditioned to use. With P_n = sqrt(n + 1/2), A + P P^T is
-    -I/2 + S with S skew-symmetric, so every real part is -1/2 and the frequencies are the eigenvalues of the
-    Hermitian matrix iS.
-    Source: Gu et al. 2022 (arXiv 2111.00396), Theorem 1; used alone as S4D-LegS (arXiv 2206.11893).
+    HiPPO-LegS is A_nk = -sqrt((2n+1)(2k+1)) for n > k, -(n+1) for n = k, 0 above the
+    diagonal, N x N with N = 2 state_size. Its eigenvectors are too ill-conditioned to
+    use. With P_n = sqrt(n + 1/2), A + P P^T is -I/2 + S with S skew-symmetric, so every
+    real part is -1/2 and the frequencies are the eigenvalues of the Hermitian matrix
+    iS. Source: Gu et al. 2022 (arXiv 2111.00396), Theorem 1; used alone as S4D-LegS
+    (arXiv 2206.11893).
 
     Returns:
         complex array (state_size,), real parts -1/2, imaginary parts positive.
@@ -153,8 +175,11 @@ def hippo_legs_normal(state_size: int) -> Complex:
     return (-0.5 + 1j * frequency).astype(complex)
 
 
-def discretize_eigenvalues(lambda_continuous: ArrayLike, dt: float, method: str = "zoh") -> Complex:
-    """Sample h'(t) = a h(t) with step dt: the discrete eigenvalue of each continuous one.
+def discretize_eigenvalues(
+    lambda_continuous: ArrayLike, dt: float, method: str = "zoh"
+) -> Complex:
+    """Sample h'(t) = a h(t) with step dt: the discrete eigenvalue of each continuous
+    one.
 
     Args:
         lambda_continuous: continuous eigenvalues a, any shape.
@@ -162,7 +187,8 @@ def discretize_eigenvalues(lambda_continuous: ArrayLike, dt: float, method: str 
         method: "zoh", λ = exp(dt a), or "bilinear", λ = (1 + dt a/2) / (1 - dt a/2).
 
     Returns:
-        complex array of the same shape. abs(λ) < 1 wherever Re a < 0; bilinear sends a large abs(dt a) close
+        complex array of the same shape. abs(λ) < 1 wherever Re a < 0; bilinear sends a
+            large abs(dt a) close
         to -1.
     """
     if not dt > 0:
@@ -178,8 +204,11 @@ def discretize_eigenvalues(lambda_continuous: ArrayLike, dt: float, method: str 
 # ------------------------------------------------------------------------------------------------ responses
 
 
-def impulse_response(eigenvalues: ArrayLike, length: int, weights: ArrayLike = 1.0) -> Real:
-    """K_t = (1/N) Σ_n w_n Re(λ_n^t), t = 0 .. length - 1: what y does after u = 1, 0, 0, ...
+def impulse_response(
+    eigenvalues: ArrayLike, length: int, weights: ArrayLike = 1.0
+) -> Real:
+    """K_t = (1/N) Σ_n w_n Re(λ_n^t), t = 0 .. length - 1: what y does after u = 1, 0,
+    0, ...
 
     Args:
         eigenvalues: discrete λ, (N,).
@@ -196,12 +225,15 @@ def impulse_response(eigenvalues: ArrayLike, length: int, weights: ArrayLike = 1
     return np.mean(np.asarray(weights) * powers.real, axis=1)
 
 
-def magnitude_response(eigenvalues: ArrayLike, frequencies: ArrayLike, weights: ArrayLike = 1.0) -> Real:
-    """abs(H(e^{iω})), the gain for a wave of frequency ω: H is the Fourier transform of ``impulse_response``.
+def magnitude_response(
+    eigenvalues: ArrayLike, frequencies: ArrayLike, weights: ArrayLike = 1.0
+) -> Real:
+    """abs(H(e^{iω})), the gain for a wave of frequency ω: H is the Fourier transform of
+    ``impulse_response``.
 
-    H(e^{iω}) = Σ_t K_t e^{-iωt} = (1/N) Σ_n w_n/2 [1/(1 - λ_n e^{-iω}) + 1/(1 - conj(λ_n) e^{-iω})], since
-    Re λ^t = (λ^t + conj(λ)^t) / 2. Where an abs(λ_n) >= 1 the sum over t diverges and only the right side is
-    left.
+    H(e^{iω}) = Σ_t K_t e^{-iωt} = (1/N) Σ_n w_n/2 [1/(1 - λ_n e^{-iω}) + 1/(1 -
+    conj(λ_n) e^{-iω})], since Re λ^t = (λ^t + conj(λ)^t) / 2. Where an abs(λ_n) >= 1
+    the sum over t diverges and only the right side is left.
 
     Args:
         eigenvalues: discrete λ, (N,).
@@ -213,12 +245,16 @@ def magnitude_response(eigenvalues: ArrayLike, frequencies: ArrayLike, weights: 
     """
     lam = _modes(eigenvalues)
     wave = np.exp(-1j * np.asarray(frequencies, dtype=float))[:, None]
-    H = np.mean(np.asarray(weights) / 2 * (1 / (1 - lam * wave) + 1 / (1 - lam.conj() * wave)), axis=1)
+    H = np.mean(
+        np.asarray(weights) / 2 * (1 / (1 - lam * wave) + 1 / (1 - lam.conj() * wave)),
+        axis=1,
+    )
     return np.abs(H)
 
 
 def half_life(eigenvalues: ArrayLike) -> Real:
-    """Steps until a mode has lost half of what it held, ln 2 / (-ln abs(λ)): 0 at 0, inf at abs(λ) >= 1."""
+    """Steps until a mode has lost half of what it held, ln 2 / (-ln abs(λ)): 0 at 0,
+    inf at abs(λ) >= 1."""
     modulus = np.abs(np.asarray(eigenvalues, dtype=complex))
     with np.errstate(divide="ignore"):
         steps = np.log(2) / -np.log(modulus)
@@ -238,10 +274,12 @@ def gradient_norm(eigenvalues: ArrayLike, distance: ArrayLike) -> tuple[Real, Re
 
 
 def gamma(eigenvalues: ArrayLike) -> Real:
-    """The LRU's input gain sqrt(1 - abs(λ)^2): with it, white noise of variance 1 gives E abs(h)^2 = 1.
+    """The LRU's input gain sqrt(1 - abs(λ)^2): with it, white noise of variance 1 gives
+    E abs(h)^2 = 1.
 
-    Written sqrt((1 - abs(λ)) (1 + abs(λ))), which loses nothing where abs(λ) is close to 1. NaN where
-    abs(λ) > 1: such a mode has no stationary variance. Source: Orvieto et al. 2023, section 3.4.
+    Written sqrt((1 - abs(λ)) (1 + abs(λ))), which loses nothing where abs(λ) is close
+    to 1. NaN where abs(λ) > 1: such a mode has no stationary variance. Source: Orvieto
+    et al. 2023, section 3.4.
     """
     modulus = np.abs(np.asarray(eigenvalues, dtype=complex))
     with np.errstate(invalid="ignore"):
@@ -254,7 +292,9 @@ def gamma(eigenvalues: ArrayLike) -> Real:
 def _modes(eigenvalues: ArrayLike) -> Complex:
     lam = np.asarray(eigenvalues, dtype=complex)
     if lam.ndim != 1 or lam.size == 0:
-        raise ValueError(f"eigenvalues: expected shape (N,) with N at least 1, got {lam.shape}")
+        raise ValueError(
+            f"eigenvalues: expected shape (N,) with N at least 1, got {lam.shape}"
+        )
     return lam
 
 
@@ -267,4 +307,6 @@ def _check_size(state_size: int) -> None:
 
 def _check_radii(r_min: float, r_max: float) -> None:
     if not 0 <= r_min <= r_max <= 1:
-        raise ValueError(f"r_min, r_max: expected 0 <= r_min <= r_max <= 1, got {r_min} and {r_max}")
+        raise ValueError(
+            f"r_min, r_max: expected 0 <= r_min <= r_max <= 1, got {r_min} and {r_max}"
+        )

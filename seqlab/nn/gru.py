@@ -5,17 +5,24 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import check_sequence, check_state, check_step, positive_integer
+from seqlab.nn.arguments import (
+    check_sequence,
+    check_state,
+    check_step,
+    positive_integer,
+)
 from seqlab.nn.rnn import copy_weights
 
 
 class GRU(nn.Module):
-    """A state that is its own memory, behind two gates (Cho et al., 2014; equations 1.7 to 1.9).
+    """A state that is its own memory, behind two gates (Cho et al., 2014; equations 1.7
+    to 1.9).
 
-    This is the variant that torch and cuDNN compute: the reset gate multiplies the recurrent term
-    U_n h_{t-1} + d after the product, where the paper's multiplies h_{t-1} before it. It therefore needs a
-    second bias d. `torch.nn.GRU` is the fast form and `from_torch` takes its weights. The gates are stacked
-    in torch's order r, z, n.
+    This is the variant that torch and cuDNN compute: the reset gate multiplies the
+    recurrent term U_n h_{t-1} + d after the product, where the paper's multiplies
+    h_{t-1} before it. It therefore needs a second bias d. `torch.nn.GRU` is the fast
+    form and `from_torch` takes its weights. The gates are stacked in torch's order r,
+    z, n.
 
     Args:
         inputs: features of the input at each time, at least 1.
@@ -42,7 +49,8 @@ class GRU(nn.Module):
         self.d = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
 
     def step(self, u_t: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """One time step: u_t (batch, inputs) -> h_t (batch, width), twice: as the output and as the state."""
+        """One time step: u_t (batch, inputs) -> h_t (batch, width), twice: as the
+        output and as the state."""
         check_step("u_t", u_t, self.inputs, self.W)
         h = u_t.new_zeros(len(u_t), self.width) if state is None else state
         check_state("state", h, len(u_t), self.width)
@@ -54,7 +62,8 @@ class GRU(nn.Module):
         return h, h
 
     def forward(self, u: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """u (batch, length, inputs) -> all states h (batch, length, width) and the last, (batch, width)."""
+        """u (batch, length, inputs) -> all states h (batch, length, width) and the
+        last, (batch, width)."""
         check_sequence("u", u, self.inputs, self.W)
         outputs = []
         for u_t in u.unbind(dim=1):
@@ -64,7 +73,8 @@ class GRU(nn.Module):
 
     @classmethod
     def from_torch(cls, module: nn.GRU) -> Self:
-        """The same network as a one-layer, one-direction `torch.nn.GRU` with biases; else ValueError."""
+        """The same network as a one-layer, one-direction `torch.nn.GRU` with biases;
+        else ValueError."""
         layer = cls(module.input_size, module.hidden_size)
         copy_weights(module, layer)
         # torch gives the candidate a bias on each side of the reset gate: b keeps the input's, d the state's.

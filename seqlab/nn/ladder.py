@@ -1,7 +1,8 @@
-"""The rungs between a tanh RNN and the LRU, in the order of Orvieto et al. (2023), sections 2 and 3.
+"""The rungs between a tanh RNN and the LRU, in the order of Orvieto et al. (2023),
+sections 2 and 3.
 
-Like the LRU, all map (batch, length, width) to the same shape through a state of `state_size` and return
-(y, last state). Each changes one thing from the rung before.
+Like the LRU, all map (batch, length, width) to the same shape through a state of
+`state_size` and return (y, last state). Each changes one thing from the rung before.
 """
 
 import math
@@ -19,7 +20,8 @@ from seqlab.nn.lru import LRU
 
 
 class _Dense(nn.Module):
-    """A dense recurrence with Glorot's A, whose eigenvalues fill the unit disk, and a readout C, D."""
+    """A dense recurrence with Glorot's A, whose eigenvalues fill the unit disk, and a
+    readout C, D."""
 
     def __init__(self, width: int, state_size: int) -> None:
         super().__init__()
@@ -43,7 +45,8 @@ class _Dense(nn.Module):
         return self.recurrence.get_parameter("weight_ih_l0")
 
     def forward(self, u: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """u (batch, length, width) -> y of the same shape and the last state (batch, state_size)."""
+        """u (batch, length, width) -> y of the same shape and the last state (batch,
+        state_size)."""
         check_sequence("u", u, self.width, self.D)
         state = u.new_zeros(len(u), self.state_size) if state is None else state
         check_state("state", state, len(u), self.state_size)
@@ -55,7 +58,8 @@ class _Dense(nn.Module):
 
 
 class DenseTanh(_Dense):
-    """Rung 1: h_t = tanh(A h_{t-1} + B u_t), a step after another in torch's loop, or cuDNN's."""
+    """Rung 1: h_t = tanh(A h_{t-1} + B u_t), a step after another in torch's loop, or
+    cuDNN's."""
 
     def _states(self, u: Tensor, state: Tensor) -> Tensor:
         return self.recurrence(u, state[None])[0]  # eq. 1.1
@@ -64,15 +68,18 @@ class DenseTanh(_Dense):
 class DenseLinear(_Dense):
     """Rung 2: h_t = A h_{t-1} + B u_t.
 
-    Without the tanh, products of A may be regrouped: in chunks of C steps this takes 2 C + L / C matrix
-    products one after another instead of L, at about twice the arithmetic.
+    Without the tanh, products of A may be regrouped: in chunks of C steps this takes 2
+    C + L / C matrix products one after another instead of L, at about twice the
+    arithmetic.
     """
 
     def _states(self, u: Tensor, state: Tensor) -> Tensor:
         A, b, length = self.A.T, u @ self.B.T, u.shape[1]
         chunk = math.isqrt(max(1, length // 2))
         chunks = -(-length // chunk)
-        b = nn.functional.pad(b, (0, 0, 0, chunks * chunk - length)).unflatten(1, (chunks, chunk))
+        b = nn.functional.pad(b, (0, 0, 0, chunks * chunk - length)).unflatten(
+            1, (chunks, chunk)
+        )
         ends = torch.zeros_like(b[:, :, 0])
         for b_t in b.unbind(dim=2):  # every chunk from zero, all chunks at once
             ends = ends @ A + b_t
@@ -88,7 +95,8 @@ class DenseLinear(_Dense):
 
 
 class Cartesian(DiagonalRecurrence):
-    """Rung 3: a complex diagonal, its real and imaginary parts the parameters. Nothing keeps |λ| below 1."""
+    """Rung 3: a complex diagonal, its real and imaginary parts the parameters. Nothing
+    keeps |λ| below 1."""
 
     def __init__(self, width: int, eigenvalues: NDArray[np.complex128]) -> None:
         super().__init__(width, len(eigenvalues))
@@ -102,7 +110,8 @@ class Cartesian(DiagonalRecurrence):
 
 
 class Exponential(DiagonalRecurrence):
-    """Rung 4: λ = exp(-nu + i theta). Modulus and phase are parameters apart; nu may still turn negative."""
+    """Rung 4: λ = exp(-nu + i theta). Modulus and phase are parameters apart; nu may
+    still turn negative."""
 
     def __init__(self, width: int, eigenvalues: NDArray[np.complex128]) -> None:
         super().__init__(width, len(eigenvalues))
@@ -116,7 +125,8 @@ class Exponential(DiagonalRecurrence):
 
 
 class StableExponential(DiagonalRecurrence):
-    """Rungs 5 and 6: λ = exp(-exp(nu_log) + i exp(theta_log)), inside the disk for any parameters.
+    """Rungs 5 and 6: λ = exp(-exp(nu_log) + i exp(theta_log)), inside the disk for any
+    parameters.
 
     Rung 6, the ring, is a choice of eigenvalues. Rung 7 adds γ: that is the `LRU`.
     """
@@ -129,19 +139,24 @@ class StableExponential(DiagonalRecurrence):
     @property
     def eigenvalues(self) -> Tensor:
         """λ, complex (state_size,)."""
-        return torch.exp(torch.complex(-torch.exp(self.nu_log), torch.exp(self.theta_log)))  # eq. 3.4
+        return torch.exp(
+            torch.complex(-torch.exp(self.nu_log), torch.exp(self.theta_log))
+        )  # eq. 3.4
 
 
 def rungs(
     state_size: int, rng: Draws, r_min: float = 0.9, r_max: float = 0.999
 ) -> dict[str, Callable[[int], nn.Module]]:
-    """The ladder from bottom to top: a name and a function width -> layer, as `SequenceModel` takes it.
+    """The ladder from bottom to top: a name and a function width -> layer, as
+    `SequenceModel` takes it.
 
     Args:
         state_size: size of the state on every rung.
-        rng: where eigenvalues are drawn from. A dense A is drawn with torch's generator, like all weights.
-        r_min, r_max: the ring of the last two rungs. The three diagonal rungs below them start from the whole
-            unit disk, as the eigenvalues of a Glorot matrix do.
+        rng: where eigenvalues are drawn from. A dense A is drawn with torch's
+            generator, like all weights.
+        r_min, r_max: the ring of the last two rungs. The three diagonal rungs below
+            them start from the whole unit disk, as the eigenvalues of a Glorot matrix
+            do.
     """
 
     def disk() -> NDArray[np.complex128]:

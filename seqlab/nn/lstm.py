@@ -5,16 +5,22 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import check_sequence, check_state, check_step, positive_integer
+from seqlab.nn.arguments import (
+    check_sequence,
+    check_state,
+    check_step,
+    positive_integer,
+)
 from seqlab.nn.rnn import copy_weights
 
 
 class LSTM(nn.Module):
-    """A memory cell c_t behind three gates (Hochreiter & Schmidhuber, 1997, with the forget gate of Gers et
-    al., 2000; equations 1.4 to 1.6).
+    """A memory cell c_t behind three gates (Hochreiter & Schmidhuber, 1997, with the
+    forget gate of Gers et al., 2000; equations 1.4 to 1.6).
 
-    Written to be read, with a Python loop over time; `torch.nn.LSTM` is the fast form and `from_torch` takes
-    its weights. The four gates are stacked in torch's order i, f, g, o.
+    Written to be read, with a Python loop over time; `torch.nn.LSTM` is the fast form
+    and `from_torch` takes its weights. The four gates are stacked in torch's order i,
+    f, g, o.
 
     Args:
         inputs: features of the input at each time, at least 1.
@@ -41,14 +47,20 @@ class LSTM(nn.Module):
     def step(
         self, u_t: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """One time step: u_t (batch, inputs) -> h_t (batch, width) and the state (h_t, c_t)."""
+        """One time step: u_t (batch, inputs) -> h_t (batch, width) and the state (h_t,
+        c_t)."""
         check_step("u_t", u_t, self.inputs, self.W)
         zeros = u_t.new_zeros(len(u_t), self.width)
         h, c = (zeros, zeros) if state is None else state
         check_state("state h", h, len(u_t), self.width)
         check_state("state c", c, len(u_t), self.width)
         i, f, g, o = (u_t @ self.W.T + h @ self.U.T + self.b).chunk(4, dim=-1)
-        i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)  # eq. 1.4
+        i, f, g, o = (
+            torch.sigmoid(i),
+            torch.sigmoid(f),
+            torch.tanh(g),
+            torch.sigmoid(o),
+        )  # eq. 1.4
         c = f * c + i * g  # eq. 1.5
         h = o * torch.tanh(c)  # eq. 1.6
         return h, (h, c)
@@ -56,7 +68,8 @@ class LSTM(nn.Module):
     def forward(
         self, u: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """u (batch, length, inputs) -> all outputs h (batch, length, width) and the last state (h, c)."""
+        """u (batch, length, inputs) -> all outputs h (batch, length, width) and the
+        last state (h, c)."""
         check_sequence("u", u, self.inputs, self.W)
         outputs = []
         for u_t in u.unbind(dim=1):
@@ -67,7 +80,8 @@ class LSTM(nn.Module):
 
     @classmethod
     def from_torch(cls, module: nn.LSTM) -> Self:
-        """The same network as a one-layer, one-direction `torch.nn.LSTM` with biases; else ValueError."""
+        """The same network as a one-layer, one-direction `torch.nn.LSTM` with biases;
+        else ValueError."""
         layer = cls(module.input_size, module.hidden_size)
         copy_weights(module, layer)
         return layer

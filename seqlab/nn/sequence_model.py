@@ -11,9 +11,10 @@ from seqlab.nn.arguments import check_sequence, positive_integer
 class Block(nn.Module):
     """z = x + GLU(layer(norm(x)))   (equation 3.10).
 
-    The layer mixes over time and may be linear; the gated linear unit mixes over channels and brings the
-    nonlinearity. As in Orvieto et al. (2023), appendix D, the norm is a batch norm: over batch and time while
-    training, a fixed affine map of each channel in evaluation mode, where no step sees a later one.
+    The layer mixes over time and may be linear; the gated linear unit mixes over
+    channels and brings the nonlinearity. As in Orvieto et al. (2023), appendix D, the
+    norm is a batch norm: over batch and time while training, a fixed affine map of each
+    channel in evaluation mode, where no step sees a later one.
     """
 
     def __init__(self, layer: nn.Module, width: int) -> None:
@@ -33,15 +34,18 @@ class SequenceModel(nn.Module):
     """An encoder at each step, `depth` blocks, and a linear readout.
 
     Args:
-        layer: function of the width, called once a block: a module from (batch, length, width) to (y, state).
+        layer: function of the width, called once a block: a module from (batch, length,
+            width) to (y, state).
         inputs: features of the input at each time.
         width: features between the blocks.
         depth: number of blocks.
         outputs: features or classes read out.
-        pool: read out the mean over time, giving (batch, outputs); else every step, (batch, length, outputs).
+        pool: read out the mean over time, giving (batch, outputs); else every step,
+            (batch, length, outputs).
 
     Raises:
-        TypeError, ValueError: a size is not a positive integer, or `layer` makes no module.
+        TypeError, ValueError: a size is not a positive integer, or `layer` makes no
+            module.
     """
 
     def __init__(
@@ -60,12 +64,15 @@ class SequenceModel(nn.Module):
         layers = [layer(width) for _ in range(positive_integer("depth", depth))]
         for made in layers:
             if not isinstance(made, nn.Module):
-                raise TypeError(f"layer: expected a function width -> torch.nn.Module, it made {type(made)}")
+                raise TypeError(
+                    f"layer: expected a function width -> torch.nn.Module, it made {type(made)}"
+                )
         self.blocks = nn.Sequential(*(Block(made, width) for made in layers))
         self.readout = nn.Linear(width, positive_integer("outputs", outputs))
 
     def forward(self, u: Tensor) -> Tensor:
-        """u (batch, length, inputs) -> (batch, outputs) when pooled, else (batch, length, outputs)."""
+        """u (batch, length, inputs) -> (batch, outputs) when pooled, else (batch,
+        length, outputs)."""
         check_sequence("u", u, self.inputs, self.encode.weight)
         x = self.blocks(self.encode(u))
         return self.readout(torch.mean(x, dim=1) if self.pool else x)

@@ -1,4 +1,5 @@
-"""Differentiable sequence ops: fast on a GPU, correct on a CPU, with states in and out."""
+"""Differentiable sequence ops: fast on a GPU, correct on a CPU, with states in and
+out."""
 
 from seqlab.ops.linear_scan import linear_scan, linear_scan_step
 

@@ -1,4 +1,5 @@
-"""Which form of an op runs: the Triton kernel, compiled or interpreted, or the portable PyTorch form."""
+"""Which form of an op runs: the Triton kernel, compiled or interpreted, or the portable
+PyTorch form."""
 
 import importlib.util
 import sys
@@ -16,13 +17,18 @@ def has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
-def choose_backend(backend: str | None, like: Tensor, kernel_dtypes: Sequence[torch.dtype]) -> str:
-    """The backend's name for tensors such as ``like``: the one asked for, or Triton where it is the fast one."""
+def choose_backend(
+    backend: str | None, like: Tensor, kernel_dtypes: Sequence[torch.dtype]
+) -> str:
+    """The backend's name for tensors such as ``like``: the one asked for, or Triton
+    where it is the fast one."""
     if backend is None:
         fast = like.is_cuda and has_triton() and like.dtype in kernel_dtypes
         return "triton" if fast else "portable"
     if backend not in BACKENDS:
-        raise ValueError(f"backend: expected one of {BACKENDS} or None, got {backend!r}")
+        raise ValueError(
+            f"backend: expected one of {BACKENDS} or None, got {backend!r}"
+        )
     if backend == "triton":
         if not has_triton():
             raise ValueError(
@@ -33,13 +39,18 @@ def choose_backend(backend: str | None, like: Tensor, kernel_dtypes: Sequence[to
                 f"backend: 'triton' runs on cuda tensors, or interpreted on cpu ones, got {like.device}"
             )
         if like.dtype not in kernel_dtypes:
-            known = ", ".join(str(dtype).removeprefix("torch.") for dtype in kernel_dtypes)
-            raise TypeError(f"backend: 'triton' computes {known}; {like.dtype} needs backend='portable'")
+            known = ", ".join(
+                str(dtype).removeprefix("torch.") for dtype in kernel_dtypes
+            )
+            raise TypeError(
+                f"backend: 'triton' computes {known}; {like.dtype} needs backend='portable'"
+            )
     return backend
 
 
 def load_kernel(op: str, like: Tensor) -> ModuleType:
-    """The kernel module of ``op``: compiled for CUDA tensors, as a twin that Triton interprets for CPU ones."""
+    """The kernel module of ``op``: compiled for CUDA tensors, as a twin that Triton
+    interprets for CPU ones."""
     name = f"seqlab.ops.{op}.kernel"
     if like.is_cuda:
         return importlib.import_module(name)

@@ -24,7 +24,8 @@ LabelledImages = tuple[np.ndarray, np.ndarray]
 
 
 def download_mnist(folder: Path | None = None) -> tuple[LabelledImages, LabelledImages]:
-    """Training and test sets: images (count, 784) in [0, 1] and labels (count,) in int64.
+    """Training and test sets: images (count, 784) in [0, 1] and labels (count,) in
+    int64.
 
     Args:
         folder: where the files are kept; None means `~/.cache/seqlab/mnist`.
@@ -33,9 +34,16 @@ def download_mnist(folder: Path | None = None) -> tuple[LabelledImages, Labelled
         ConnectionError: a file is not in `folder` and no mirror could be reached.
         OSError: a file's checksum is wrong.
     """
-    folder = Path.home() / ".cache" / "seqlab" / "mnist" if folder is None else Path(folder)
-    train_images, train_labels, test_images, test_labels = (_file(folder, name) for name in SHA256)
-    return (_pixels(train_images), _labels(train_labels)), (_pixels(test_images), _labels(test_labels))
+    folder = (
+        Path.home() / ".cache" / "seqlab" / "mnist" if folder is None else Path(folder)
+    )
+    train_images, train_labels, test_images, test_labels = (
+        _file(folder, name) for name in SHA256
+    )
+    return (_pixels(train_images), _labels(train_labels)), (
+        _pixels(test_images),
+        _labels(test_labels),
+    )
 
 
 def _file(folder: Path, name: str) -> bytes:
@@ -43,7 +51,9 @@ def _file(folder: Path, name: str) -> bytes:
     path = folder / name
     packed = path.read_bytes() if path.exists() else _fetch(name)
     if hashlib.sha256(packed).hexdigest() != SHA256[name]:
-        raise OSError(f"{name}: its checksum is wrong; remove it from {folder} if it is there, and try again")
+        raise OSError(
+            f"{name}: its checksum is wrong; remove it from {folder} if it is there, and try again"
+        )
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         path.write_bytes(packed)
@@ -53,7 +63,9 @@ def _file(folder: Path, name: str) -> bytes:
 def _fetch(name: str) -> bytes:
     for mirror in MIRRORS:
         try:
-            with urllib.request.urlopen(mirror + name, timeout=TIMEOUT_SECONDS) as response:
+            with urllib.request.urlopen(
+                mirror + name, timeout=TIMEOUT_SECONDS
+            ) as response:
                 return response.read()
         except (URLError, TimeoutError) as error:
             failure = error
@@ -65,7 +77,9 @@ def _fetch(name: str) -> bytes:
 
 # Both formats are big-endian headers (a magic number and the sizes) before the raw bytes.
 def _pixels(content: bytes) -> np.ndarray:
-    return np.frombuffer(content, np.uint8, offset=16).reshape(-1, 784) / np.float32(255)
+    return np.frombuffer(content, np.uint8, offset=16).reshape(-1, 784) / np.float32(
+        255
+    )
 
 
 def _labels(content: bytes) -> np.ndarray:

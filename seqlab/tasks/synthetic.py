@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from seqlab.tasks.task import UNJUDGED, Task, check_batch_size, random_generator, to_tensor
+from seqlab.tasks.task import (
+    UNJUDGED,
+    Task,
+    check_batch_size,
+    random_generator,
+    to_tensor,
+)
 
 TEST_SEQUENCES = 512
 
@@ -27,7 +33,9 @@ class Drawn(Task):
         check_batch_size(batch_size)
         return self._draws(random_generator(0, seed), batch_size)
 
-    def _draws(self, random: np.random.Generator, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _draws(
+        self, random: np.random.Generator, batch_size: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
             inputs, targets = self.draw(random, batch_size)
             yield to_tensor(inputs), to_tensor(targets)
@@ -40,8 +48,9 @@ class Drawn(Task):
 def delay(length: int = 64, lag: int = 16, seed: int = 0) -> Drawn:
     """Repeat white noise `lag` steps later: the plainest test of a linear memory.
 
-    inputs (B, length, 1) are standard normal; targets (B, length, 1) are the input `lag` steps ago, and 0
-    in the first `lag` steps. Always answering 0 has mean squared error (length - lag) / length.
+    inputs (B, length, 1) are standard normal; targets (B, length, 1) are the input
+    `lag` steps ago, and 0 in the first `lag` steps. Always answering 0 has mean squared
+    error (length - lag) / length.
 
     Args:
         length: time steps, at least 1.
@@ -75,11 +84,13 @@ def delay(length: int = 64, lag: int = 16, seed: int = 0) -> Drawn:
 
 
 def adding(length: int = 100, seed: int = 0) -> Drawn:
-    """Add the two marked numbers of a sequence (Hochreiter and Schmidhuber, 1997, section 5.4).
+    """Add the two marked numbers of a sequence (Hochreiter and Schmidhuber, 1997,
+    section 5.4).
 
-    inputs (B, length, 2): feature 0 is uniform on [0, 1); feature 1 is 1 at two places, one in the first half
-    of the sequence and one in the second, and 0 elsewhere. targets (B, 1) are the sum of the two marked
-    numbers. Always answering 1 has mean squared error 1/6.
+    inputs (B, length, 2): feature 0 is uniform on [0, 1); feature 1 is 1 at two places,
+    one in the first half of the sequence and one in the second, and 0 elsewhere.
+    targets (B, 1) are the sum of the two marked numbers. Always answering 1 has mean
+    squared error 1/6.
 
     Args:
         length: time steps, at least 2.
@@ -94,11 +105,16 @@ def adding(length: int = 100, seed: int = 0) -> Drawn:
     def draw(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
         values = random.random((count, length))
         rows = np.arange(count)
-        first, second = random.integers(0, half, count), random.integers(half, length, count)
+        first, second = (
+            random.integers(0, half, count),
+            random.integers(half, length, count),
+        )
         marks = np.zeros_like(values)
         marks[rows, first] = 1.0
         marks[rows, second] = 1.0
-        return np.stack([values, marks], axis=-1), (values[rows, first] + values[rows, second])[:, None]
+        return np.stack([values, marks], axis=-1), (
+            values[rows, first] + values[rows, second]
+        )[:, None]
 
     return Drawn(
         name=f"adding over {length} steps",
@@ -113,13 +129,18 @@ def adding(length: int = 100, seed: int = 0) -> Drawn:
     )
 
 
-def copying(symbols: int = 8, memorize: int = 5, blanks: int = 20, seed: int = 0) -> Drawn:
-    """Repeat a string after a pause (Hochreiter and Schmidhuber, 1997; Arjovsky et al., 2016, section 5.1).
+def copying(
+    symbols: int = 8, memorize: int = 5, blanks: int = 20, seed: int = 0
+) -> Drawn:
+    """Repeat a string after a pause (Hochreiter and Schmidhuber, 1997; Arjovsky et al.,
+    2016, section 5.1).
 
-    A sequence is `memorize` random symbols, `blanks - 1` blanks, one go sign, and `memorize` more blanks, so
-    its length is 2 memorize + blanks. inputs (B, length, symbols + 2) are one-hot: the symbols, then the
-    blank, then the go sign. targets (B, length) hold the symbols again in the last `memorize` steps, in
-    order, and `UNJUDGED` (-100) before them, so that blanks, which are easy, do not flatter the score.
+    A sequence is `memorize` random symbols, `blanks - 1` blanks, one go sign, and
+    `memorize` more blanks, so its length is 2 memorize + blanks. inputs (B, length,
+    symbols + 2) are one-hot: the symbols, then the blank, then the go sign. targets (B,
+    length) hold the symbols again in the last `memorize` steps, in order, and
+    `UNJUDGED` (-100) before them, so that blanks, which are easy, do not flatter the
+    score.
 
     Args:
         symbols: different symbols, at least 2.

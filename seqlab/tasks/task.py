@@ -17,15 +17,17 @@ UNJUDGED = -100
 class Task(ABC):
     """A source of sequences and of the answers wanted for them.
 
-    A model for the task maps inputs (B, length, inputs) to answers: (B, outputs) where `pool` is true, one
-    answer for a whole sequence, and (B, length, outputs) where it is false, one answer at each time step.
+    A model for the task maps inputs (B, length, inputs) to answers: (B, outputs) where
+    `pool` is true, one answer for a whole sequence, and (B, length, outputs) where it
+    is false, one answer at each time step.
 
     Attributes:
         name: a short name for titles and legends.
         length: time steps per sequence.
         inputs: features per time step.
         outputs: classes, or values to predict.
-        pool: whether one answer is wanted per sequence (true) or one per time step (false).
+        pool: whether one answer is wanted per sequence (true) or one per time step
+            (false).
         classification: whether answers are class logits (true) or real values (false).
         chance: the score of the best answer that never looks at the input.
     """
@@ -46,9 +48,9 @@ class Task(ABC):
             batch_size: sequences per batch, at least 1.
             seed: a non-negative integer.
 
-        Yields:
-            inputs (batch_size, length, inputs) in float32, and targets: class indices in int64 of shape
-            (batch_size,) or (batch_size, length), or float32 values with the shape of the model's answer.
+        Yields: inputs (batch_size, length, inputs) in float32, and targets: class
+        indices in int64 of shape (batch_size,) or (batch_size, length), or float32
+        values with the shape of the model's answer.
 
         Raises:
             ValueError: batch_size is below 1, or larger than a finite training set.
@@ -64,7 +66,8 @@ class Task(ABC):
         return "accuracy" if self.classification else "mean squared error"
 
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
-        """The quantity to descend, a scalar: cross entropy in nats, or the mean squared error.
+        """The quantity to descend, a scalar: cross entropy in nats, or the mean squared
+        error.
 
         Raises:
             ValueError: the shape of `answers` does not fit the targets of this task.
@@ -72,10 +75,13 @@ class Task(ABC):
         self._check(answers, targets)
         if not self.classification:
             return F.mse_loss(answers, targets)
-        return F.cross_entropy(answers.flatten(0, -2), targets.flatten(), ignore_index=UNJUDGED)
+        return F.cross_entropy(
+            answers.flatten(0, -2), targets.flatten(), ignore_index=UNJUDGED
+        )
 
     def score(self, answers: Tensor, targets: Tensor) -> float:
-        """The share of judged answers that are right (0 to 1), or the mean squared error (0 is perfect).
+        """The share of judged answers that are right (0 to 1), or the mean squared
+        error (0 is perfect).
 
         Raises:
             ValueError: the shape of `answers` does not fit the targets of this task.
@@ -91,11 +97,14 @@ class Task(ABC):
         wanted = (targets.shape[0], *steps, self.outputs)
         if tuple(answers.shape) != wanted:
             form = "(batch, outputs)" if self.pool else "(batch, length, outputs)"
-            raise ValueError(f"answers: expected shape {form} = {wanted}, got {tuple(answers.shape)}")
+            raise ValueError(
+                f"answers: expected shape {form} = {wanted}, got {tuple(answers.shape)}"
+            )
 
 
 def check_batch_size(batch_size: int, available: int | None = None) -> None:
-    """Raise ValueError where `batch_size` is below 1 or above the number of training sequences available."""
+    """Raise ValueError where `batch_size` is below 1 or above the number of training
+    sequences available."""
     if batch_size < 1:
         raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
     if available is not None and batch_size > available:
@@ -105,7 +114,8 @@ def check_batch_size(batch_size: int, available: int | None = None) -> None:
 
 
 def random_generator(stream: int, seed: int) -> np.random.Generator:
-    """A generator for one of several independent streams of the same seed (training 0, test 1, ...)."""
+    """A generator for one of several independent streams of the same seed (training 0,
+    test 1, ...)."""
     if seed < 0:
         raise ValueError(f"seed: expected a non-negative integer, got {seed}")
     return np.random.default_rng((stream, seed))

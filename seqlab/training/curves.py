@@ -1,4 +1,5 @@
-"""Training curves: one that grows while a notebook's reader watches, and the final figure of several runs."""
+"""Training curves: one that grows while a notebook's reader watches, and the final
+figure of several runs."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -18,10 +19,13 @@ SECONDS_BETWEEN_DRAWINGS = 2.0
 POINTS = 60  # a noisy loss is averaged into about this many points
 
 
-def plot_histories(histories: Sequence[History], *, alt: str, title: str | None = None) -> None:
+def plot_histories(
+    histories: Sequence[History], *, alt: str, title: str | None = None
+) -> None:
     """Display training loss and test score of several runs against the steps taken.
 
-    Runs that share a label (the same model with several seeds) share a color and one entry in the legend.
+    Runs that share a label (the same model with several seeds) share a color and one
+    entry in the legend.
 
     Args:
         histories: at least one run, all on tasks with the same measure.
@@ -46,8 +50,16 @@ def _draw(histories: Sequence[History], title: str) -> Figure:
     color = dict(zip(labels, cycle(figures.SERIES), strict=False))
     for history in histories:
         losses.plot(*_averaged(history.losses), color=color[history.label])
-        scores.plot(history.scored_at, history.scores, "o-", markersize=3, color=color[history.label])
-    scores.axhline(histories[0].chance, linestyle=":", color=figures.NEUTRAL, linewidth=1)
+        scores.plot(
+            history.scored_at,
+            history.scores,
+            "o-",
+            markersize=3,
+            color=color[history.label],
+        )
+    scores.axhline(
+        histories[0].chance, linestyle=":", color=figures.NEUTRAL, linewidth=1
+    )
     for label in color:
         scores.plot([], [], color=color[label], label=label)
     scores.plot([], [], ":", color=figures.NEUTRAL, linewidth=1, label="chance")
@@ -64,14 +76,20 @@ def _draw(histories: Sequence[History], title: str) -> Figure:
 
 
 def _averaged(losses: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """(steps, losses) with neighbors averaged, so that the trend shows through the noise of batches."""
-    parts = [part for part in np.array_split(np.arange(len(losses)), POINTS) if len(part)]
+    """(steps, losses) with neighbors averaged, so that the trend shows through the
+    noise of batches."""
+    parts = [
+        part for part in np.array_split(np.arange(len(losses)), POINTS) if len(part)
+    ]
     values = np.asarray(losses)
-    return np.array([part.mean() + 1 for part in parts]), np.array([values[part].mean() for part in parts])
+    return np.array([part.mean() + 1 for part in parts]), np.array(
+        [values[part].mean() for part in parts]
+    )
 
 
 class LiveCurve:
-    """The curve of one run, redrawn every other second in a notebook; nothing anywhere else."""
+    """The curve of one run, redrawn every other second in a notebook; nothing anywhere
+    else."""
 
     def __init__(self, history: History):
         self._history = history
@@ -91,7 +109,9 @@ class LiveCurve:
 
     def _draw(self) -> None:
         with figures.style():
-            figure = _draw([self._history], f"{self._history.label}: {self._history.task}")
+            figure = _draw(
+                [self._history], f"{self._history.label}: {self._history.task}"
+            )
             if self._shown is None:
                 self._shown = display(figure, display_id=True)
             else:

@@ -20,7 +20,8 @@ class History:
         losses: training loss of each step taken, before that step's update.
         step_seconds: seconds that each step took (batch, forward, backward, update).
         scored_at: number of steps taken before each test.
-        scores: score on the test set at each of those moments; the last one is the result.
+        scores: score on the test set at each of those moments; the last one is the
+            result.
         stopped: None where all steps were taken, else the reason for stopping early.
     """
 
@@ -43,7 +44,8 @@ class History:
 
     @property
     def seconds_per_step(self) -> float:
-        """The median over the steps, so that a first step that compiles kernels does not count."""
+        """The median over the steps, so that a first step that compiles kernels does
+        not count."""
         return median(self.step_seconds) if self.step_seconds else float("nan")
 
     @property
@@ -56,8 +58,13 @@ class History:
             f"{self.label} on {self.task}: {self.measure} {self.score:.4g} after {len(self.losses)} steps of "
             f"{1e3 * self.seconds_per_step:.3g} ms (seed {self.seed}, {self.device})"
         )
-        return text if self.stopped is None else f"{text}; stopped early: {self.stopped}"
+        return (
+            text if self.stopped is None else f"{text}; stopped early: {self.stopped}"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Everything above in plain values that JSON can hold."""
-        return asdict(self) | {"score": self.score, "seconds_per_step": self.seconds_per_step}
+        return asdict(self) | {
+            "score": self.score,
+            "seconds_per_step": self.seconds_per_step,
+        }

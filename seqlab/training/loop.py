@@ -31,8 +31,9 @@ def train(
 ) -> History:
     """Train `model` in place on `task` and return the record of the run.
 
-    Adam, whose learning rate rises linearly to `lr` over the first tenth of the steps and falls to zero along
-    a cosine; gradients longer than 1 are shortened to 1. In a notebook a curve is drawn as it happens.
+    Adam, whose learning rate rises linearly to `lr` over the first tenth of the steps
+    and falls to zero along a cosine; gradients longer than 1 are shortened to 1. In a
+    notebook a curve is drawn as it happens.
 
     Args:
         model: maps inputs (B, length, inputs) to answers, as `Task` describes them.
@@ -40,19 +41,24 @@ def train(
         steps: updates to make, at least 1.
         batch_size: sequences per batch.
         lr: largest learning rate, above 0.
-        seed: selects the training batches and torch's random numbers during training; the initial weights are
-            the caller's, made before.
-        time_budget: seconds after which to stop, measured from the call; None means no limit.
-        device: where to train; None means the GPU where there is one, else the CPU. The model is moved there.
+        seed: selects the training batches and torch's random numbers during training;
+            the initial weights are the caller's, made before.
+        time_budget: seconds after which to stop, measured from the call; None means no
+            limit.
+        device: where to train; None means the GPU where there is one, else the CPU. The
+            model is moved there.
         label: the run's name in legends; None means the model's class name.
-        tests: how often to score the test set, spread evenly over the run, at least 1 (the end).
+        tests: how often to score the test set, spread evenly over the run, at least 1
+            (the end).
 
     Returns:
-        the `History`. A run that stops early, out of time or with a loss that is not finite, says so in
+        the `History`. A run that stops early, out of time or with a loss that is not
+            finite, says so in
         `history.stopped` and in print, and is scored where it stopped.
 
     Raises:
-        ValueError: an argument is out of its range, or the model's answers do not fit the task.
+        ValueError: an argument is out of its range, or the model's answers do not fit
+            the task.
     """
     _check(steps=steps, lr=lr, tests=tests, time_budget=time_budget)
     if device is None:
@@ -76,19 +82,21 @@ def train(
     with progress_bar(steps, history.label) as progress:
         for step in range(steps):
             if time_budget is not None and monotonic() - started > time_budget:
-                history.stopped = (
-                    f"the time budget of {time_budget:g} s ran out after {step} of {steps} steps"
-                )
+                history.stopped = f"the time budget of {time_budget:g} s ran out after {step} of {steps} steps"
                 break
             step_started = monotonic()
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, steps, lr)
             inputs, targets = next(batches)
-            loss = _update(model, task, optimizer, inputs.to(device), targets.to(device))
+            loss = _update(
+                model, task, optimizer, inputs.to(device), targets.to(device)
+            )
             history.step_seconds.append(monotonic() - step_started)
             history.losses.append(loss)
             if not math.isfinite(loss):
-                history.stopped = f"the loss became {loss} at step {step + 1} of {steps}"
+                history.stopped = (
+                    f"the loss became {loss} at step {step + 1} of {steps}"
+                )
                 break
             if step + 1 in test_after:
                 _score(model, task, history)
@@ -103,7 +111,8 @@ def train(
 
 
 def evaluate(model: nn.Module, task: Task) -> float:
-    """The model's score on the task's test set, computed where the model's parameters are.
+    """The model's score on the task's test set, computed where the model's parameters
+    are.
 
     Raises:
         ValueError: the model's answers do not fit the task.
@@ -113,13 +122,16 @@ def evaluate(model: nn.Module, task: Task) -> float:
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        answers = torch.cat([model(part.to(device)) for part in inputs.split(TEST_BATCH)])
+        answers = torch.cat(
+            [model(part.to(device)) for part in inputs.split(TEST_BATCH)]
+        )
     model.train(was_training)
     return task.score(answers, targets.to(device))
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
-    """The rate of step 0, 1, ..., steps - 1: a linear rise to `peak`, then a cosine down to nearly zero."""
+    """The rate of step 0, 1, ..., steps - 1: a linear rise to `peak`, then a cosine
+    down to nearly zero."""
     rise = max(1, round(WARM_UP * steps))
     if step < rise:
         return peak * (step + 1) / rise
@@ -127,9 +139,14 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 
 def _update(
-    model: nn.Module, task: Task, optimizer: torch.optim.Optimizer, inputs: Tensor, targets: Tensor
+    model: nn.Module,
+    task: Task,
+    optimizer: torch.optim.Optimizer,
+    inputs: Tensor,
+    targets: Tensor,
 ) -> float:
-    """One step; the loss before it. Parameters stay as they are where the loss is not finite."""
+    """One step; the loss before it. Parameters stay as they are where the loss is not
+    finite."""
     optimizer.zero_grad()
     loss = task.loss(model(inputs), targets)
     value = loss.item()

@@ -7,7 +7,8 @@ from tqdm.auto import tqdm
 
 
 def building_the_site() -> bool:
-    """Whether a chapter is being executed for the website, whose pages hold final figures only."""
+    """Whether a chapter is being executed for the website, whose pages hold final
+    figures only."""
     return os.environ.get("SEQLAB_BOOK") == "1"
 
 
@@ -17,5 +18,12 @@ def in_notebook() -> bool:
 
 
 def progress_bar(steps: int, label: str) -> tqdm:
-    """A bar over the steps; silent on the site, and gone from a notebook once the run is over."""
-    return tqdm(total=steps, desc=label, leave=not in_notebook(), disable=building_the_site(), unit="step")
+    """A bar over the steps; silent on the site, and gone from a notebook once the run
+    is over."""
+    return tqdm(
+        total=steps,
+        desc=label,
+        leave=not in_notebook(),
+        disable=building_the_site(),
+        unit="step",
+    )

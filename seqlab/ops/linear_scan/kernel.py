@@ -1,10 +1,12 @@
 """The linear recurrence as a Triton kernel, forward and backward.
 
-A lane of a warp carries a *pair* of float32 numbers along the time axis: real and imaginary part of a complex
-channel, or two neighboring real channels. Only the product of two pairs (``times``) knows which, so one kernel
-serves both. In memory a time step is ``width`` numbers: D for real tensors, 2 D for complex ones.
+A lane of a warp carries a *pair* of float32 numbers along the time axis: real and
+imaginary part of a complex channel, or two neighboring real channels. Only the product
+of two pairs (``times``) knows which, so one kernel serves both. In memory a time step
+is ``width`` numbers: D for real tensors, 2 D for complex ones.
 
-Tiling. One program owns PAIRS pairs of one batch entry and walks along time in tiles of RUNS x STEPS steps:
+Tiling. One program owns PAIRS pairs of one batch entry and walks along time in tiles of
+RUNS x STEPS steps:
 
                         |<-- PAIRS pairs -->|
       time   run 0      |  STEPS steps, one after the other, in registers
@@ -13,13 +15,16 @@ Tiling. One program owns PAIRS pairs of one batch entry and walks along time in 
              run RUNS-1 |
                            the carry, one pair each, goes on to the next tile
 
-  1. every run takes its steps from a zero state: how it maps the state before it (equation 2.2);
-  2. the maps of the runs are composed by an associative scan across lanes (2.3): the state before each run;
+  1. every run takes its steps from a zero state: how it maps the state before it
+     (equation 2.2);
+  2. the maps of the runs are composed by an associative scan across lanes (2.3): the
+     state before each run;
   3. every run takes its steps again, now from that state (2.1), and writes.
 
-Bytes. Inputs are read once, outputs written once, and nothing in between leaves the chip. With e bytes a number
-and E = B L width numbers: forward 3 e E (a, b in; h out), backward 5 e E (a, dh, h in; da, db out). An ``a`` that is
-fixed in time stays in registers: forward 2 e E, backward 3 e E (dh, h in; db out). Equation 2.10.
+Bytes. Inputs are read once, outputs written once, and nothing in between leaves the
+chip. With e bytes a number and E = B L width numbers: forward 3 e E (a, b in; h out),
+backward 5 e E (a, dh, h in; da, db out). An ``a`` that is fixed in time stays in
+registers: forward 2 e E, backward 3 e E (dh, h in; db out). Equation 2.10.
 """
 
 import torch
@@ -39,9 +44,11 @@ def times(x0, x1, y0, y1, COMPLEX: tl.constexpr):
 
 @triton.jit
 def compose_complex(a0, a1, b0, b1, p0, p1, q0, q1, c0, c1, d0, d1, r0, r1, s0, s1):
-    """Compose two neighboring stretches of runs, the earlier one first: the combine function of the scan.
+    """Compose two neighboring stretches of runs, the earlier one first: the combine
+    function of the scan.
 
-    A stretch is two maps: h -> a h + b leads past its last run, h -> p h + q only up to its last run.
+    A stretch is two maps: h -> a h + b leads past its last run, h -> p h + q only up to
+    its last run.
     """
     return (
         c0 * a0 - c1 * a1,
@@ -77,9 +84,18 @@ def add(x, y):
 
 @triton.jit
 def states_before_runs(
-    e0, e1, f0, f1, carry0, carry1, COMPLEX: tl.constexpr, RUNS: tl.constexpr, PAIRS: tl.constexpr
+    e0,
+    e1,
+    f0,
+    f1,
+    carry0,
+    carry1,
+    COMPLEX: tl.constexpr,
+    RUNS: tl.constexpr,
+    PAIRS: tl.constexpr,
 ):
-    """The state before each run, and the new carry, from the runs' own maps h -> e h + f and the old carry."""
+    """The state before each run, and the new carry, from the runs' own maps h -> e h +
+    f and the old carry."""
     one = tl.full((RUNS, PAIRS), 1.0, tl.float32)
     zero = tl.full((RUNS, PAIRS), 0.0, tl.float32)
     if COMPLEX:
@@ -93,14 +109,19 @@ def states_before_runs(
     before0, before1 = times(p0, p1, carry0, carry1, COMPLEX)
     after0, after1 = times(e0, e1, carry0, carry1, COMPLEX)
     last = tl.arange(0, RUNS)[:, None] == RUNS - 1
-    carry0 = tl.broadcast_to(tl.reduce(tl.where(last, after0 + f0, 0.0), 0, add)[None, :], (RUNS, PAIRS))
-    carry1 = tl.broadcast_to(tl.reduce(tl.where(last, after1 + f1, 0.0), 0, add)[None, :], (RUNS, PAIRS))
+    carry0 = tl.broadcast_to(
+        tl.reduce(tl.where(last, after0 + f0, 0.0), 0, add)[None, :], (RUNS, PAIRS)
+    )
+    carry1 = tl.broadcast_to(
+        tl.reduce(tl.where(last, after1 + f1, 0.0), 0, add)[None, :], (RUNS, PAIRS)
+    )
     return before0 + q0, before1 + q1, carry0, carry1
 
 
 @triton.jit
 def load_pairs(pointers, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
-    """One time step of every run, (RUNS, 2 PAIRS) numbers, as two (RUNS, PAIRS) tensors; 0 where masked."""
+    """One time step of every run, (RUNS, 2 PAIRS) numbers, as two (RUNS, PAIRS)
+    tensors; 0 where masked."""
     numbers = tl.load(pointers, mask=mask, other=0.0).to(tl.float32)
     return tl.split(tl.reshape(numbers, (RUNS, PAIRS, 2)))
 
@@ -123,7 +144,8 @@ def load_decay(
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
 ):
-    """The decay of one time step of every run: 1 past the end, which leaves the state as it is."""
+    """The decay of one time step of every run: 1 past the end, which leaves the state
+    as it is."""
     if FIXED:
         a0 = fixed0
         a1 = fixed1
@@ -155,7 +177,8 @@ def forward_tile(
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
 ):
-    """One tile of RUNS x STEPS steps; returns the carry. Only the last tile may be MASKED."""
+    """One tile of RUNS x STEPS steps; returns the carry. Only the last tile may be
+    MASKED."""
     row = tl.arange(0, RUNS)[:, None] * STEPS
     a = ()
     b = ()
@@ -163,7 +186,17 @@ def forward_tile(
         alive = (row + k < steps_left) if MASKED else (row >= 0)
         mask = channels_in & alive
         a = a + (
-            load_decay(a_ptr + k * step + offsets, mask, alive, fixed0, fixed1, FIXED, COMPLEX, RUNS, PAIRS),
+            load_decay(
+                a_ptr + k * step + offsets,
+                mask,
+                alive,
+                fixed0,
+                fixed1,
+                FIXED,
+                COMPLEX,
+                RUNS,
+                PAIRS,
+            ),
         )
         b = b + (load_pairs(b_ptr + k * step + offsets, mask, RUNS, PAIRS),)
 
@@ -174,14 +207,18 @@ def forward_tile(
         f0, f1 = times(a[k][0], a[k][1], f0, f1, COMPLEX)
         f0 += b[k][0]
         f1 += b[k][1]
-    h0, h1, carry0, carry1 = states_before_runs(e0, e1, f0, f1, carry0, carry1, COMPLEX, RUNS, PAIRS)
+    h0, h1, carry0, carry1 = states_before_runs(
+        e0, e1, f0, f1, carry0, carry1, COMPLEX, RUNS, PAIRS
+    )
 
     for k in tl.static_range(STEPS):
         alive = (row + k < steps_left) if MASKED else (row >= 0)
         h0, h1 = times(a[k][0], a[k][1], h0, h1, COMPLEX)
         h0 += b[k][0]  # eq. 2.1
         h1 += b[k][1]
-        store_pairs(h_ptr + k * step + offsets, h0, h1, channels_in & alive, RUNS, PAIRS)
+        store_pairs(
+            h_ptr + k * step + offsets, h0, h1, channels_in & alive, RUNS, PAIRS
+        )
     return carry0, carry1
 
 
@@ -202,7 +239,8 @@ def forward_kernel(
     PAIRS: tl.constexpr,
     STAGES: tl.constexpr,
 ):
-    """h and the last state. ``step`` is the distance from one time to the next in scan order: width, or -width."""
+    """h and the last state. ``step`` is the distance from one time to the next in scan
+    order: width, or -width."""
     blocks = (width + 2 * PAIRS - 1) // (2 * PAIRS)
     batch = (tl.program_id(0) // blocks).to(tl.int64)
     number = (tl.program_id(0) % blocks) * 2 * PAIRS + tl.arange(0, 2 * PAIRS)[None, :]
@@ -215,7 +253,9 @@ def forward_kernel(
     carry0 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
     carry1 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
     if state_ptr is not None:
-        carry0, carry1 = load_pairs(state_ptr + batch * width + everywhere, channels_in, RUNS, PAIRS)
+        carry0, carry1 = load_pairs(
+            state_ptr + batch * width + everywhere, channels_in, RUNS, PAIRS
+        )
     fixed0 = carry0
     fixed1 = carry1
     if FIXED:
@@ -269,7 +309,14 @@ def forward_kernel(
             RUNS,
             PAIRS,
         )
-    store_pairs(last_ptr + batch * width + everywhere, carry0, carry1, channels_in & first_row, RUNS, PAIRS)
+    store_pairs(
+        last_ptr + batch * width + everywhere,
+        carry0,
+        carry1,
+        channels_in & first_row,
+        RUNS,
+        PAIRS,
+    )
 
 
 @triton.jit
@@ -296,7 +343,8 @@ def backward_tile(
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
 ):
-    """One tile, walked from late to early: the carry is conj(a_t) g_t, what flows into the time before.
+    """One tile, walked from late to early: the carry is conj(a_t) g_t, what flows into
+    the time before.
 
     ``h_ptr`` points one step earlier than the others: to h_{t-1}.
     """
@@ -308,7 +356,15 @@ def backward_tile(
         alive = (row + k < steps_left) if MASKED else (row >= 0)
         mask = channels_in & alive
         a0, a1 = load_decay(
-            a_ptr + k * step + offsets, mask, alive, fixed0, fixed1, FIXED, COMPLEX, RUNS, PAIRS
+            a_ptr + k * step + offsets,
+            mask,
+            alive,
+            fixed0,
+            fixed1,
+            FIXED,
+            COMPLEX,
+            RUNS,
+            PAIRS,
         )
         a = a + ((a0, -a1 if COMPLEX else a1),)
         dh = dh + (load_pairs(grad_h_ptr + k * step + offsets, mask, RUNS, PAIRS),)
@@ -320,14 +376,20 @@ def backward_tile(
     for k in tl.static_range(1, STEPS):
         e0, e1 = times(a[k][0], a[k][1], e0, e1, COMPLEX)
         f0, f1 = times(a[k][0], a[k][1], dh[k][0] + f0, dh[k][1] + f1, COMPLEX)
-    f0, f1, carry0, carry1 = states_before_runs(e0, e1, f0, f1, carry0, carry1, COMPLEX, RUNS, PAIRS)
+    f0, f1, carry0, carry1 = states_before_runs(
+        e0, e1, f0, f1, carry0, carry1, COMPLEX, RUNS, PAIRS
+    )
 
     for k in tl.static_range(STEPS):
         alive = (row + k < steps_left) if MASKED else (row >= 0)
         g0 = dh[k][0] + f0  # eq. 2.6
         g1 = dh[k][1] + f1
-        store_pairs(grad_b_ptr + k * step + offsets, g0, g1, channels_in & alive, RUNS, PAIRS)  # eq. 2.7
-        da0, da1 = times(h[k][0], -h[k][1] if COMPLEX else h[k][1], g0, g1, COMPLEX)  # eq. 2.8
+        store_pairs(
+            grad_b_ptr + k * step + offsets, g0, g1, channels_in & alive, RUNS, PAIRS
+        )  # eq. 2.7
+        da0, da1 = times(
+            h[k][0], -h[k][1] if COMPLEX else h[k][1], g0, g1, COMPLEX
+        )  # eq. 2.8
         if FIXED:
             if MASKED:
                 da0 = tl.where(alive, da0, 0.0)
@@ -335,7 +397,14 @@ def backward_tile(
             sum0 += da0
             sum1 += da1
         else:
-            store_pairs(grad_a_ptr + k * step + offsets, da0, da1, channels_in & alive, RUNS, PAIRS)
+            store_pairs(
+                grad_a_ptr + k * step + offsets,
+                da0,
+                da1,
+                channels_in & alive,
+                RUNS,
+                PAIRS,
+            )
         f0, f1 = times(a[k][0], a[k][1], g0, g1, COMPLEX)
     return sum0, sum1, carry0, carry1
 
@@ -359,7 +428,8 @@ def backward_kernel(
     PAIRS: tl.constexpr,
     STAGES: tl.constexpr,
 ):
-    """Gradients, with the first state taken as zero in that of ``a``; ``step`` leads from late to early times."""
+    """Gradients, with the first state taken as zero in that of ``a``; ``step`` leads
+    from late to early times."""
     blocks = (width + 2 * PAIRS - 1) // (2 * PAIRS)
     batch = (tl.program_id(0) // blocks).to(tl.int64)
     number = (tl.program_id(0) % blocks) * 2 * PAIRS + tl.arange(0, 2 * PAIRS)[None, :]
@@ -369,7 +439,9 @@ def backward_kernel(
     offsets = row * step + number
 
     everywhere = tl.broadcast_to(number, (RUNS, 2 * PAIRS))
-    carry0, carry1 = load_pairs(grad_last_ptr + batch * width + everywhere, channels_in, RUNS, PAIRS)
+    carry0, carry1 = load_pairs(
+        grad_last_ptr + batch * width + everywhere, channels_in, RUNS, PAIRS
+    )
     fixed0 = carry0
     fixed1 = carry1
     if FIXED:
@@ -433,18 +505,27 @@ def backward_kernel(
         PAIRS,
     )
     once = channels_in & first_row
-    store_pairs(grad_state_ptr + batch * width + everywhere, carry0, carry1, once, RUNS, PAIRS)  # eq. 2.9
+    store_pairs(
+        grad_state_ptr + batch * width + everywhere, carry0, carry1, once, RUNS, PAIRS
+    )  # eq. 2.9
     if FIXED:
         sum0 = tl.broadcast_to(tl.reduce(sum0, 0, add)[None, :], (RUNS, PAIRS))
         sum1 = tl.broadcast_to(tl.reduce(sum1, 0, add)[None, :], (RUNS, PAIRS))
-        store_pairs(grad_a_ptr + batch * width + everywhere, sum0, sum1, once, RUNS, PAIRS)
+        store_pairs(
+            grad_a_ptr + batch * width + everywhere, sum0, sum1, once, RUNS, PAIRS
+        )
 
 
-def scan(a: Tensor, b: Tensor, state: Tensor | None, reverse: bool) -> tuple[Tensor, Tensor]:
-    """h (B, L, D) and the last state (B, D); the arguments are those of the op, already checked."""
+def scan(
+    a: Tensor, b: Tensor, state: Tensor | None, reverse: bool
+) -> tuple[Tensor, Tensor]:
+    """h (B, L, D) and the last state (B, D); the arguments are those of the op, already
+    checked."""
     batch, length, channels = b.shape
     h = torch.empty_like(b, memory_format=torch.contiguous_format)
-    last = b.new_empty((batch, channels), dtype=torch.promote_types(b.dtype, torch.float32))
+    last = b.new_empty(
+        (batch, channels), dtype=torch.promote_types(b.dtype, torch.float32)
+    )
     numbers = _numbers(b)
     width = numbers[0, 0].numel()
     tiling = _tiling(numbers, fixed=a.ndim == 1, backward=False)
@@ -458,14 +539,21 @@ def scan(a: Tensor, b: Tensor, state: Tensor | None, reverse: bool) -> tuple[Ten
 
 
 def gradients(
-    a: Tensor, h: Tensor, state: Tensor | None, grad_h: Tensor, grad_last: Tensor, reverse: bool
+    a: Tensor,
+    h: Tensor,
+    state: Tensor | None,
+    grad_h: Tensor,
+    grad_last: Tensor,
+    reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients to a, b and the first state."""
     batch, length, _ = h.shape
     fixed = a.ndim == 1
     grad_b = torch.empty_like(h, memory_format=torch.contiguous_format)
-    # For a fixed decay each batch entry's sum over time is written apart, in float32, and added up here.
-    grad_a = torch.empty_like(grad_last if fixed else h, memory_format=torch.contiguous_format)
+    # For a fixed decay each batch entry's sum over time is written apart, in float32.
+    grad_a = torch.empty_like(
+        grad_last if fixed else h, memory_format=torch.contiguous_format
+    )
     grad_state = torch.empty_like(grad_last, memory_format=torch.contiguous_format)
     numbers = _numbers(h)
     width = numbers[0, 0].numel()
@@ -481,7 +569,9 @@ def gradients(
     if fixed:
         grad_a = grad_a.sum(0)
     if state is not None:
-        from_state = grad_b[:, first].to(state.dtype) * state.conj()  # eq. 2.8 at the first time
+        from_state = (
+            grad_b[:, first].to(state.dtype) * state.conj()
+        )  # eq. 2.8 at the first time
         if fixed:
             grad_a = grad_a + from_state.sum(0)
         else:
@@ -490,7 +580,8 @@ def gradients(
 
 
 def _numbers(tensor: Tensor) -> Tensor:
-    """The tensor as contiguous real numbers, a complex one with its two parts side by side."""
+    """The tensor as contiguous real numbers, a complex one with its two parts side by
+    side."""
     tensor = tensor.resolve_conj().contiguous()
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
@@ -499,8 +590,9 @@ def _grid(batch: int, width: int, tiling: dict) -> tuple[int]:
     return (batch * triton.cdiv(width, 2 * tiling["PAIRS"]),)
 
 
-# Tilings that won a sweep of 28 on an H200, by the number of pairs that there are in all: with many, few runs
-# each and wide rows of memory; with few, many runs to keep the chip busy. STEPS, RUNS, PAIRS, STAGES, warps.
+# Tilings that won a sweep of 28 on an H200 (benchmarks/linear_scan_tilings.py), by the
+# number of pairs that there are in all: with many, few runs each and wide rows of memory;
+# with few, many runs to keep the chip busy. STEPS, RUNS, PAIRS, STAGES, warps.
 TILINGS = {
     # pairs: (forward fixed, forward varying, backward fixed, backward varying)
     6144: ((8, 4, 32, 3, 4), (8, 4, 32, 3, 4), (8, 4, 32, 3, 4), (8, 4, 32, 3, 4)),
@@ -508,7 +600,13 @@ TILINGS = {
     1536: ((8, 16, 16, 4, 8), (16, 16, 16, 1, 8), (16, 16, 8, 1, 4), (4, 16, 16, 4, 8)),
     0: ((8, 32, 8, 3, 8), (16, 32, 8, 1, 8), (16, 32, 8, 1, 8), (8, 32, 8, 3, 8)),
 }
-INTERPRETED = (4, 4, 2, 1, 4)  # small, since Triton's interpreter visits the elements one by one
+INTERPRETED = (
+    4,
+    4,
+    2,
+    1,
+    4,
+)  # small, since Triton's interpreter visits the elements one by one
 
 
 def _tiling(numbers: Tensor, fixed: bool, backward: bool) -> dict:
@@ -518,4 +616,6 @@ def _tiling(numbers: Tensor, fixed: bool, backward: bool) -> dict:
         sizes = row[2 * backward + (not fixed)]
     else:
         sizes = INTERPRETED
-    return dict(zip(("STEPS", "RUNS", "PAIRS", "STAGES", "num_warps"), sizes, strict=True))
+    return dict(
+        zip(("STEPS", "RUNS", "PAIRS", "STAGES", "num_warps"), sizes, strict=True)
+    )

@@ -1,9 +1,11 @@
-"""The linear recurrence in plain PyTorch, parallel over chunks of time: the form that runs everywhere.
+"""The linear recurrence in plain PyTorch, parallel over chunks of time: the form that
+runs everywhere.
 
-L steps are cut into about sqrt(L) chunks of about sqrt(L) steps. First all chunks advance together, each from a
-zero state; then the carried state walks over the chunks and is added in (equation 2.5). That is two passes over
-the data and about 2 sqrt(L) tensor operations, where a loop over time needs L. Nothing here is recorded by
-autograd: the gradient is written out, as the same recurrence run the other way.
+L steps are cut into about sqrt(L) chunks of about sqrt(L) steps. First all chunks
+advance together, each from a zero state; then the carried state walks over the chunks
+and is added in (equation 2.5). That is two passes over the data and about 2 sqrt(L)
+tensor operations, where a loop over time needs L. Nothing here is recorded by autograd:
+the gradient is written out, as the same recurrence run the other way.
 """
 
 import math
@@ -12,10 +14,14 @@ import torch
 from torch import Tensor
 
 
-def scan(a: Tensor, b: Tensor, state: Tensor | None, reverse: bool) -> tuple[Tensor, Tensor]:
-    """h (B, L, D) and the last state (B, D) of h_t = a_t h_{t-1} + b_t; ``a`` is (B, L, D) or (D,).
+def scan(
+    a: Tensor, b: Tensor, state: Tensor | None, reverse: bool
+) -> tuple[Tensor, Tensor]:
+    """h (B, L, D) and the last state (B, D) of h_t = a_t h_{t-1} + b_t; ``a`` is (B, L,
+    D) or (D,).
 
-    Half-precision inputs are computed in float32; h comes back in the dtype of b, the last state in float32.
+    Half-precision inputs are computed in float32; h comes back in the dtype of b, the
+    last state in float32.
     """
     wide = torch.promote_types(b.dtype, torch.float32)
     h = torch.empty(b.shape, dtype=wide, device=b.device)
@@ -30,10 +36,17 @@ def _scan_into(h: Tensor, a: Tensor, b: Tensor, carry: Tensor, reverse: bool) ->
     chunk = math.isqrt(length)
     count = length // chunk
 
-    # The chunks lie where the recurrence starts; what is left over, at most 2 sqrt(L) steps, comes last.
-    inside = slice(length - count * chunk, length) if reverse else slice(0, count * chunk)
+    # The chunks lie where the recurrence starts; what is left over, at most 2 sqrt(L)
+    # steps, comes last.
+    inside = (
+        slice(length - count * chunk, length) if reverse else slice(0, count * chunk)
+    )
     h_chunks, b_chunks = (x[:, inside].unflatten(1, (count, chunk)) for x in (h, b))
-    a_chunks = a.expand(1, 1, chunk, channels) if a.ndim == 1 else a[:, inside].unflatten(1, (count, chunk))
+    a_chunks = (
+        a.expand(1, 1, chunk, channels)
+        if a.ndim == 1
+        else a[:, inside].unflatten(1, (count, chunk))
+    )
     steps = range(chunk - 1, -1, -1) if reverse else range(chunk)
 
     decay = torch.empty(
@@ -45,7 +58,12 @@ def _scan_into(h: Tensor, a: Tensor, b: Tensor, carry: Tensor, reverse: bool) ->
             h_chunks[:, :, t] = b_chunks[:, :, t]
             decay[:, :, t] = a_chunks[:, :, t]
         else:
-            torch.addcmul(b_chunks[:, :, t], a_chunks[:, :, t], h_chunks[:, :, before], out=h_chunks[:, :, t])
+            torch.addcmul(
+                b_chunks[:, :, t],
+                a_chunks[:, :, t],
+                h_chunks[:, :, before],
+                out=h_chunks[:, :, t],
+            )
             torch.mul(a_chunks[:, :, t], decay[:, :, before], out=decay[:, :, t])
         before = t
 
@@ -62,15 +80,24 @@ def _scan_into(h: Tensor, a: Tensor, b: Tensor, carry: Tensor, reverse: bool) ->
 
 
 def gradients(
-    a: Tensor, h: Tensor, state: Tensor | None, grad_h: Tensor, grad_last: Tensor, reverse: bool
+    a: Tensor,
+    h: Tensor,
+    state: Tensor | None,
+    grad_h: Tensor,
+    grad_last: Tensor,
+    reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients to a, b and the first state: the adjoint recurrence, which runs against the order of ``scan``."""
+    """Gradients to a, b and the first state: the adjoint recurrence, which runs against
+    the order of ``scan``."""
     dtype = h.dtype
     wide = torch.promote_types(dtype, torch.float32)
     a, h, grad_h = a.to(wide), h.to(wide), grad_h.to(wide)
     length = h.shape[1]
     start, end = (length - 1, 0) if reverse else (0, length - 1)
-    earlier, later = slice(0, length - 1), slice(1, length)  # all times but the last one, all but the first
+    earlier, later = (
+        slice(0, length - 1),
+        slice(1, length),
+    )  # all times but the last one, all but the first
     inner, outer = (
         (later, earlier) if reverse else (earlier, later)
     )  # t and t+1 in the order of the recurrence
@@ -79,7 +106,9 @@ def gradients(
     torch.add(grad_h[:, end], grad_last, out=g[:, end])
     if length > 1:
         a_next = (a if a.ndim == 1 else a[:, outer]).conj().resolve_conj()
-        _scan_into(g[:, inner], a_next, grad_h[:, inner], g[:, end], not reverse)  # eq. 2.6
+        _scan_into(
+            g[:, inner], a_next, grad_h[:, inner], g[:, end], not reverse
+        )  # eq. 2.6
     grad_state = (a if a.ndim == 1 else a[:, start]).conj() * g[:, start]  # eq. 2.9
 
     if a.ndim == 1:
@@ -90,4 +119,8 @@ def gradients(
         grad_a = torch.empty_like(g)
         torch.mul(g[:, outer], h[:, inner].conj(), out=grad_a[:, outer])
         grad_a[:, start] = 0 if state is None else g[:, start] * state.conj()
-    return grad_a.to(dtype), g.to(dtype), grad_state  # eq. 2.7: the gradient of b is g itself
+    return (
+        grad_a.to(dtype),
+        g.to(dtype),
+        grad_state,
+    )  # eq. 2.7: the gradient of b is g itself
