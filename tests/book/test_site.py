@@ -152,7 +152,7 @@ def test_chapters_number_their_equations(visit, chapter):
 def test_what_scrolls_sideways_can_be_focused(visit):
     tab = visit("notebooks/02_linear_scan.html", **PHONE)
     tab.wait_for_timeout(300)
-    scrolling = """[...document.querySelectorAll('div.math, pre, .pst-scrollable-table-container')].filter(
+    scrolling = """[...document.querySelectorAll('div.math, figure, pre, .pst-scrollable-table-container')].filter(
         box => box.checkVisibility() && box.scrollWidth > box.clientWidth + 1
             && /auto|scroll/.test(getComputedStyle(box).overflowX))"""
     assert tab.evaluate(f"{scrolling}.length") > 0

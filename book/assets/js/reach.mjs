@@ -1,6 +1,6 @@
 // Whatever scrolls sideways inside the page (a long formula, code, a wide table) can be reached and scrolled from the keyboard.
 
-const SCROLLERS = "div.math, div.highlight pre, .seqlab-source, .pst-scrollable-table-container, div.cell_output .output";
+const SCROLLERS = "div.math, figure.seqlab-figure, div.highlight pre, .seqlab-source, .pst-scrollable-table-container, div.cell_output .output";
 
 function offerFocus() {
   for (const box of document.querySelectorAll(SCROLLERS)) {
