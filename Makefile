@@ -37,7 +37,7 @@ test: $(VENV)/.installed $(AXE) $(SITE)/.built ## lint, types, units, kernels, c
 	@scripts/step "browser" $(BIN)/python scripts/find_browser.py
 	@scripts/step "tests" env OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
 
-lock: $(VENV)/.installed ## resolve the newest versions that fit into requirements.lock
+lock: ## resolve the newest versions that fit into requirements.lock
 	@scripts/step "lock" scripts/lock
 
 address: $(VENV)/.installed ## rewrite everything that follows from seqlab/address.py
