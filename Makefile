@@ -69,6 +69,6 @@ $(AXE): scripts/fetch_axe.py | $(VENV)/.installed
 # The site. Warnings are errors; chapters are executed when they or the package changed, and taken from the cache otherwise.
 $(SITE)/.built: $(BOOK_SOURCES) $(VENDOR)/.fetched | $(VENV)/.installed
 	@rm -rf $(SITE)
-	@scripts/step "book" $(BIN)/jupyter-book build . --all -W --keep-going
+	@scripts/step "book" env OMP_NUM_THREADS=1 $(BIN)/jupyter-book build . --all -W --keep-going
 	@scripts/step "pages" $(BIN)/python scripts/check_pages.py $(SITE)
 	@touch $@
