@@ -236,6 +236,7 @@ def test_numbers_can_be_typed(show):
     assert abs(held(page)[0] - 0.999j) < 1e-12
     page.fill("[name=selected]", "2")
     assert model(page, "selected") == 1
+    frame(page)
     assert page.input_value("[name=modulus]") == "0.9"
 
 
