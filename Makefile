@@ -11,7 +11,7 @@ AXE := build/axe-core-4.11.0/axe.min.js
 
 CHAPTERS := $(wildcard notebooks/*.ipynb)
 BOOK_SOURCES := _config.yml _toc.yml $(CHAPTERS) $(shell find book seqlab benchmarks/results -type f \
-	-not -path '*/__pycache__/*' -not -path 'book/assets/vendor/*' -not -path 'book/assets/explorers/*')
+	-not -path '*/__pycache__/*' -not -path '*/.*/*' -not -path 'book/assets/vendor/*' -not -path 'book/assets/explorers/*')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

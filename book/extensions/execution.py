@@ -18,11 +18,14 @@ READ_BY_NOTEBOOKS = ("seqlab", "benchmarks/results", "requirements.lock")
 
 
 def read_files(root: Path) -> Iterator[Path]:
-    """Every file that an execution may read, in a fixed order."""
+    """Every file that an execution may read, in a fixed order; what tools leave behind is not."""
     for name in READ_BY_NOTEBOOKS:
         place = root / name
         found = sorted(place.rglob("*")) if place.is_dir() else [place]
-        yield from (path for path in found if path.is_file() and "__pycache__" not in path.parts)
+        for path in found:
+            parts = path.relative_to(root).parts
+            if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in parts):
+                yield path
 
 
 def digest(root: Path) -> str:
