@@ -138,6 +138,8 @@ def test_executions_outlive_what_they_do_not_read(project):
     before = execution.digest(project)
     (project / "README.md").write_text("changed")
     (project / "seqlab" / "__pycache__" / "ops.pyc").write_text("changed")
+    (project / "seqlab" / ".ruff_cache").mkdir()
+    (project / "seqlab" / ".ruff_cache" / "x").write_text("left behind")
     assert execution.digest(project) == before
 
 
