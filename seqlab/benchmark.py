@@ -5,7 +5,7 @@ Protocol: every implementation is first checked against float64; inputs are rand
 rotated past the last level of cache; the median of many calls is kept. The floor is the
 fewest bytes an op must move over the bandwidth of a large copy on the same device,
 measured in the same run. "forward" runs without gradients, "forward+backward" asks for
-the gradient of every floating input given one of the first output. Peers get inputs in
+the gradient of every floating input given one of the result. Peers get inputs in
 their own layout, made beforehand. Peak memory is what a call allocates beyond its
 inputs.
 """
@@ -32,7 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlab.catalogue import PAIRINGS, Pairing, Workload
+from seqlab.catalogue import PAIRINGS, Arguments, Pairing, Workload
 from seqlab.ops.backends import has_triton
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +49,7 @@ class Absent(Exception):
 class Call:
     """An implementation with its inputs, in its own layout, and the way back to ours.
 
-    What ``forward(*leaves)`` returns becomes our first output through ``output``; a
+    What ``forward(*leaves)`` returns becomes our result through ``output``; a
     gradient of ours becomes theirs through ``cotangents``; the gradients of the leaves
     become ours, by name, through ``gradients``.
     """
@@ -68,7 +68,7 @@ class Implementation:
 
     name: str
     op: str
-    prepare: Callable[[dict[str, Tensor]], Call]
+    prepare: Callable[[Arguments], Call]
 
 
 def benchmark(
@@ -124,7 +124,9 @@ def implementations(op: str, device: torch.device) -> list[Implementation]:
     if device.type == "cpu":
         ours.append(
             Implementation(
-                "python loop", op, lambda arguments: _call(PAIRINGS[op].loop, arguments)
+                "python loop",
+                op,
+                lambda arguments: _call(op, PAIRINGS[op].loop, arguments),
             )
         )
     return ours + [peer for peer in PEERS if peer.op == op]
@@ -353,7 +355,7 @@ def _compare(
         if device.type == "cuda"
         else 2**25
     )
-    enough = math.ceil(3 * cache / sum(x.nbytes for x in sets[0].values()))
+    enough = math.ceil(3 * cache / sum(x.nbytes for x in _tensors(sets[0]).values()))
     for _ in range(min(enough, MOST_SETS) - 1):
         sets.append(workload.draw(generator, sizes, dtype))
     cotangent, truth = _truth(pairing, sets[0], generator)
@@ -385,7 +387,7 @@ def _compare(
 
 def _measure(
     implementation: Implementation,
-    sets: list[dict[str, Tensor]],
+    sets: list[Arguments],
     cotangent: Tensor,
     truth: dict[str, Tensor],
     device: torch.device,
@@ -441,14 +443,16 @@ def _pass(
 
 
 def _truth(
-    pairing: Pairing, arguments: dict[str, Tensor], generator: torch.Generator
+    pairing: Pairing, arguments: Arguments, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """A random gradient for the first output, and in float64 that output and the
+    """A random gradient for the result, and in float64 that output and the
     arguments' gradients."""
-    wide = {key: x.to(_wide(x)).requires_grad_() for key, x in arguments.items()}
+    tensors = _tensors(arguments)
+    wide = {key: x.to(_wide(x)).requires_grad_() for key, x in tensors.items()}
     # The portable form in float64, which ``verify`` holds to a plain loop: at these lengths a loop takes minutes.
-    output = pairing.op(**wide, backend="portable")[0]
-    like = next(iter(arguments.values()))
+    outputs = pairing.op(**{**arguments, **wide}, backend="portable")
+    output = _one(outputs[: pairing.results])
+    like = next(iter(tensors.values()))
     cotangent = torch.randn(
         output.shape, dtype=like.dtype, device=like.device, generator=generator
     )
@@ -491,26 +495,41 @@ def _peak_memory(call: Callable[[], object], device: torch.device) -> int | None
     return torch.cuda.max_memory_allocated() - before
 
 
+def _one(results: Sequence[Tensor]) -> Tensor:
+    """The results of an op as one tensor."""
+    return results[0] if len(results) == 1 else torch.stack(tuple(results))
+
+
 def _call(
+    op: str,
     function: Callable[..., tuple[Tensor, ...]],
-    arguments: dict[str, Tensor],
+    arguments: Arguments,
     **options: str,
 ) -> Call:
     """A call of something that takes our arguments in our layout."""
-    names = tuple(arguments)
+    tensors = _tensors(arguments)
+    names = tuple(tensors)
+    results = PAIRINGS[op].results
     return Call(
-        leaves=tuple(arguments.values()),
+        leaves=tuple(tensors.values()),
         forward=lambda *leaves: function(
-            **dict(zip(names, leaves, strict=True)), **options
-        )[:1],
-        output=lambda outputs: outputs[0],
-        cotangents=lambda cotangent: (cotangent,),
+            **{**arguments, **dict(zip(names, leaves, strict=True))}, **options
+        )[:results],
+        output=_one,
+        cotangents=lambda cotangent: (
+            (cotangent,) if results == 1 else cotangent.unbind()
+        ),
         gradients=lambda gradients: dict(zip(names, gradients, strict=True)),
     )
 
 
-def _ours(op: str, arguments: dict[str, Tensor], backend: str) -> Call:
-    return _call(PAIRINGS[op].op, arguments, backend=backend)
+def _tensors(arguments: Arguments) -> dict[str, Tensor]:
+    """The arguments without options such as a method's name."""
+    return {key: x for key, x in arguments.items() if isinstance(x, Tensor)}
+
+
+def _ours(op: str, arguments: Arguments, backend: str) -> Call:
+    return _call(op, PAIRINGS[op].op, arguments, backend=backend)
 
 
 def _processor() -> str:

@@ -86,7 +86,7 @@ def verify(
     for name in names:
         pairing = PAIRINGS[name]
         rows += [_check_loop(name, pairing, sample) for sample in pairing.samples]
-        for backend in backends:
+        for backend in (each for each in backends if each in pairing.sizes):
             for precision in _precisions(backend):
                 rows += [
                     _check_op(name, pairing, sample, backend, precision)
@@ -322,11 +322,10 @@ def _draw(
             if key in pairing.full_precision and precision not in COMPLEX
             else precision
         )
-        dtype = getattr(torch, COMPLEX[narrow] if sample.imaginary else narrow)
+        exact_dtype = torch.from_numpy(value).dtype
+        dtype = getattr(torch, COMPLEX[narrow] if exact_dtype.is_complex else narrow)
         arguments[key] = torch.from_numpy(value).to(dtype)
-        exact[key] = arguments[key].to(
-            torch.complex128 if sample.imaginary else torch.float64
-        )
+        exact[key] = arguments[key].to(exact_dtype)
     return arguments, exact
 
 

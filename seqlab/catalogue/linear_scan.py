@@ -1,13 +1,6 @@
-"""Every op with its reference: the one list that verification, benchmarks, tests and
-the book's tables read.
-
-A ``Pairing`` says what an op computes, twice (as the op and as its NumPy reference),
-which inputs to try it on, and the least it could cost. To add an op: a folder under
-``seqlab/ops`` and one entry in ``PAIRINGS``.
-"""
+"""The linear recurrence, h_t = a_t h_{t-1} + b_t: real and complex, fixed and varying."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,73 +8,11 @@ import torch
 from torch import Tensor
 
 from seqlab import ops
-from seqlab.ops.linear_scan import reference as linear_scan_reference
-
-Arguments = dict[str, Any]
-Sizes = Mapping[str, int]
+from seqlab.catalogue.pairing import Arguments, Pairing, Sample, Sizes, Workload, sizes
+from seqlab.ops.linear_scan import reference
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Inputs to verify an op on: ``draw(generator, sizes)`` gives its arguments, with
-    arrays in float64.
-
-    ``hard`` inputs are those where a careless implementation breaks: decays at the edge
-    of stability, exact zeros. Complex inputs are verified in complex64 and complex128
-    alone, as no op computes them any narrower.
-    """
-
-    name: str
-    imaginary: bool
-    hard: bool
-    draw: Callable[[np.random.Generator, Sizes], Arguments]
-
-
-@dataclass(frozen=True)
-class Workload:
-    """Inputs to time an op on: ``draw(generator, sizes, dtype)`` makes them on the
-    generator's own device."""
-
-    name: str
-    dtypes: tuple[torch.dtype, ...]
-    draw: Callable[[torch.Generator, Sizes, torch.dtype], dict[str, Tensor]]
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """An op and its reference, with everything needed to compare and to time them."""
-
-    equation: str
-    chapter: int
-    op: Callable[..., tuple[Tensor, ...]]
-    reference: Callable[..., tuple[np.ndarray, ...]]
-    loop: Callable[..., tuple[Tensor, ...]]
-    """The equation as a plain loop of PyTorch operations: autograd through it gives the true gradient."""
-    outputs: tuple[str, ...]
-    differentiable: tuple[str, ...]
-    full_precision: tuple[str, ...]
-    """Arguments that stay float32 when the others are float16 or bfloat16."""
-    samples: tuple[Sample, ...]
-    sizes: Mapping[str, tuple[Sizes, ...]]
-    """For each backend of ``seqlab.verify``, the sizes to verify at: tiny ones for the slow interpreter."""
-    workloads: tuple[Workload, ...]
-    workload_sizes: Mapping[str, tuple[Sizes, ...]]
-    """For each type of device, the sizes to time at."""
-    fewest_bytes: Callable[[Mapping[str, Any]], tuple[int, int]]
-    """Bytes that must be moved for these arguments: forward, and backward alone."""
-    operations: Callable[[Mapping[str, Any]], tuple[int, int]]
-    """Real multiplications and additions that these arguments need: forward, and backward alone."""
-
-
-def sizes(batch: int, length: int, channels: int) -> Sizes:
-    """Sizes of an op on (batch, length, channels) tensors."""
-    return {"batch": batch, "length": length, "channels": channels}
-
-
-# linear_scan: h_t = a_t h_{t-1} + b_t
-
-
-def _linear_scan_loop(
+def _loop(
     a: Tensor, b: Tensor, state: Tensor | None = None, reverse: bool = False
 ) -> tuple[Tensor, Tensor]:
     length = b.shape[1]
@@ -100,7 +31,7 @@ def _normal(
     return x + 1j * generator.standard_normal(shape) if imaginary else x
 
 
-def _linear_scan_sample(
+def _sample(
     name: str,
     modulus: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray],
     *,
@@ -156,21 +87,19 @@ def _tiny(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return 10.0 ** generator.uniform(-37, -20, shape)
 
 
-_LINEAR_SCAN_SAMPLES = (
+_SAMPLES = (
     *(
-        _linear_scan_sample(
+        _sample(
             "moderate a", _moderate, imaginary=imaginary, fixed=fixed, reverse=reverse
         )
         for imaginary in (False, True)
         for fixed in (False, True)
         for reverse in (False, True)
     ),
-    _linear_scan_sample("moderate a", _moderate, state=False),
-    _linear_scan_sample(
-        "moderate a", _moderate, imaginary=True, fixed=True, state=False
-    ),
+    _sample("moderate a", _moderate, state=False),
+    _sample("moderate a", _moderate, imaginary=True, fixed=True, state=False),
     *(
-        _linear_scan_sample(
+        _sample(
             name,
             modulus,
             imaginary=imaginary,
@@ -190,7 +119,7 @@ _LINEAR_SCAN_SAMPLES = (
 )
 
 
-def _linear_scan_workload(*, imaginary: bool, fixed: bool) -> Workload:
+def _workload(*, imaginary: bool, fixed: bool) -> Workload:
     """Decays with a modulus between 0.9 and 1, as a layer with long memory has them."""
 
     def draw(
@@ -217,7 +146,7 @@ def _linear_scan_workload(*, imaginary: bool, fixed: bool) -> Workload:
     return Workload(f"{kind} {'fixed' if fixed else 'varying'}", dtypes, draw)
 
 
-def _linear_scan_bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
+def _bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
     """Forward reads a, b and writes h; backward reads a, h and its gradient and writes
     those of a and b."""
     array = arguments["b"].nbytes
@@ -226,7 +155,7 @@ def _linear_scan_bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
     return 2 * array, 3 * array  # a fixed decay, and its gradient, are next to nothing
 
 
-def _linear_scan_operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
+def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
     """A multiplication and an addition an element; the same backward, and a product for
     the gradient of a."""
     b, fixed = arguments["b"], arguments["a"].ndim == 1
@@ -238,37 +167,35 @@ def _linear_scan_operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
     )
 
 
-PAIRINGS: dict[str, Pairing] = {
-    "linear_scan": Pairing(
-        equation="h_t = a_t h_{t-1} + b_t",
-        chapter=2,
-        op=ops.linear_scan,
-        reference=linear_scan_reference.linear_scan,
-        loop=_linear_scan_loop,
-        outputs=("h", "last"),
-        differentiable=("a", "b", "state"),
-        full_precision=("state",),
-        samples=_LINEAR_SCAN_SAMPLES,
-        sizes={
-            "portable": (sizes(2, 67, 5), sizes(3, 1, 2), sizes(1, 301, 3)),
-            "interpreter": (sizes(2, 19, 3), sizes(1, 1, 2)),
-            "cuda": (
-                sizes(2, 67, 5),
-                sizes(3, 1, 2),
-                sizes(3, 1000, 130),
-                sizes(1, 4099, 33),
-            ),
-        },
-        workloads=tuple(
-            _linear_scan_workload(imaginary=imaginary, fixed=fixed)
-            for imaginary in (False, True)
-            for fixed in (False, True)
+LINEAR_SCAN = Pairing(
+    equation="h_t = a_t h_{t-1} + b_t",
+    chapter=2,
+    op=ops.linear_scan,
+    reference=reference.linear_scan,
+    loop=_loop,
+    outputs=("h", "last"),
+    differentiable=("a", "b", "state"),
+    full_precision=("state",),
+    samples=_SAMPLES,
+    sizes={
+        "portable": (sizes(2, 67, 5), sizes(3, 1, 2), sizes(1, 301, 3)),
+        "interpreter": (sizes(2, 19, 3), sizes(1, 1, 2)),
+        "cuda": (
+            sizes(2, 67, 5),
+            sizes(3, 1, 2),
+            sizes(3, 1000, 130),
+            sizes(1, 4099, 33),
         ),
-        workload_sizes={
-            "cuda": (sizes(8, 4096, 1024), sizes(1, 65536, 2048)),
-            "cpu": (sizes(8, 784, 64),),
-        },
-        fewest_bytes=_linear_scan_bytes,
-        operations=_linear_scan_operations,
+    },
+    workloads=tuple(
+        _workload(imaginary=imaginary, fixed=fixed)
+        for imaginary in (False, True)
+        for fixed in (False, True)
     ),
-}
+    workload_sizes={
+        "cuda": (sizes(8, 4096, 1024), sizes(1, 65536, 2048)),
+        "cpu": (sizes(8, 784, 64),),
+    },
+    fewest_bytes=_bytes,
+    operations=_operations,
+)

@@ -1,0 +1,23 @@
+"""Every op with its reference: the one list that verification, benchmarks, tests and
+the book's tables read.
+
+A ``Pairing`` says what an op computes, twice (as the op and as its NumPy reference),
+which inputs to try it on, and the least it could cost. To add an op: a folder under
+``seqlab/ops``, its pairing in a file here, and one entry in ``PAIRINGS``.
+"""
+
+from seqlab.catalogue.linear_scan import LINEAR_SCAN
+from seqlab.catalogue.pairing import (
+    Arguments,
+    Pairing,
+    Sample,
+    Sizes,
+    Workload,
+    sizes,
+)
+
+__all__ = ["PAIRINGS", "Arguments", "Pairing", "Sample", "Sizes", "Workload", "sizes"]
+
+PAIRINGS: dict[str, Pairing] = {
+    "linear_scan": LINEAR_SCAN,
+}
