@@ -1,6 +1,19 @@
 """Differentiable sequence ops: fast on a GPU, correct on a CPU, with states in and
 out."""
 
+from seqlab.ops.hippo import (
+    hippo_project,
+    hippo_project_step,
+    hippo_reconstruct,
+    hippo_transition,
+)
 from seqlab.ops.linear_scan import linear_scan, linear_scan_step
 
-__all__ = ["linear_scan", "linear_scan_step"]
+__all__ = [
+    "hippo_project",
+    "hippo_project_step",
+    "hippo_reconstruct",
+    "hippo_transition",
+    "linear_scan",
+    "linear_scan_step",
+]

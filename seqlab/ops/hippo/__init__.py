@@ -6,3 +6,13 @@ are ``legs``, ``legt``, ``lagt`` and ``fourier``. As NumPy (``reference``), as P
 for any device (``portable``), as Triton kernels (``kernel``) and as the op that chooses
 between the two (``op``).
 """
+
+from seqlab.ops.hippo.op import hippo_project, hippo_project_step
+from seqlab.ops.hippo.transition import hippo_reconstruct, hippo_transition
+
+__all__ = [
+    "hippo_project",
+    "hippo_project_step",
+    "hippo_reconstruct",
+    "hippo_transition",
+]

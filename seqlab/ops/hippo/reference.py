@@ -102,11 +102,12 @@ def hippo_project(
     c_k = np.zeros((batch, channels, N)) if state is None else state
     dt = 1 / length if dt is None else dt
     c = []
+    A, B = hippo_transition(measure, N)
     if measure != "legs":
-        A_bar, B_bar = discretize(*hippo_transition(measure, N), dt / theta, method)
+        A_bar, B_bar = discretize(A, B, dt / theta, method)
     for k in range(start + 1, start + length + 1):
         if measure == "legs":
-            A_bar, B_bar = _legs_step(*hippo_transition(measure, N), k, method)
+            A_bar, B_bar = _legs_step(A, B, k, method)
         c_k = c_k @ A_bar.T + f[:, k - start - 1, :, None] * B_bar  # eq. 4.12
         c.append(c_k)
     return (np.stack(c, axis=1) if return_all else c_k), c_k
