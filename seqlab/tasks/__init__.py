@@ -1,5 +1,5 @@
-"""Small tasks to train a sequence model on: real digits read pixel by pixel, and
-problems made from a seed.
+"""Small tasks to train a sequence model on: real digits read pixel by pixel, real
+speech, and problems made from a seed.
 
 Every task is a `Task`: `.batches(batch_size, seed)` yields training batches without
 end, `.test()` gives the held-out sequences, and `.loss` and `.score` say how an answer
@@ -7,6 +7,7 @@ is judged.
 """
 
 from seqlab.tasks.images import full_mnist, sequential_digits, sequential_mnist
+from seqlab.tasks.speech import japanese_vowels
 from seqlab.tasks.synthetic import adding, copying, delay
 from seqlab.tasks.task import Task
 
@@ -16,6 +17,7 @@ __all__ = [
     "copying",
     "delay",
     "full_mnist",
+    "japanese_vowels",
     "sequential_digits",
     "sequential_mnist",
 ]

@@ -11,7 +11,13 @@ import numpy as np
 from torch import Tensor
 
 from seqlab.tasks.mnist_download import download_mnist
-from seqlab.tasks.task import Task, check_batch_size, random_generator, to_tensor
+from seqlab.tasks.task import (
+    Task,
+    check_batch_size,
+    epochs,
+    random_generator,
+    to_tensor,
+)
 
 DIGITS = 10
 # One split for everybody: results on these sets can be compared across chapters and machines.
@@ -34,21 +40,15 @@ class Images(Task):
     test_labels: np.ndarray
 
     def batches(self, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        check_batch_size(batch_size, len(self.train_labels))
-        return self._epochs(random_generator(0, seed), batch_size)
-
-    def _epochs(
-        self, random: np.random.Generator, batch_size: int
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        while True:
-            order = random.permutation(len(self.train_labels))
-            # The last, smaller batch of an epoch is left out; the next order gives its images another chance.
-            for start in range(0, len(order) - batch_size + 1, batch_size):
-                chosen = order[start : start + batch_size]
-                yield (
-                    to_tensor(self.train_pixels[chosen][..., None]),
-                    to_tensor(self.train_labels[chosen]),
-                )
+        count = len(self.train_labels)
+        check_batch_size(batch_size, count)
+        return (
+            (
+                to_tensor(self.train_pixels[chosen][..., None]),
+                to_tensor(self.train_labels[chosen]),
+            )
+            for chosen in epochs(random_generator(0, seed), count, batch_size)
+        )
 
     def test(self) -> tuple[Tensor, Tensor]:
         return to_tensor(self.test_pixels[..., None]), to_tensor(self.test_labels)

@@ -113,6 +113,18 @@ def check_batch_size(batch_size: int, available: int | None = None) -> None:
         )
 
 
+def epochs(
+    random: np.random.Generator, count: int, batch_size: int
+) -> Iterator[np.ndarray]:
+    """Indices (batch_size,) into `count` sequences, without end: an epoch takes each
+    sequence at most once, the next one in another order."""
+    while True:
+        order = random.permutation(count)
+        # The last, smaller batch of an epoch is left out; the next order gives its sequences another chance.
+        for start in range(0, count - batch_size + 1, batch_size):
+            yield order[start : start + batch_size]
+
+
 def random_generator(stream: int, seed: int) -> np.random.Generator:
     """A generator for one of several independent streams of the same seed (training 0,
     test 1, ...)."""
