@@ -1,0 +1,555 @@
+"""HiPPO projections as Triton kernels, forward and backward.
+
+A row is the history of one batch entry and channel; there are R = B D of them. Time is
+cut into J chunks of STEPS steps, and all chunks of all rows run at the same time:
+
+      time  ------>   chunk 0     chunk 1    ...   chunk J-1
+      1. from zero    E_0         E_1              E_{J-1}      where each would end
+      2. carry        s_0 ------> s_1 ----- ... -> s_{J-1}      s_{j+1} = Phi_j s_j + E_j
+      3. from s_j     c_1 c_2 ..  ...              ... c_L      written once
+
+Phi_j maps the state before chunk j to the state after it (equation 4.14). It depends on
+the transition alone, not on the signal, so it is computed once and kept.
+
+LegS (``walk_kernel``, ``walk_back_kernel``). One program owns ROWS rows of one chunk,
+with the N coefficients across the lanes, and walks its steps in registers. A step is
+one triangular solve (equation 4.18), and the solve is a linear recurrence over the
+order (equation 4.13): an associative scan, O(N) work, no N x N matrix anywhere.
+
+Time-invariant measures (``expand_kernel``, ``contract_kernel``). All steps of a chunk
+are one matrix product: with i the step inside the chunk,
+
+      c_i (rows x N) = [ f_0 .. f_{C-1} | s_j ] (rows x (C + N))  @  W_i ((C + N) x N)
+
+where W_i stacks A_bar^{i-i'} B_bar for i' = 0 .. i and A_bar^{i+1}; W is small and stays
+in the cache. The backward pass is the product with W transposed.
+
+Bytes (equation 4.16), with e bytes a number: forward reads e R L and writes e R L N, or
+4 R N where the last coefficients alone are wanted; backward the same the other way.
+Steps 1 and 2 add e R L and 8 R J N, less than a tenth for STEPS >= 32.
+"""
+
+from functools import lru_cache
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from seqlab.ops.hippo.transition import ALPHA, Memory
+
+
+@triton.jit
+def add(x, y):
+    return x + y
+
+
+@triton.jit
+def compose(a1, b1, p1, q1, a2, b2, p2, q2):
+    """Compose two neighboring stretches of orders, the lower one first: q -> a q + b
+    leads past the last one, q -> p q + q only up to it (see linear_scan)."""
+    return a2 * a1, a2 * b1 + b2, p2 * a1, p2 * b1 + q2
+
+
+@triton.jit
+def solve(y, a, r, d, ROWS: tl.constexpr, ORDER: tl.constexpr):
+    """x with (I - a A) x = y for every row, where A = -(r r^T below the diagonal, d on
+    it)."""
+    inverse = 1.0 / (1.0 + a * d)
+    decay = tl.broadcast_to((1.0 + a * (d - r * r)) * inverse, (ROWS, ORDER))
+    one = tl.full((ROWS, ORDER), 1.0, tl.float32)
+    zero = tl.full((ROWS, ORDER), 0.0, tl.float32)
+    _, _, _, q = tl.associative_scan(
+        (decay, r * y * inverse, one, zero), 1, compose
+    )  # eq. 4.13
+    return (y - a * r * q) * inverse
+
+
+@triton.jit
+def load_transition(
+    order, ALPHA: tl.constexpr, BACK: tl.constexpr, ORDER: tl.constexpr
+):
+    """The orders n of the lanes, which of them exist, and r_n and d_n there.
+
+    The transpose of A is A with the orders counted from the other end.
+    """
+    lane = tl.arange(0, ORDER)[None, :]
+    n = order - 1 - lane if BACK else lane
+    exists = (n >= 0) & (n < order)
+    r = tl.where(exists, tl.sqrt(2.0 * n + 1.0), 0.0)
+    d = tl.where(exists, n + 1.0, 0.0)
+    return n, exists, r, d
+
+
+@triton.jit(do_not_specialize=["length", "start", "steps"])
+def walk_kernel(
+    f_ptr,
+    start_ptr,
+    c_ptr,
+    end_ptr,
+    length,
+    channels,
+    order,
+    rows,
+    chunks,
+    start,
+    steps,
+    ALPHA: tl.constexpr,
+    ROWS: tl.constexpr,
+    ORDER: tl.constexpr,
+):
+    """LegS from the state at ``start_ptr`` (R, J, N), zeros if None: every coefficient
+    to ``c_ptr`` (B, L, D, N), those after each chunk to ``end_ptr`` (R, J, N); neither
+    if None. Without ``f_ptr`` the signal is zero."""
+    j = tl.program_id(1)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    n, exists, r, d = load_transition(order, ALPHA, False, ORDER)
+    inside = (row < rows) & exists
+    at = (row * chunks + j) * order + n
+    c = tl.full((ROWS, ORDER), 0.0, tl.float32)
+    if start_ptr is not None:
+        c = tl.load(start_ptr + at, mask=inside, other=0.0)
+    f = tl.full((ROWS, 1), 0.0, tl.float32)
+
+    begin = j * steps
+    now = ((row // channels) * length + begin) * channels + row % channels
+    for t in range(begin, tl.minimum(begin + steps, length)):
+        k = (start + t + 1).to(tl.float32)
+        if f_ptr is not None:
+            f = tl.load(f_ptr + now, mask=row < rows, other=0.0).to(tl.float32)
+        a = ALPHA / k
+        x = solve(c + a * r * f, a, r, d, ROWS, ORDER)
+        rho = (1.0 - ALPHA) / ALPHA * k / tl.maximum(k - 1.0, 1.0)
+        c = x + rho * (x - c)  # eq. 4.18
+        c = tl.where(k == 1.0, tl.where(n == 0, f, 0.0), c)  # eq. 4.10
+        if c_ptr is not None:
+            tl.store(c_ptr + now * order + n, c.to(c_ptr.dtype.element_ty), mask=inside)
+        now += channels
+    if end_ptr is not None:
+        tl.store(end_ptr + at, c, mask=inside)
+
+
+@triton.jit(do_not_specialize=["length", "start", "steps"])
+def walk_back_kernel(
+    grad_c_ptr,
+    grad_last_ptr,
+    arrive_ptr,
+    grad_f_ptr,
+    leave_ptr,
+    length,
+    channels,
+    order,
+    rows,
+    chunks,
+    start,
+    steps,
+    ALPHA: tl.constexpr,
+    ROWS: tl.constexpr,
+    ORDER: tl.constexpr,
+):
+    """The adjoint of ``walk_kernel``, from late to early times.
+
+    In: gradients of every coefficient (none if None), of the last ones (R, N), and what
+    arrives at each chunk's end from the later ones (R, J, N), zeros if None. Out:
+    gradients of f, and what leaves each chunk at its start; neither if None.
+    """
+    j = tl.program_id(1)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    n, exists, r, d = load_transition(order, ALPHA, True, ORDER)
+    inside = (row < rows) & exists
+    at = (row * chunks + j) * order + n
+    g = tl.full((ROWS, ORDER), 0.0, tl.float32)
+    if arrive_ptr is not None:
+        g = tl.load(arrive_ptr + at, mask=inside, other=0.0)
+
+    begin = j * steps
+    end = tl.minimum(begin + steps, length)
+    now = ((row // channels) * length + end - 1) * channels + row % channels
+    if end == length:
+        g += tl.load(grad_last_ptr + row * order + n, mask=inside, other=0.0)
+    for back in range(0, end - begin):
+        k = (start + end - back).to(tl.float32)
+        if grad_c_ptr is not None:
+            g += tl.load(grad_c_ptr + now * order + n, mask=inside, other=0.0).to(
+                tl.float32
+            )
+        a = ALPHA / k
+        x = solve(g, a, r, d, ROWS, ORDER)
+        rho = (1.0 - ALPHA) / ALPHA * k / tl.maximum(k - 1.0, 1.0)
+        if grad_f_ptr is not None:
+            weight = tl.where(
+                k == 1.0, tl.where(n == 0, g, 0.0), (1.0 + rho) * a * r * x
+            )
+            grad_f = tl.reduce(weight, 1, add)[:, None]  # eq. 4.15
+            tl.store(
+                grad_f_ptr + now,
+                grad_f.to(grad_f_ptr.dtype.element_ty),
+                mask=row < rows,
+            )
+        g = tl.where(k == 1.0, 0.0, x + rho * (x - g))
+        now -= channels
+    if leave_ptr is not None:
+        tl.store(leave_ptr + at, g, mask=inside)
+
+
+@triton.jit(do_not_specialize=["chunks"])
+def carry_kernel(
+    first_ptr,
+    add_ptr,
+    map_ptr,
+    before_ptr,
+    after_ptr,
+    rows,
+    chunks,
+    order,
+    map_stride,
+    map_row,
+    map_column,
+    BACK: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    ORDER: tl.constexpr,
+):
+    """The state before each chunk (R, J, N) and after the last one (R, N): x <- x Map_j
+    + add_j, over the chunks in order or, BACK, in reverse; from ``first_ptr`` (R, N),
+    zeros if None."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    n = tl.arange(0, ORDER)[None, :]
+    inside = (row < rows) & (n < order)
+    x = tl.full((ROWS, ORDER), 0.0, tl.float32)
+    if first_ptr is not None:
+        x = tl.load(first_ptr + row * order + n, mask=inside, other=0.0)
+    for i in range(0, chunks):
+        j = chunks - 1 - i if BACK else i
+        at = (row * chunks + j) * order
+        tl.store(before_ptr + at + n, x, mask=inside)
+        tl.debug_barrier()  # a product needs it in other lanes: it goes through memory
+        x = tl.load(add_ptr + at + n, mask=inside, other=0.0)
+        for block in range(0, order, BLOCK):
+            k = block + tl.arange(0, BLOCK)
+            part = tl.load(
+                before_ptr + at + k[None, :],
+                mask=(row < rows) & (k[None, :] < order),
+                other=0.0,
+            )
+            matrix = tl.load(
+                map_ptr + j * map_stride + k[:, None] * map_row + n * map_column,
+                mask=(k[:, None] < order) & (n < order),
+                other=0.0,
+            )
+            x += tl.dot(part, matrix, input_precision="ieee")  # eq. 4.14
+    tl.store(after_ptr + row * order + n, x, mask=inside)
+
+
+@triton.jit(do_not_specialize=["length", "chunks"])
+def expand_kernel(
+    f_ptr,
+    start_ptr,
+    weights_ptr,
+    c_ptr,
+    last_ptr,
+    length,
+    channels,
+    order,
+    pairs,
+    chunks,
+    STEPS: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    ORDER: tl.constexpr,
+):
+    """Coefficients of step i of ROWS (row, chunk) pairs, from the signal inside the
+    chunk and the state before it (R, J, N); without ``c_ptr`` the last ones alone."""
+    i = tl.program_id(1)
+    pair = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    row = pair // chunks
+    begin = pair % chunks * STEPS
+    sample = (row // channels) * length * channels + row % channels
+    n = tl.arange(0, ORDER)[None, :]
+    weights_ptr += i * (STEPS + order) * order
+
+    step = tl.arange(0, STEPS)
+    t = begin + step[None, :]
+    f = tl.load(
+        f_ptr + sample + t * channels, mask=(pair < pairs) & (t < length), other=0.0
+    ).to(tl.float32)
+    weights = tl.load(
+        weights_ptr + step[:, None] * order + n,
+        mask=(step[:, None] >= 0) & (n < order),
+        other=0.0,
+    )
+    c = tl.dot(f, weights, input_precision="ieee")
+    for block in range(0, order, BLOCK):
+        k = block + tl.arange(0, BLOCK)
+        state = tl.load(
+            start_ptr + pair * order + k[None, :],
+            mask=(pair < pairs) & (k[None, :] < order),
+            other=0.0,
+        )
+        weights = tl.load(
+            weights_ptr + (STEPS + k[:, None]) * order + n,
+            mask=(k[:, None] < order) & (n < order),
+            other=0.0,
+        )
+        c += tl.dot(state, weights, input_precision="ieee")  # eq. 4.14
+
+    now = begin + i
+    inside = (pair < pairs) & (now < length) & (n < order)
+    if c_ptr is not None:
+        place = (sample + now * channels) * order + n
+        tl.store(c_ptr + place, c.to(c_ptr.dtype.element_ty), mask=inside)
+    tl.store(last_ptr + row * order + n, c, mask=inside & (now == length - 1))
+
+
+@triton.jit(do_not_specialize=["length", "chunks"])
+def contract_kernel(
+    grad_c_ptr,
+    grad_last_ptr,
+    weights_ptr,
+    out_ptr,
+    length,
+    channels,
+    order,
+    pairs,
+    chunks,
+    STEPS: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """The transpose of ``expand_kernel``: gradients (R, J, C + N) of the signal in each
+    chunk and of the state before it, as far as they come through the chunk's own
+    coefficients; COLUMNS of them here."""
+    pair = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    row = pair // chunks
+    begin = pair % chunks * STEPS
+    sample = (row // channels) * length * channels + row % channels
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    width = STEPS + order
+    out = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
+    for i in range(0, STEPS):
+        now = begin + i
+        alive = (pair < pairs) & (now < length)
+        for block in range(0, order, BLOCK):
+            n = block + tl.arange(0, BLOCK)
+            place = (sample + now * channels) * order + n[None, :]
+            inside = alive & (n[None, :] < order)
+            g = tl.load(
+                grad_last_ptr + row * order + n[None, :],
+                mask=inside & (now == length - 1),
+                other=0.0,
+            )
+            if grad_c_ptr is not None:
+                g += tl.load(grad_c_ptr + place, mask=inside, other=0.0).to(tl.float32)
+            weights = tl.load(
+                weights_ptr + (i * width + column) * order + n[:, None],
+                mask=(column < width) & (n[:, None] < order),
+                other=0.0,
+            )
+            out += tl.dot(g, weights, input_precision="ieee")
+    tl.store(
+        out_ptr + pair * width + column, out, mask=(pair < pairs) & (column < width)
+    )
+
+
+def project(
+    f: Tensor, state: Tensor | None, memory: Memory, start: int, return_all: bool
+) -> tuple[Tensor, Tensor]:
+    """c (B, L, D, N), or (B, D, N) if not ``return_all``, and the last state; the
+    arguments are those of the op, already checked."""
+    f = f.contiguous()
+    batch, length, channels = f.shape
+    shape = (batch, channels, memory.order)
+    c = f.new_empty((batch, length, channels, memory.order)) if return_all else None
+    with torch.cuda.device_of(f):
+        form = _project_legs if memory.measure == "legs" else _project_invariant
+        last = form(f, state, c, memory, start).view(shape)
+    return last.to(f.dtype, copy=True) if c is None else c, last
+
+
+def gradients(
+    grad_c: Tensor,
+    grad_last: Tensor,
+    length: int,
+    memory: Memory,
+    start: int,
+    return_all: bool,
+) -> tuple[Tensor, Tensor]:
+    """Gradients to f (B, L, D) and to the first state (B, D, N)."""
+    batch, channels, _ = grad_last.shape
+    grad_f = grad_c.new_empty((batch, length, channels))
+    every = grad_c.contiguous() if return_all else None
+    if not return_all:
+        grad_last = grad_last + grad_c
+    with torch.cuda.device_of(grad_last):
+        form = _gradients_legs if memory.measure == "legs" else _gradients_invariant
+        grad_state = form(every, grad_last.contiguous(), grad_f, memory, start)
+    return grad_f, grad_state.view(grad_last.shape)
+
+
+def _project_legs(
+    f: Tensor, state: Tensor | None, c: Tensor | None, memory: Memory, start: int
+) -> Tensor:
+    batch, length, channels = f.shape
+    rows, steps, ROWS = batch * channels, *_legs_tiling(f)
+    chunks = triton.cdiv(length, steps)
+    ends = f.new_empty((rows, chunks, memory.order), dtype=torch.float32)
+    numbers = (length, channels, memory.order, rows, chunks, start, steps)
+    constants = {
+        "ALPHA": ALPHA[memory.method], "ROWS": ROWS, "ORDER": _padded(memory.order), "num_warps": 1,
+    }  # fmt: skip
+    grid = (triton.cdiv(rows, ROWS), chunks)
+    if chunks == 1 and c is not None:
+        walk_kernel[grid](f, state, c, ends, *numbers, **constants)
+        return ends
+    walk_kernel[grid](f, None, None, ends, *numbers, **constants)
+    jumps = _legs_jumps(memory, start, length, steps)
+    starts, last = _carry(state, ends, jumps, back=False)
+    if c is not None:
+        walk_kernel[grid](f, starts, c, ends, *numbers, **constants)
+        last = ends[:, -1]
+    return last.contiguous()
+
+
+def _gradients_legs(
+    grad_c: Tensor | None, grad_last: Tensor, grad_f: Tensor, memory: Memory, start: int
+) -> Tensor:
+    batch, length, channels = grad_f.shape
+    rows, steps, ROWS = batch * channels, *_legs_tiling(grad_f)
+    chunks = triton.cdiv(length, steps)
+    leave = grad_last.new_empty((rows, chunks, memory.order))
+    numbers = (length, channels, memory.order, rows, chunks, start, steps)
+    constants = {
+        "ALPHA": ALPHA[memory.method], "ROWS": ROWS, "ORDER": _padded(memory.order), "num_warps": 1,
+    }  # fmt: skip
+    grid = (triton.cdiv(rows, ROWS), chunks)
+    if chunks == 1:
+        arrive = None
+    else:
+        walk_back_kernel[grid](
+            grad_c, grad_last, None, None, leave, *numbers, **constants
+        )
+        jumps = _legs_jumps(memory, start, length, steps)
+        arrive, _ = _carry(None, leave, jumps, back=True)
+    walk_back_kernel[grid](
+        grad_c, grad_last, arrive, grad_f, leave, *numbers, **constants
+    )
+    return leave[:, 0].contiguous()
+
+
+def _project_invariant(
+    f: Tensor, state: Tensor | None, c: Tensor | None, memory: Memory, start: int
+) -> Tensor:
+    batch, length, channels = f.shape
+    order, rows = memory.order, batch * channels
+    chunks = triton.cdiv(length, STEPS)
+    weights = _invariant_weights(memory)
+    padded = f.new_zeros((batch, chunks * STEPS, channels), dtype=torch.float32)
+    padded[:, :length] = f
+    inside = padded.transpose(1, 2).reshape(rows, chunks, STEPS)
+    starts, _ = _carry(
+        state, inside @ weights[-1, :STEPS], weights[-1:, STEPS:], back=False
+    )
+    last = f.new_empty((rows, order), dtype=torch.float32)
+    pairs = rows * chunks
+    expand_kernel[(triton.cdiv(pairs, 16), STEPS)](
+        f, starts, weights, c, last, length, channels, order, pairs, chunks,
+        STEPS=STEPS, ROWS=16, BLOCK=16, ORDER=_padded(order),
+    )  # fmt: skip
+    return last
+
+
+def _gradients_invariant(
+    grad_c: Tensor | None, grad_last: Tensor, grad_f: Tensor, memory: Memory, start: int
+) -> Tensor:
+    batch, length, channels = grad_f.shape
+    order, rows = memory.order, batch * channels
+    chunks = triton.cdiv(length, STEPS)
+    weights = _invariant_weights(memory)
+    pairs = rows * chunks
+    width = STEPS + order
+    own = grad_last.new_empty((rows, chunks, width))
+    contract_kernel[(triton.cdiv(pairs, 16), triton.cdiv(width, 32))](
+        grad_c, grad_last, weights, own, length, channels, order, pairs, chunks,
+        STEPS=STEPS, ROWS=16, BLOCK=16, COLUMNS=32,
+    )  # fmt: skip
+    arrive, grad_state = _carry(
+        None, own[..., STEPS:].contiguous(), weights[-1:, STEPS:], back=True
+    )
+    inside = own[..., :STEPS] + arrive @ weights[-1, :STEPS].mT
+    every = inside.reshape(batch, channels, chunks * STEPS)[..., :length]
+    grad_f.copy_(every.transpose(1, 2))  # eq. 4.15
+    return grad_state
+
+
+def _carry(
+    first: Tensor | None, add: Tensor, maps: Tensor, back: bool
+) -> tuple[Tensor, Tensor]:
+    """The states before the chunks (R, J, N), in the order walked, and the state after
+    them; ``maps`` are (J or 1, N, N) and act on row vectors from the right."""
+    rows, chunks, order = add.shape
+    before = torch.empty_like(add)
+    after = add.new_empty((rows, order))
+    stride, along, across = maps.stride()
+    if back:
+        along, across = across, along
+    carry_kernel[(triton.cdiv(rows, 16),)](
+        None if first is None else first.contiguous(), add.contiguous(), maps, before, after,
+        rows, chunks, order, 0 if len(maps) == 1 else stride, along, across,
+        BACK=back, ROWS=16, BLOCK=16, ORDER=_padded(order),
+    )  # fmt: skip
+    return before, after
+
+
+@lru_cache(maxsize=8)
+def _legs_jumps(memory: Memory, start: int, length: int, steps: int) -> Tensor:
+    """Phi_j transposed for every chunk, (J, N, N): where each unit vector ends that the
+    chunk starts from. Kept, as the signal has no part in it."""
+    order = memory.order
+    chunks = triton.cdiv(length, steps)
+    unit = (
+        torch.eye(order, device=memory.device)[:, None]
+        .expand(-1, chunks, -1)
+        .contiguous()
+    )
+    ends = torch.empty_like(unit)
+    ROWS = 1 if unit.is_cuda else _padded(order)
+    walk_kernel[(triton.cdiv(order, ROWS), chunks)](
+        None, unit, None, ends, length, 1, order, order, chunks, start, steps,
+        ALPHA=ALPHA[memory.method], ROWS=ROWS, ORDER=_padded(order), num_warps=1,
+    )  # fmt: skip
+    return ends.transpose(0, 1)
+
+
+@lru_cache(maxsize=8)
+def _invariant_weights(memory: Memory) -> Tensor:
+    """W (C, C + N, N): what the samples of a chunk and the state before it contribute to
+    the coefficients after each of its steps."""
+    A_bar, B_bar = (x[0].double() for x in memory.steps([1]))
+    powers = [torch.eye(memory.order).to(A_bar)]
+    for _ in range(STEPS):
+        powers.append(A_bar @ powers[-1])
+    weights = B_bar.new_zeros((STEPS, STEPS + memory.order, memory.order))
+    for i in range(STEPS):
+        for earlier in range(i + 1):
+            weights[i, earlier] = powers[i - earlier] @ B_bar
+        weights[i, STEPS:] = powers[i + 1].mT
+    return weights.float()
+
+
+def _padded(order: int) -> int:
+    """The lanes for ``order`` coefficients: a power of two, of at least 16 for tl.dot."""
+    return max(16, triton.next_power_of_2(order))
+
+
+STEPS = 16  # of a chunk of the time-invariant measures
+
+
+def _legs_tiling(f: Tensor) -> tuple[int, int]:
+    """Steps of a chunk and rows of a program: the walk of a chunk and the carry over
+    all chunks take turns, so both are near sqrt(L)."""
+    if not f.is_cuda:
+        return 3, 2  # small, as the interpreter is slow
+    batch, length, channels = f.shape
+    steps = max(32, triton.next_power_of_2(int(length**0.5)))
+    return steps, 1 if batch * channels * length // steps < 2**14 else 4
