@@ -1,6 +1,7 @@
 """Differentiable sequence ops: fast on a GPU, correct on a CPU, with states in and
 out."""
 
+from seqlab.ops.discretize import discretize
 from seqlab.ops.hippo import (
     hippo_project,
     hippo_project_step,
@@ -10,6 +11,7 @@ from seqlab.ops.hippo import (
 from seqlab.ops.linear_scan import linear_scan, linear_scan_step
 
 __all__ = [
+    "discretize",
     "hippo_project",
     "hippo_project_step",
     "hippo_reconstruct",
