@@ -6,9 +6,21 @@ generation.
 
 from seqlab.nn.diagonal import DiagonalRecurrence
 from seqlab.nn.gru import GRU
+from seqlab.nn.hippo_rnn import HippoRNN
 from seqlab.nn.lru import LRU
 from seqlab.nn.lstm import LSTM
+from seqlab.nn.readout import Readout
 from seqlab.nn.rnn import RNN
 from seqlab.nn.sequence_model import Block, SequenceModel
 
-__all__ = ["GRU", "LRU", "LSTM", "RNN", "Block", "DiagonalRecurrence", "SequenceModel"]
+__all__ = [
+    "GRU",
+    "LRU",
+    "LSTM",
+    "RNN",
+    "Block",
+    "DiagonalRecurrence",
+    "HippoRNN",
+    "Readout",
+    "SequenceModel",
+]
