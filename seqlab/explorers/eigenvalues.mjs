@@ -1,8 +1,9 @@
 // The eigenvalue explorer: drag the eigenvalues of a diagonal linear recurrence h_t = λ h_{t-1} + u_t about the unit disk
-// and see what they do. One file without imports, because it has two hosts: the website (host.mjs) and, through
-// anywidget, a notebook, where an imported neighbor could not be found.
+// and see what they do. It has two hosts: the website (host.mjs) and, through anywidget, a notebook.
 //
 // 1 mathematics (held to seqlab/nn/eigenvalues.py by golden vectors) · 2 words · 3 plots · 4 disk · 5 page · 6 render
+
+import { OUR_KEYS, Panel, Plot, choices, decadeTicks, faded, key, linearTicks, number, plural, slider } from "./panel.mjs";
 
 // ---------------------------------------------------------------------------------------------------- 1 mathematics
 // A set of modes is {re, im}: two Float64Arrays of N numbers. Discrete eigenvalues unless a name says continuous.
@@ -294,21 +295,10 @@ const MOST_MODES = 256;
 const LARGEST_RADIUS = 0.9999; // a point moved by hand stays inside the disk, where the LRU can start from it
 const SMALLEST_RADIUS = 0.001;
 
-const raised = (exponent) => [...String(exponent)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"["0123456789-".indexOf(c)]).join("");
-
-function number(value, digits = 3) {
-  if (!Number.isFinite(value)) return "∞";
-  if (value !== 0 && (Math.abs(value) >= 1e5 || Math.abs(value) < 1e-3)) {
-    const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
-    return `${Number(mantissa) === 1 ? "" : `${mantissa}·`}10${raised(Number(exponent))}`;
-  }
-  return String(Number(value.toPrecision(digits)));
-}
 const radiusText = (r) => (r > 0.99 && r < 1 ? r.toFixed(5).replace(/0$/, "") : r.toFixed(3));
 const phaseText = (angle) => `${(angle / Math.PI).toFixed(3)} π`;
 const steps = (count) => `${number(count)} step${number(count) === "1" ? "" : "s"}`;
 const lifeText = (r) => (r < 1 ? `half-life ${steps(halfLife(r))}` : r === 1 ? "never fades" : "grows");
-const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 function describeMode(eigenvalues, n) {
   const radius = modulus(eigenvalues, n);
@@ -332,111 +322,6 @@ function describeAll(state, shown) {
 }
 
 // ---------------------------------------------------------------------------------------------------------- 3 plots
-
-// A canvas with axes. All lengths are CSS pixels; the backing store follows the screen's density.
-class Plot {
-  constructor(parent, name, caption) {
-    this.figure = parent.appendChild(document.createElement("figure"));
-    this.figure.className = name;
-    this.figure.innerHTML = `<figcaption>${caption}</figcaption><canvas role="img"></canvas>`;
-    this.canvas = this.figure.querySelector("canvas");
-    this.context = this.canvas.getContext("2d");
-    this.width = this.height = 0;
-  }
-
-  begin({ x, y, logX = false, logY = false, xTicks, yTicks, xLabel }, style) {
-    const density = globalThis.devicePixelRatio || 1;
-    const [pixelsX, pixelsY] = [Math.round(this.width * density), Math.round(this.height * density)];
-    if (this.canvas.width !== pixelsX || this.canvas.height !== pixelsY) [this.canvas.width, this.canvas.height] = [pixelsX, pixelsY];
-    const c = this.context;
-    c.setTransform(density, 0, 0, density, 0, 0);
-    c.clearRect(0, 0, this.width, this.height);
-    this.box = { left: 40, right: this.width - 14, top: 8, bottom: this.height - 30 };
-    const { left, right, top, bottom } = this.box;
-    const scale = (domain, log, from, to) => {
-      const map = log ? Math.log : (v) => v;
-      const slope = (to - from) / (map(domain[1]) - map(domain[0]));
-      const origin = map(domain[0]);
-      return (v) => from + (map(v) - origin) * slope;
-    };
-    this.x = scale(x, logX, left, right);
-    this.y = scale(y, logY, bottom, top);
-    c.font = style.font;
-    c.fillStyle = style.text;
-    c.strokeStyle = style.grid;
-    c.lineWidth = 1;
-    c.beginPath();
-    c.textAlign = "center";
-    c.textBaseline = "top";
-    for (const [value, label] of xTicks) {
-      const at = Math.round(this.x(value)) + 0.5;
-      c.moveTo(at, top);
-      c.lineTo(at, bottom);
-      c.fillText(label, at, bottom + 4);
-    }
-    c.textAlign = "right";
-    c.textBaseline = "middle";
-    for (const [value, label] of yTicks) {
-      const at = Math.round(this.y(value)) + 0.5;
-      c.moveTo(left, at);
-      c.lineTo(right, at);
-      c.fillText(label, left - 5, at);
-    }
-    c.stroke();
-    c.textBaseline = "bottom";
-    c.fillText(xLabel, right, this.height - 1);
-    c.save();
-    c.beginPath();
-    c.rect(left, top - 3, right - left, bottom - top + 6);
-    c.clip();
-  }
-
-  end() {
-    this.context.restore();
-  }
-
-  line(xs, ys, color, { width = 2, dash = [] } = {}) {
-    const c = this.context;
-    c.beginPath();
-    for (let i = 0; i < xs.length; i++) c.lineTo(this.x(xs[i]), this.y(ys[i]));
-    this.stroke(color, width, dash);
-  }
-
-  stroke(color, width, dash = []) {
-    const c = this.context;
-    c.strokeStyle = color;
-    c.lineWidth = width;
-    c.lineJoin = "round";
-    c.setLineDash(dash);
-    c.stroke();
-    c.setLineDash([]);
-  }
-
-  dot(x, y, radius, color) {
-    const c = this.context;
-    c.beginPath();
-    c.arc(this.x(x), this.y(y), radius, 0, TAU);
-    c.fillStyle = color;
-    c.fill();
-  }
-}
-
-function linearTicks(low, high, count = 4) {
-  const rough = (high - low) / count;
-  const unit = 10 ** Math.floor(Math.log10(rough));
-  const step = unit * [1, 2, 5, 10].find((m) => m * unit >= rough);
-  const ticks = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push([i * step, number(i * step)]);
-  return ticks;
-}
-
-function decadeTicks(low, high, most = 6) {
-  const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
-  const step = Math.ceil((last - first + 1) / most);
-  const ticks = [];
-  for (let e = first; e <= last; e += step) ticks.push([10 ** e, e < 4 ? number(10 ** e, 1) : `10${raised(e)}`]);
-  return ticks;
-}
 
 const LIFE_RANGE = [0.1, 10000];
 const LIFE_BINS = 25;
@@ -586,7 +471,6 @@ const RIM = 1e-4; // the stretched scale spreads the radii up to 1 - RIM
 const outward = (r, stretched) => (r > 1 ? r : stretched ? Math.log1p(-r * (1 - RIM)) / Math.log(RIM) : r);
 const inward = (s, stretched) => (s > 1 ? s : stretched ? (1 - RIM ** s) / (1 - RIM) : s);
 
-const OUR_KEYS = ["data-lm-suppress-shortcuts", "true"]; // JupyterLab leaves keys alone where this is on the focused element
 const SVG = "http://www.w3.org/2000/svg";
 
 class Disk {
@@ -705,63 +589,24 @@ class Disk {
 // ----------------------------------------------------------------------------------------------------------- 5 page
 
 const STYLE = `
-.eigenvalue-explorer { container-type: inline-size; color: var(--ee-text); line-height: 1.4; font-size: 14px; text-align: start;
-  --ee-mean: var(--series-1, #0072b2); --ee-picked: var(--series-2, #d55e00); --ee-hovered: var(--series-3, #007a5a);
-  --ee-text: var(--figure-text, #222222); --ee-grid: var(--figure-grid, #d9d9d9); --ee-inside: #8080800d; color-scheme: light; }
-.eigenvalue-explorer[data-shade="dark"] { --ee-mean: var(--series-1, #56b4e9); --ee-picked: var(--series-2, #ff9a4d); --ee-hovered: var(--series-3, #4cc9a0);
-  --ee-text: var(--figure-text, #dedede); --ee-grid: var(--figure-grid, #4a4a4a); --ee-inside: #ffffff0a; color-scheme: dark; }
-.eigenvalue-explorer *, .eigenvalue-explorer *::before { box-sizing: border-box; }
-.eigenvalue-explorer fieldset { display: flex; flex-wrap: wrap; gap: .5em 1.1em; align-items: end; border: 0; margin: 0 0 .6em; padding: 0; min-width: 0; }
-.eigenvalue-explorer legend { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-.eigenvalue-explorer label { display: flex; flex-direction: column; gap: .15em; margin: 0; font-size: .93em; }
-.eigenvalue-explorer label.check { flex-direction: row; align-items: center; gap: .4em; min-height: 2.1em; }
-.eigenvalue-explorer label b { font-weight: 600; font-variant-numeric: tabular-nums; }
-.eigenvalue-explorer [hidden] { display: none; }
-.eigenvalue-explorer :is(select, input, button) { font: inherit; color: inherit; margin: 0; max-width: 100%; accent-color: var(--ee-mean); }
-.eigenvalue-explorer :is(select, button, input[type=number]) { min-height: 2.1em; padding: .15em .5em; border: 1px solid color-mix(in srgb, var(--ee-text) 55%, transparent); border-radius: 5px; background: color-mix(in srgb, var(--ee-text) 4%, transparent); }
-.eigenvalue-explorer select option { color: CanvasText; background: Canvas; }
-.eigenvalue-explorer input[type=range] { width: 9.5em; height: 2.1em; }
-.eigenvalue-explorer :is(sub, sup) { line-height: 0; font-size: .75em; }
-.eigenvalue-explorer input[type=number] { width: 6.2em; }
-.eigenvalue-explorer button { cursor: pointer; padding-inline: .8em; }
-.eigenvalue-explorer button:hover { background: color-mix(in srgb, var(--ee-text) 12%, transparent); }
-.eigenvalue-explorer button:disabled { opacity: .5; cursor: default; }
-.eigenvalue-explorer :is(select, input, button):focus-visible { outline: 2px solid var(--ee-picked); outline-offset: 2px; }
-.eigenvalue-explorer .panels { display: grid; grid-template-columns: minmax(0, 1fr); gap: .9em 1.2em; }
-.eigenvalue-explorer figure { margin: 0; padding: 0; min-width: 0; display: flex; flex-direction: column; width: auto; }
-.eigenvalue-explorer figcaption { margin: 0 0 .2em; padding: 0; font-size: .93em; text-align: start; color: inherit; }
-.eigenvalue-explorer figcaption strong { margin-inline-end: .6em; }
-.eigenvalue-explorer .key { white-space: nowrap; margin-inline-end: .7em; }
-.eigenvalue-explorer .key::before { content: ""; display: inline-block; width: 1.3em; border-top: 3px solid var(--color); vertical-align: .25em; margin-inline-end: .35em; }
-.eigenvalue-explorer .key.dashed::before { border-top-style: dashed; }
-.eigenvalue-explorer .key.bar::before { border-top: .7em solid var(--color); vertical-align: -.05em; width: .7em; }
-.eigenvalue-explorer .key.dot::before { border-top: 0; width: .55em; height: .55em; border-radius: 50%; background: var(--color); vertical-align: .05em; }
-.eigenvalue-explorer canvas { display: block; width: 100%; height: 170px; flex: 1 1 170px; min-height: 0; }
 .eigenvalue-explorer .disk svg { display: block; width: 100%; max-width: 430px; aspect-ratio: 1; margin: 0 auto; touch-action: pan-y; user-select: none; -webkit-user-select: none; overflow: visible; }
-.eigenvalue-explorer .disk text { fill: var(--ee-text); font-size: 11px; paint-order: stroke; pointer-events: none; }
-.eigenvalue-explorer .inside { fill: var(--ee-inside); }
-.eigenvalue-explorer .sector { fill: var(--ee-mean); fill-opacity: .13; }
-.eigenvalue-explorer .axis { stroke: var(--ee-grid); fill: none; }
-.eigenvalue-explorer .contour { stroke: var(--ee-text); stroke-opacity: .4; stroke-dasharray: 2 4; fill: none; }
-.eigenvalue-explorer .rim { stroke: var(--ee-text); stroke-width: 1.5; fill: none; }
-.eigenvalue-explorer .disk [role=slider] { fill: var(--ee-mean); fill-opacity: .75; stroke: none; cursor: grab; outline: none; }
-.eigenvalue-explorer .disk .outside { fill: none; stroke: var(--ee-text); stroke-width: 2; }
-.eigenvalue-explorer .disk .hovered { fill: var(--ee-hovered); fill-opacity: 1; stroke: var(--ee-hovered); stroke-width: 3; }
-.eigenvalue-explorer .disk .selected { fill: var(--ee-picked); fill-opacity: 1; stroke: var(--ee-picked); stroke-width: 4; }
-.eigenvalue-explorer .disk [role=slider]:focus-visible { stroke: var(--ee-text); stroke-width: 3; }
+.eigenvalue-explorer .disk text { fill: var(--panel-text); font-size: 11px; paint-order: stroke; pointer-events: none; }
+.eigenvalue-explorer .inside { fill: var(--panel-inside); }
+.eigenvalue-explorer .sector { fill: var(--panel-1); fill-opacity: .13; }
+.eigenvalue-explorer .axis { stroke: var(--panel-grid); fill: none; }
+.eigenvalue-explorer .contour { stroke: var(--panel-text); stroke-opacity: .4; stroke-dasharray: 2 4; fill: none; }
+.eigenvalue-explorer .rim { stroke: var(--panel-text); stroke-width: 1.5; fill: none; }
+.eigenvalue-explorer .disk [role=slider] { fill: var(--panel-1); fill-opacity: .75; stroke: none; cursor: grab; outline: none; }
+.eigenvalue-explorer .disk .outside { fill: none; stroke: var(--panel-text); stroke-width: 2; }
+.eigenvalue-explorer .disk .hovered { fill: var(--panel-3); fill-opacity: 1; stroke: var(--panel-3); stroke-width: 3; }
+.eigenvalue-explorer .disk .selected { fill: var(--panel-2); fill-opacity: 1; stroke: var(--panel-2); stroke-width: 4; }
+.eigenvalue-explorer .disk [role=slider]:focus-visible { stroke: var(--panel-text); stroke-width: 3; }
 .eigenvalue-explorer .disk svg.dragging, .eigenvalue-explorer .disk svg.dragging * { cursor: grabbing; }
 @media (prefers-reduced-motion: no-preference) { .eigenvalue-explorer svg.settling [role=slider] { transition: transform .35s ease-out; } }
 .eigenvalue-explorer .mode { justify-content: center; gap: .4em .5em; margin: .3em 0 0; font-size: .93em; }
 .eigenvalue-explorer .mode label { font-size: 1em; }
 .eigenvalue-explorer .mode input[type=number] { width: 5.7em; }
 .eigenvalue-explorer .mode input[name=selected] { width: 4.3em; }
-.eigenvalue-explorer .reading { margin: .35em 0 0; text-align: center; font-variant-numeric: tabular-nums; min-height: 2.8em; }
-.eigenvalue-explorer .hint { margin: .2em 0 0; text-align: center; font-size: .86em; }
-.eigenvalue-explorer output { display: block; margin-top: .8em; font-size: .93em; }
-.eigenvalue-explorer details { margin-top: .5em; font-size: .93em; }
-.eigenvalue-explorer summary { cursor: pointer; }
-.eigenvalue-explorer ul { margin: .3em 0 0; padding-inline-start: 1.3em; }
-@media (pointer: coarse) { .eigenvalue-explorer .keys { display: none; } }
 @container (min-width: 600px) {
   .eigenvalue-explorer .panels { grid-template: "disk impulse" 1fr "disk magnitude" 1fr "memory gradient" auto / minmax(0, 1.05fr) minmax(0, 1fr); }
   .eigenvalue-explorer .disk { grid-area: disk; } .eigenvalue-explorer .impulse { grid-area: impulse; } .eigenvalue-explorer .magnitude { grid-area: magnitude; }
@@ -771,9 +616,8 @@ const STYLE = `
   .eigenvalue-explorer .panels { grid-template: "impulse disk magnitude" 1fr "memory disk gradient" 1fr / minmax(0, 1fr) minmax(0, 1.1fr) minmax(0, 1fr); }
 }`;
 
-const key = (kind, variable, words) => `<span class="key ${kind}" style="--color: var(--ee-${variable})">${words}</span>`;
-const MEAN = key("", "mean", "mean");
-const PICKED = key("", "picked", '<span class="selected-name"></span>');
+const MEAN = key("", "panel-1", "mean");
+const PICKED = key("", "panel-2", '<span class="selected-name"></span>');
 
 // A radius slider moves in powers of ten of the distance to the circle, where the differences that matter are.
 const SLIDER = {
@@ -794,16 +638,10 @@ const USES = {
   state_size: Object.keys(INITIALIZATIONS).filter((name) => name !== "custom"),
 };
 
-const slider = (name) => {
-  const { label, name: spoken, min, max, step } = SLIDER[name];
-  return `<label data-parameter="${name}"><span>${label} = <b></b></span><input type="range" name="${name}" aria-label="${spoken}" min="${min}" max="${max}" step="${step}"></label>`;
-};
-const choices = (entries) => entries.map(([value, words]) => `<option value="${value}">${words}</option>`).join("");
-
 const CONTROLS = `
 <fieldset class="parameters"><legend>Initialization</legend>
   <label>Initialization<select name="initialization">${choices(Object.entries(INITIALIZATIONS))}</select></label>
-  ${["state_size", "r_min", "r_max", "max_phase", "dt"].map(slider).join("")}
+  ${["state_size", "r_min", "r_max", "max_phase", "dt"].map((name) => slider(name, SLIDER[name])).join("")}
   <label data-parameter="method">Discretization<select name="method"><option value="zoh">zero-order hold</option><option value="bilinear">bilinear</option></select></label>
   <label data-parameter="seed">Seed<input type="number" name="seed" min="0" max="4294967295" step="1"></label>
 </fieldset>
@@ -833,23 +671,9 @@ const MODE_CONTROLS = `
 <p class="reading"></p>
 <p class="hint">Drag a point; double-click adds one. <span class="keys">Keys: arrows move it (Shift: farther), Page Up and Down choose, Delete removes.</span></p>`;
 
-// Light or dark, as the host says: the website's theme, JupyterLab's or Colab's, or else the reader's system.
-function shade() {
-  const page = document.documentElement;
-  const told = page.dataset.theme ?? page.getAttribute("theme") ?? { true: "light", false: "dark" }[document.body.dataset.jpThemeLight];
-  if (told === "light" || told === "dark") return told;
-  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-}
-
-function readStyle(root) {
-  const computed = getComputedStyle(root);
-  const variable = (name) => computed.getPropertyValue(`--ee-${name}`).trim();
-  const mean = variable("mean");
-  return {
-    mean, picked: variable("picked"), hovered: variable("hovered"), text: variable("text"), grid: variable("grid"),
-    faint: `color-mix(in srgb, ${mean} 30%, transparent)`, fan: `color-mix(in srgb, ${mean} 22%, transparent)`,
-    font: `11px ${computed.fontFamily}`,
-  };
+// What the colors of the panel stand for here.
+function roles({ series: [mean, picked, hovered], text, grid, font }) {
+  return { mean, picked, hovered, text, grid, font, faint: faded(mean, 30), fan: faded(mean, 22) };
 }
 
 // --------------------------------------------------------------------------------------------------------- 6 render
@@ -858,36 +682,27 @@ const PARAMETERS = ["initialization", "state_size", "r_min", "r_max", "max_phase
 const SHARED = [...PARAMETERS, "horizon", "normalize", "selected"]; // with the eigenvalues: what the model holds
 
 function render({ model, el }) {
-  const root = el.appendChild(document.createElement("div"));
-  root.className = "eigenvalue-explorer";
-  root.innerHTML = `<style>${STYLE}</style>${CONTROLS}`;
-  const panels = root.querySelector(".panels");
-  const disk = new Disk(panels.appendChild(Object.assign(document.createElement("figure"), { className: "disk" })));
+  const panel = new Panel(el, { name: "eigenvalue-explorer", controls: CONTROLS, style: STYLE, draw });
+  const { root } = panel;
+  const field = (name) => panel.field(name);
+  const listen = (...hearing) => panel.listen(...hearing);
+  const schedule = () => panel.schedule();
+  const disk = new Disk(panel.figures.appendChild(Object.assign(document.createElement("figure"), { className: "disk" })));
   disk.svg.parentElement.insertAdjacentHTML("beforeend", MODE_CONTROLS);
   const plots = {
-    impulse: new Plot(panels, "impulse", `<strong>Impulse response</strong>${MEAN}${PICKED}`),
-    magnitude: new Plot(panels, "magnitude", `<strong>Magnitude response</strong>${MEAN}${PICKED}`),
-    memory: new Plot(panels, "memory", `<strong>Memory and γ</strong>${key("dot", "mean", "γ")}${key("bar", "bar", "count")}`),
-    gradient: new Plot(panels, "gradient", `<strong>Gradient norm</strong>${key("", "mean", "RMS")}${key("dashed", "mean", "largest")}${PICKED}`),
+    impulse: new Plot(panel.figures, "impulse", `<strong>Impulse response</strong>${MEAN}${PICKED}`),
+    magnitude: new Plot(panel.figures, "magnitude", `<strong>Magnitude response</strong>${MEAN}${PICKED}`),
+    memory: new Plot(panel.figures, "memory", `<strong>Memory and γ</strong>${key("dot", "panel-1", "γ")}${key("bar", "ee-bar", "count")}`),
+    gradient: new Plot(panel.figures, "gradient", `<strong>Gradient norm</strong>${key("", "panel-1", "RMS")}${key("dashed", "panel-1", "largest")}${PICKED}`),
   };
-  for (const control of root.querySelectorAll("select, input, button, summary")) control.setAttribute(...OUR_KEYS);
-  const field = (name) => root.querySelector(`[name="${name}"]`);
-  const lifetime = new AbortController();
-  const listen = (target, event, listener, options) => target.addEventListener(event, listener, { signal: lifetime.signal, ...options });
-
   const state = { hovered: null, stretched: false, modes: modes(0) };
-  let style;
-  let frame = 0;
-  let quiet = 0;
-  let ours = false; // true while we are the ones who change the model
 
   // ---- drawing
 
-  function update() {
-    frame = 0;
-    const start = performance.now();
+  function draw() {
     const shown = compute(state);
     if (plots.impulse.width > 0) {
+      const style = roles(panel.style);
       drawImpulse(plots.impulse, state, shown, style);
       drawMagnitude(plots.magnitude, state, shown, style);
       drawMemory(plots.memory, state, shown, style);
@@ -895,16 +710,11 @@ function render({ model, el }) {
     }
     disk.mark(state);
     showMode();
-    performance.measure("eigenvalue explorer update", { start, end: performance.now() });
-    performance.clearMeasures("eigenvalue explorer update"); // observers have it; the page need not keep it
-    clearTimeout(quiet); // words follow when the hand rests
-    quiet = setTimeout(() => describe(shown), 250);
+    return () => describe(shown);
   }
 
-  const schedule = () => (frame ||= requestAnimationFrame(update));
-
   function describe(shown) {
-    root.querySelector("output").textContent = describeAll(state, shown);
+    panel.say(describeAll(state, shown));
     const { distances, rms, largest } = shown.gradient;
     const peak = shown.magnitude.indexOf(Math.max(...shown.magnitude));
     const label = (plot, words) => plot.canvas.setAttribute("aria-label", words);
@@ -918,13 +728,10 @@ function render({ model, el }) {
   function showMode() {
     const n = state.selected;
     const size = state.modes.re.length;
-    const write = (name, value) => {
-      if (document.activeElement !== field(name)) field(name).value = value;
-    };
     field("selected").max = size;
-    write("selected", n + 1);
-    write("modulus", Number(modulus(state.modes, n).toFixed(4)));
-    write("phase", Number((phase(state.modes, n) / Math.PI).toFixed(4)));
+    panel.write("selected", n + 1);
+    panel.write("modulus", Number(modulus(state.modes, n).toFixed(4)));
+    panel.write("phase", Number((phase(state.modes, n) / Math.PI).toFixed(4)));
     field("remove").disabled = size === 1;
     field("add").disabled = size === MOST_MODES;
     for (const span of root.querySelectorAll(".selected-name")) span.textContent = `mode ${n + 1}`;
@@ -939,12 +746,7 @@ function render({ model, el }) {
     field("horizon").value = state.horizon;
     field("normalize").checked = state.normalize;
     field("stretched").checked = state.stretched;
-    for (const [name, { toSlider, text }] of Object.entries(SLIDER)) {
-      const value = text(state[name]);
-      if (document.activeElement !== field(name)) field(name).value = toSlider(state[name]);
-      field(name).setAttribute("aria-valuetext", value);
-      root.querySelector(`[data-parameter="${name}"] b`).textContent = value;
-    }
+    for (const [name, scale] of Object.entries(SLIDER)) panel.writeSlider(name, scale, state[name]);
     for (const [name, users] of Object.entries(USES)) {
       root.querySelector(`[data-parameter="${name}"]`).hidden = !users.includes(state.initialization);
     }
@@ -952,13 +754,9 @@ function render({ model, el }) {
 
   // ---- state
 
-  // Tell the model what changed here; in a notebook this reaches Python.
   function share() {
-    ours = true;
-    for (const name of SHARED) model.set(name, state[name]);
-    model.set("eigenvalues", Array.from(state.modes.re, (x, n) => [x, state.modes.im[n]]));
-    ours = false;
-    model.save_changes();
+    const held = Object.fromEntries(SHARED.map((name) => [name, state[name]]));
+    panel.share(model, { ...held, eigenvalues: Array.from(state.modes.re, (x, n) => [x, state.modes.im[n]]) });
   }
 
   function takeModes(all) {
@@ -1038,37 +836,22 @@ function render({ model, el }) {
   // ---- pointer
 
   const reach = (event) => (event.pointerType === "mouse" ? 14 : 26);
-  let dragged = false;
+  const touched = (place, distance) => disk.nearest(disk.pointer(place), state, distance);
 
-  listen(disk.svg, "pointerdown", (event) => {
-    const n = event.button === 0 ? disk.nearest(disk.pointer(event), state, reach(event)) : null;
-    if (n === null) return;
-    event.preventDefault(); // no text selection; focus is set below
-    disk.svg.setPointerCapture(event.pointerId);
-    disk.svg.classList.add("dragging");
-    disk.svg.classList.remove("settling");
-    dragged = false;
-    select(n, true);
+  panel.drag(disk.svg, {
+    grab: (event) => {
+      const n = touched(event, reach(event));
+      if (n === null) return false;
+      disk.svg.classList.remove("settling");
+      select(n, true);
+      return true;
+    },
+    move: (event) => move(state.selected, ...disk.eigenvalue(...disk.pointer(event), state.stretched)),
+    drop: share,
+    hover: (event) => event.pointerType === "mouse" && hover(touched(event, reach(event))),
+    holds: (touch) => touched(touch, 26) !== null, // elsewhere a finger scrolls the page as usual
   });
-  listen(disk.svg, "pointermove", (event) => {
-    if (disk.svg.hasPointerCapture(event.pointerId)) {
-      dragged = true;
-      move(state.selected, ...disk.eigenvalue(...disk.pointer(event), state.stretched));
-    } else if (event.pointerType === "mouse") hover(disk.nearest(disk.pointer(event), state, reach(event)));
-  });
-  for (const end of ["pointerup", "pointercancel"]) {
-    listen(disk.svg, end, (event) => {
-      if (!disk.svg.classList.contains("dragging")) return;
-      disk.svg.releasePointerCapture(event.pointerId);
-      disk.svg.classList.remove("dragging");
-      share();
-    });
-  }
   listen(disk.svg, "pointerleave", () => hover(null));
-  // A finger on a point drags it; a finger elsewhere scrolls the page as usual.
-  listen(disk.svg, "touchstart", (event) => {
-    if (disk.nearest(disk.pointer(event.touches[0]), state, 26) !== null) event.preventDefault();
-  }, { passive: false });
   listen(disk.svg, "dblclick", (event) => {
     const place = disk.pointer(event);
     if (disk.nearest(place, state, 8) === null && Math.hypot(...place) < disk.unit) add(...disk.eigenvalue(...place, state.stretched));
@@ -1174,49 +957,15 @@ function render({ model, el }) {
   });
   listen(field("remove"), "click", remove);
 
-  // ---- surroundings
-
-  function takeShade() {
-    root.dataset.shade = shade();
-    style = readStyle(root);
-    root.style.setProperty("--ee-bar", style.faint);
-    schedule();
-  }
-  const watcher = new MutationObserver(takeShade);
-  for (const target of [document.documentElement, document.body]) {
-    watcher.observe(target, { attributes: true, attributeFilter: ["data-theme", "theme", "data-jp-theme-light", "class"] });
-  }
-  listen(matchMedia("(prefers-color-scheme: dark)"), "change", takeShade);
-
-  const resizer = new ResizeObserver((entries) => {
-    for (const { target, contentRect } of entries) {
-      if (target === disk.svg) {
-        disk.size = contentRect.width;
-        disk.drawBackground(state);
-        for (let n = 0; n < state.modes.re.length; n++) disk.place(state, n);
-      } else {
-        const plot = Object.values(plots).find(({ canvas }) => canvas === target);
-        [plot.width, plot.height] = [contentRect.width, contentRect.height];
-      }
-    }
-    schedule();
+  panel.settle(Object.values(plots), [disk.svg], (_, width) => {
+    disk.size = width;
+    disk.drawBackground(state);
+    for (let n = 0; n < state.modes.re.length; n++) disk.place(state, n);
   });
-  for (const target of root.querySelectorAll("canvas, .disk svg")) resizer.observe(target);
-
-  const onModel = () => ours || fromModel();
-  for (const name of [...SHARED, "eigenvalues"]) model.on(`change:${name}`, onModel);
-  takeShade();
+  root.style.setProperty("--ee-bar", faded("var(--panel-1)", 30));
+  panel.follow(model, [...SHARED, "eigenvalues"], fromModel);
   fromModel();
-
-  return () => {
-    lifetime.abort();
-    watcher.disconnect();
-    resizer.disconnect();
-    cancelAnimationFrame(frame);
-    clearTimeout(quiet);
-    for (const name of [...SHARED, "eigenvalues"]) model.off(`change:${name}`, onModel);
-    root.remove();
-  };
+  return () => panel.leave();
 }
 
 export default { render };

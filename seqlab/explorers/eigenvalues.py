@@ -2,14 +2,13 @@
 a layer with them."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from seqlab.explorers.explorer import Explorer, InvalidExplorerValue
+from seqlab.explorers.explorer import Explorer, InvalidExplorerValue, self_contained
 from seqlab.nn import eigenvalues as law
 
 MOST_MODES = 256
@@ -155,7 +154,7 @@ class EigenvalueExplorer(Explorer):
     """
 
     name = "eigenvalues"
-    _esm = Path(__file__).with_name("eigenvalues.mjs")
+    _esm = self_contained("eigenvalues")
 
     initialization = traitlets.Unicode("ring").tag(sync=True)
     state_size = traitlets.Int(32).tag(sync=True)

@@ -3,7 +3,9 @@ page elsewhere."""
 
 import html
 import json
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -13,6 +15,27 @@ import traitlets
 class InvalidExplorerValue(traitlets.TraitError, ValueError):
     """A value that an explorer's argument cannot take; the explorer keeps the value it
     had."""
+
+
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.mjs)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=const|function|class)", re.MULTILINE)
+
+
+def self_contained(name: str) -> str:
+    """The module of the explorer ``name`` as one source: what it imports from modules
+    beside it stands in its place.
+
+    A notebook holds a widget's module by itself, where ``import "./panel.mjs"`` would
+    find nothing. The names of both then share one scope, in which JavaScript refuses
+    to declare one twice.
+    """
+
+    def inlined(match: re.Match[str]) -> str:
+        return _EXPORT.sub("", Path(__file__).with_name(match[1]).read_text("utf-8"))
+
+    return _IMPORT.sub(
+        inlined, Path(__file__).with_name(f"{name}.mjs").read_text("utf-8")
+    )
 
 
 class Explorer(anywidget.AnyWidget):
