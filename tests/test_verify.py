@@ -46,14 +46,6 @@ def test_the_kernels_pass_in_the_interpreter():
     assert all(row.passed for row in rows), table(rows)
 
 
-@pytest.mark.gpu
-def test_the_kernels_pass_on_the_gpu():
-    if "cuda" in absent_backends():
-        pytest.skip(absent_backends()["cuda"])
-    rows = verify(backends=["cuda"])
-    assert all(row.passed for row in rows), table(rows)
-
-
 @pytest.mark.parametrize("output", PAIRING.outputs)
 def test_a_value_wrong_by_a_little_is_caught(altered, output):
     def wrong(**arguments):

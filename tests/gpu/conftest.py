@@ -1,0 +1,41 @@
+"""What needs a real GPU: every test here is skipped, with the reason, where there is none."""
+
+import numpy as np
+import pytest
+import torch
+
+from seqlab.catalogue import PAIRINGS
+from seqlab.verify import absent_backends
+
+ON_GPU = [name for name, pairing in PAIRINGS.items() if "cuda" in pairing.sizes]
+
+
+def pytest_generate_tests(metafunc):
+    """A test that takes a ``pairing`` runs on every op of the catalogue that has a kernel."""
+    if "pairing" in metafunc.fixturenames:
+        metafunc.parametrize("pairing", [PAIRINGS[name] for name in ON_GPU], ids=ON_GPU)
+
+
+@pytest.fixture(autouse=True)
+def gpu():
+    """Skips where kernels cannot be compiled and run."""
+    if reason := absent_backends().get("cuda"):
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def cases():
+    """cases(pairing) gives the arguments of each ordinary sample at the smallest size, on the GPU."""
+    return draw
+
+
+def draw(pairing, device="cuda"):
+    smallest = min(pairing.sizes["cuda"], key=lambda sizes: int(np.prod(list(sizes.values()))))
+    for sample in pairing.samples:
+        if not sample.hard:
+            arguments = sample.draw(np.random.default_rng(0), smallest)
+            dtype = torch.complex64 if sample.imaginary else torch.float32
+            yield {
+                key: torch.from_numpy(value).to(device, dtype) if isinstance(value, np.ndarray) else value
+                for key, value in arguments.items()
+            }

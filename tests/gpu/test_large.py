@@ -1,0 +1,112 @@
+"""Tensors of more than 2^31 numbers: an index in 32 bits would wrap around and read or write elsewhere."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from seqlab import ops
+
+pytestmark = pytest.mark.gpu
+
+MOST_IN_32_BITS = 2**31
+HEADROOM = 1.5  # what a call allocates over what it must move
+
+
+def need(bytes_needed):
+    """Skip where the GPU has too little free memory."""
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info()
+    if free < bytes_needed:
+        pytest.skip(
+            f"this needs {bytes_needed / 2**30:.0f} GiB of GPU memory, and {free / 2**30:.0f} are free"
+        )
+
+
+def numbers(x):
+    """How many real numbers a kernel sees: a complex one counts twice."""
+    return x.numel() * (2 if x.is_complex() else 1)
+
+
+def relative(actual, expected):
+    return float((actual - expected).norm() / expected.norm())
+
+
+def test_the_last_entry_of_a_large_batch(pairing):
+    """Batch entries do not meet, so that the last one alone must come out the same: values and gradients."""
+    for workload in pairing.workloads:
+        dtype = workload.dtypes[-1]
+        base = {**pairing.workload_sizes["cuda"][0], "batch": 1}
+        one = workload.draw(torch.Generator("cuda").manual_seed(0), base, dtype)
+        with torch.no_grad():
+            result = pairing.op(**one)[0]
+        largest = max(map(numbers, [result, *(x for x in one.values() if isinstance(x, Tensor))]))
+        batch = MOST_IN_32_BITS // largest + 2
+        need(HEADROOM * batch * sum(pairing.fewest_bytes(one)))
+        sizes = {**base, "batch": batch}
+        arguments = workload.draw(torch.Generator("cuda").manual_seed(1), sizes, dtype)
+        # What has a batch is what grew with it.
+        batched = {key for key, x in arguments.items() if isinstance(x, Tensor) and x.shape != one[key].shape}
+        alone = {key: x[-1:].clone() if key in batched else x for key, x in arguments.items()}
+
+        whole, leaves = forward(pairing, arguments)
+        last, last_leaves = forward(pairing, alone)
+        assert max(map(numbers, [whole, *leaves.values()])) > MOST_IN_32_BITS
+        bound = 1e-5 if dtype.itemsize >= 4 else 1e-2
+        assert relative(whole[-1:].detach(), last.detach()) < bound
+        gradient = torch.zeros_like(whole)
+        gradient[-1] = torch.randn_like(whole[-1])
+        found = torch.autograd.grad(whole, list(leaves.values()), gradient)
+        expected = torch.autograd.grad(last, list(last_leaves.values()), gradient[-1:])
+        for key, x, y in zip(leaves, found, expected, strict=True):
+            assert relative(x[-1:] if key in batched else x, y) < bound, (workload.name, key)
+        del whole, last, gradient, found, expected, arguments, alone, leaves, last_leaves
+
+
+def forward(pairing, arguments):
+    """The op's result, and its inputs that have gradients."""
+    leaves = {
+        key: arguments[key].detach().requires_grad_() for key in pairing.differentiable if key in arguments
+    }
+    return pairing.op(**{**arguments, **leaves})[0], leaves
+
+
+@pytest.mark.parametrize("varying", [False, True])
+def test_the_end_of_a_long_sequence(varying):
+    """One sequence with more numbers than 2^31: its last steps alone, from the state before them."""
+    length, channels, tail = MOST_IN_32_BITS // 1024 + 300, 1024, 700
+    count = length * channels
+    assert count > MOST_IN_32_BITS
+    need(HEADROOM * count * 2 * (5 if varying else 3))
+    b = torch.randn(1, length, channels, device="cuda", dtype=torch.bfloat16)
+    a = torch.rand((1, length, channels) if varying else channels, device="cuda", dtype=torch.bfloat16)
+    a.mul_(0.5)
+    a.requires_grad_()
+    b.requires_grad_()
+    h, last = ops.linear_scan(a, b)
+    # Decays below a half forget within a hundred steps, so the tail may start from nothing.
+    end_a, end_b = (a[:, -tail:] if varying else a).detach().requires_grad_(), b[:, -tail:].detach()
+    end, end_last = ops.linear_scan(end_a, end_b.requires_grad_())
+    assert relative(h[:, -500:].detach(), end[:, -500:].detach()) < 1e-3
+    assert relative(last.detach(), end_last.detach()) < 1e-5
+    gradient = torch.zeros_like(h)
+    gradient[:, -500:] = torch.randn_like(h[:, -500:])
+    grad_a, grad_b = torch.autograd.grad(h, (a, b), gradient)
+    expected_a, expected_b = torch.autograd.grad(end, (end_a, end_b), gradient[:, -tail:])
+    assert relative(grad_b[:, -500:], expected_b[:, -500:]) < 1e-2
+    assert (
+        relative(grad_a[:, -500:] if varying else grad_a, expected_a[:, -500:] if varying else expected_a)
+        < 1e-2
+    )
+
+
+def test_a_signal_of_a_million_steps():
+    """LegS, whose step count enters its equations: the end of a long signal, resumed from its middle."""
+    length, order = 2**20 + 3, 64
+    f = torch.from_numpy(np.random.default_rng(0).standard_normal((1, length, 1))).float().cuda()
+    whole, state = ops.hippo_project(f, order, return_all=False)
+    half = length // 2
+    _, middle = ops.hippo_project(f[:, :half], order, return_all=False)
+    end, last = ops.hippo_project(f[:, half:], order, state=middle, start=half, return_all=False)
+    assert relative(end, whole) < 1e-5
+    assert relative(last, state) < 1e-5
