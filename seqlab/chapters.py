@@ -5,4 +5,6 @@ CHAPTERS = {
     1: "01_why_recurrence_came_back",
     2: "02_linear_scan",
     3: "03_lru",
+    4: "04_hippo",
+    5: "05_discretization",
 }
