@@ -2,5 +2,6 @@
 notebooks as a widget."""
 
 from seqlab.explorers.eigenvalues import EigenvalueExplorer
+from seqlab.explorers.poles import PoleExplorer
 
-__all__ = ["EigenvalueExplorer"]
+__all__ = ["EigenvalueExplorer", "PoleExplorer"]

@@ -3,7 +3,7 @@
 // A pole, its image and the samples' fate are marked alike in both planes.
 //
 // 1 mathematics (held to seqlab/ops/discretize by golden vectors) · 2 words · 3 plots · 4 planes · 5 page · 6 render
-import { OUR_KEYS, Panel, Plot, choices, decadeTicks, faded, key, linearTicks, number, plural, slider } from "./panel.mjs";
+import { OUR_KEYS, Panel, Plot, choices, decadeTicks, key, linearTicks, number, plural, slider } from "./panel.mjs";
 
 // ---------------------------------------------------------------------------------------------------- 1 mathematics
 // A set of complex numbers is {re, im}: two Float64Arrays. Every pole has input weight 1, and the output is the mean of the
@@ -132,7 +132,11 @@ const MOST_POLES = 64;
 const minus = (text) => String(text).replace("-", "−");
 const signed = (value, digits = 3) => minus(number(Math.abs(value) < 1e-12 ? 0 : value, digits));
 const complexText = (x, y) => (Math.abs(y) < 1e-12 ? signed(x) : `${signed(x)} ${y < 0 ? "−" : "+"} ${number(Math.abs(y))} i`);
-const percent = (ratio) => (ratio < 1e-3 ? `${number(100 * ratio, 1)}%` : ratio < 10 ? `${number(100 * ratio, 2)}%` : `${number(ratio, 2)} times`);
+// A share of something, as in "3% of" or "12 times" the peak.
+function shareText(ratio) {
+  if (!(ratio < 1e6)) return "more than a million times";
+  return ratio < 10 ? `${number(100 * ratio, 2)}% of` : `${number(ratio, 2)} times`;
+}
 const modulusAt = ({ re, im }, n) => Math.hypot(re[n], im[n]);
 const turnAt = ({ re, im }, n) => Math.abs(Math.atan2(im[n], re[n]));
 
@@ -150,12 +154,13 @@ const BEYOND = {
   zoh: "zero-order hold folds it back to a slower turn",
 };
 
+const turning = (rate) => (rate < 1e-12 ? "does not turn" : `turns at ${number(rate)} rad per unit of time`);
+
 function describePole({ poles, dt, selected: n }, shown) {
   const [x, y] = [poles.re[n], poles.im[n]];
   const life = x < 0 ? `half-life ${number(Math.LN2 / -x)}` : x === 0 ? "never fades" : "grows";
-  const heard = turnAt(shown.images, n) / dt;
-  const turn = y === 0 ? "does not turn" : `turns at ${number(Math.abs(y))} radians per unit of time`;
-  return `s = ${complexText(x, y)} (${life}, ${turn}) goes to ${complexText(shown.images.re[n], shown.images.im[n])}, modulus ${number(modulusAt(shown.images, n), 4)}, which turns at ${number(heard)}: ${FATES[shown.fates[n]]}`;
+  const image = complexText(shown.images.re[n], shown.images.im[n]);
+  return `s = ${complexText(x, y)} (${life}, ${turning(Math.abs(y))}). Its image ${image} has modulus ${number(modulusAt(shown.images, n), 4)} and ${turning(turnAt(shown.images, n) / dt)}: ${FATES[shown.fates[n]]}`;
 }
 
 function describeAll(state, shown) {
@@ -173,12 +178,10 @@ function describeAll(state, shown) {
     growing && !unstable ? `${plural(growing, "pole")} of the continuous system ${growing === 1 ? "grows" : "grow"}, and the samples hide it.` : "",
     aliased ? `Aliasing: ${plural(aliased, "pole")} beyond the Nyquist frequency; ${BEYOND[method]}.` : "",
     ringing ? `Ringing: ${plural(ringing, "image")} near the negative real axis; the sampled response changes sign at nearly every step.` : "",
-    `The sampled impulse response errs by ${worstText(shown)} of the continuous one's peak.`,
+    `The sampled impulse response errs by up to ${shareText(shown.worst)} the continuous one's peak.`,
     `Selected pole ${state.selected + 1}: ${describePole(state, shown)}.`,
   ].filter(Boolean).join(" ");
 }
-
-const worstText = ({ worst }) => (worst < 1e6 ? `${percent(worst)}` : "more than a million times");
 
 // ---------------------------------------------------------------------------------------------------------- 3 plots
 
@@ -227,17 +230,12 @@ function drawImpulse(plot, state, shown, style) {
   plot.begin({ x: [0, duration], y, xTicks: linearTicks(0, duration), yTicks: linearTicks(...y), xLabel: "time t after the impulse" }, style);
   const inside = (values) => values.map((value) => held(value, y[0] - margin, y[1] + margin));
   const sampled = inside(shown.sampled);
-  if (shown.stride === 1 && plot.x(dt) - plot.x(0) > 3) { // each sample for as long as it holds
-    const edges = [];
-    const levels = [];
-    sampled.forEach((value, j) => {
-      edges.push(j * dt, (j + 1) * dt);
-      levels.push(value, value);
-    });
-    plot.line(edges, levels, style.step, { width: 1.2 });
-  } else plot.line(shown.times, sampled, style.sampled, { width: 1.2 });
   const grid = shown.curve.map((_, i) => (i * duration) / 600);
-  plot.line(grid, inside(shown.curve), style.continuous, { width: 2.2 });
+  plot.line(grid, inside(shown.curve), style.continuous, { width: 3 });
+  if (shown.stride === 1 && plot.x(dt) - plot.x(0) > 3) { // each sample for as long as it is held
+    const edges = Array.from(shown.times).flatMap((_, j) => [j * dt, (j + 1) * dt]);
+    plot.line(edges, edges.map((_, i) => sampled[i >> 1]), style.sampled, { width: 1.2 });
+  } else plot.line(shown.times, sampled, style.sampled, { width: 1.5 });
   squares(plot, state, shown.times, sampled, style.sampled);
   plot.end();
 }
@@ -281,6 +279,8 @@ const SHAPES = {
   unstable: "M-1 -1H1V1H-1Z",
 };
 const CIRCLE = (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
+
+const SVG = "http://www.w3.org/2000/svg";
 
 // A square picture of a part of the complex plane. Lengths on the screen are CSS pixels from its center; y points down there.
 class Plane {
@@ -496,11 +496,11 @@ const POLE_CONTROLS = `
 <p class="hint">Drag a pole; double-click adds one. <span class="keys">Keys: arrows move it (Shift: farther), Page Up and Down choose, Delete removes.</span></p>`;
 
 // What the colors of the panel stand for here.
-const roles = ({ series: [continuous, sampled], text, grid, font }) => ({ continuous, sampled, text, grid, font, step: faded(sampled, 60) });
+const roles = ({ series: [continuous, sampled], text, grid, font }) => ({ continuous, sampled, text, grid, font });
 
 // --------------------------------------------------------------------------------------------------------- 6 render
 
-const SHARED = ["preset", "state_size", "dt", "method", "duration", "pairs", "selected"]; // with the poles and their images
+const SHARED = ["preset", "state_size", "dt", "method", "duration", "pairs", "selected"]; // with the poles: what the model holds
 
 // The smallest round extent of a picture three quarters left of the imaginary axis that holds every pole with room around it.
 function fit({ re, im }) {
@@ -556,7 +556,7 @@ function render({ model, el }) {
     const name = (plot, words) => plot.canvas.setAttribute("aria-label", words);
     const last = shown.curve.length - 1;
     name(plots.impulse, `Impulse response: the continuous one goes from ${signed(shown.curve[0])} to ${signed(shown.curve[last])} at time ${number(state.duration)}, the sampled one from ${signed(shown.sampled[0])} to ${signed(shown.sampled.at(-1))}.`);
-    name(plots.error, `Error of the sampled impulse response over the peak of the continuous one: at most ${worstText(shown)}.`);
+    name(plots.error, `Error of the sampled impulse response: up to ${shareText(shown.worst)} the continuous one's peak.`);
     const index = STEPS.findLastIndex((dt) => dt <= state.dt);
     name(plots.order, `Largest error of pole ${n + 1} near this step: ${shown.orders.map(([method, errors]) => `${METHODS[method]} ${number(errors[Math.max(index, 0)], 2)}`).join(", ")}.`);
   }
@@ -607,7 +607,6 @@ function render({ model, el }) {
     panel.share(model, {
       ...Object.fromEntries(SHARED.map((name) => [name, state[name]])),
       poles: pairs(state.poles),
-      images: pairs(images(state.poles, state.dt, state.method)),
     });
   }
 

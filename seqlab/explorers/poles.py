@@ -33,8 +33,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "state_size": (
         f"1 to {MOST_POLES} poles, as many as there are where the preset says how many",
         lambda N, self: (
-            1 <= N <= MOST_POLES
-            and (self.preset in _SIZED or N == len(self.poles) or not self._settled)
+            1 <= N <= MOST_POLES and (self.preset in _SIZED or len(self.poles) == N)
         ),
     ),
     "dt": ("a positive step", lambda dt, _: 0 < dt < np.inf),
@@ -70,3 +69,148 @@ class Poles(traitlets.TraitType[Any, Any]):
             False  # assigning to one entry would not move its point: refuse it
         )
         return array
+
+
+def _to_pairs(array: NDArray[np.complex128], _: Any) -> list[list[float]]:
+    return np.stack((array.real, array.imag), axis=1).tolist()
+
+
+def _from_pairs(pairs: list[list[float]], _: Any) -> list[complex]:
+    return [complex(x, y) for x, y in pairs]
+
+
+class PoleExplorer(Explorer):
+    """Poles s of the modes x' = s x + u, to be dragged about the s-plane, beside their
+    images in the z-plane: the eigenvalues of the sampled recurrence.
+
+    Show it by naming it on the last line of a cell. ``explorer.poles`` is a complex
+    (N,) array that follows the points (when the pointer lets go, and at each key), and
+    setting it moves them; ``explorer.images``, of the same shape, holds the images
+    under the method and step chosen, whoever chose them. Where nobody drags, the poles
+    are those of the preset, so that a cell that uses them runs anywhere.
+
+    Every argument is also an attribute that can be set.
+
+    Args:
+        preset: "s4d_lin", "s4d_real", "oscillator" (lightly damped), "stiff" (two real
+            poles a hundredfold apart), "integrator" (a pole at 0), "aliasing" (two
+            poles that zero-order hold makes one pair of), or "custom", which it becomes
+            whenever poles are placed by hand or set.
+        state_size: number of poles N of the first two presets, 1 to 64.
+        poles: complex (N,), 1 <= N <= 64, in radians per unit of time, instead of a
+            preset.
+        dt: step, a positive time. A preset brings its own unless it is given.
+        method: "euler", "backward_euler", "bilinear" or "zoh".
+        duration: how long a response is shown, a positive time. A preset brings its own
+            unless it is given.
+        pairs: whether the conjugate of each pole is drawn as well. The responses are
+            real parts, to which it makes no difference.
+        selected: index of the highlighted pole, from 0.
+
+    Raises:
+        traitlets.TraitError: a value not of its kind, or (then it is a ValueError too)
+            out of range. The explorer keeps the value it had.
+    """
+
+    name = "poles"
+    _esm = self_contained("poles")
+
+    preset = traitlets.Unicode("s4d_lin").tag(sync=True)
+    state_size = traitlets.Int(8).tag(sync=True)
+    poles = Poles().tag(sync=True, to_json=_to_pairs, from_json=_from_pairs)
+    dt = traitlets.Float(0.05).tag(sync=True)
+    method = traitlets.Unicode("zoh").tag(sync=True)
+    duration = traitlets.Float(6.0).tag(sync=True)
+    pairs = traitlets.Bool(True).tag(sync=True)
+    selected = traitlets.Int(0).tag(sync=True)
+    images = traitlets.Any(read_only=True)  # the page computes its own
+
+    _settled = True  # False while preset and poles are being brought into step
+
+    def __init__(self, **traits: Any) -> None:
+        placed = "poles" in traits
+        if placed and (both := {"preset", "state_size"} & set(traits)):
+            names = ", ".join(sorted(both))
+            raise InvalidExplorerValue(
+                f"poles: expected no preset beside them, got {names}"
+            )
+        if traits.get("preset") == "custom":
+            raise InvalidExplorerValue(
+                'preset: "custom" is for poles that are given; give them'
+            )
+        preset = "custom" if placed else traits.get("preset", "s4d_lin")
+        _, dt, duration = _PRESETS.get(preset, _PRESETS["custom"])
+        traits = {"dt": dt, "duration": duration, **traits}
+        if preset in _PRESETS and preset not in _SIZED and not placed:
+            traits.setdefault("state_size", len(_PRESETS[preset][0](1)))
+        self._settled = False
+        super().__init__(**traits)
+        self._settled = True
+        if placed:
+            self._settle(preset="custom", state_size=len(self.poles))
+
+    def parameters(self) -> dict[str, Any]:
+        """What the HTML element starts from: the parameters, with the poles if placed
+        by hand."""
+        shared = {name: getattr(self, name) for name in (*_RANGES, "pairs")}
+        placed = self.preset == "custom"
+        return {**shared, "poles": _to_pairs(self.poles, self)} if placed else shared
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take what the front end sends: preset and poles that are in step already."""
+        self._settled = False
+        try:
+            super().set_state(sync_data)
+        finally:
+            self._settled = True
+
+    @traitlets.default("poles")
+    def _draw(self) -> NDArray[np.complex128]:
+        return np.array(_PRESETS[self.preset][0](self.state_size), dtype=complex)
+
+    @traitlets.default("images")
+    def _sample(self) -> NDArray[np.complex128]:
+        with np.errstate(divide="ignore", invalid="ignore"):  # s dt may hit a pole
+            reached, _ = discretize(
+                self.poles, np.ones(1), self.dt, self.method, diagonal=True
+            )
+        return reached
+
+    @traitlets.observe("preset")
+    def _preset_changed(self, change: Any) -> None:
+        if self._settled and self.preset != "custom":
+            _, dt, duration = _PRESETS[self.preset]
+            poles = self._draw()
+            self._settle(poles=poles, state_size=len(poles), dt=dt, duration=duration)
+
+    @traitlets.observe("state_size")
+    def _size_changed(self, change: Any) -> None:
+        if self._settled and self.preset in _SIZED:
+            self._settle(poles=self._draw())
+
+    @traitlets.observe("poles")
+    def _poles_changed(self, change: Any) -> None:
+        if self._settled:
+            self._settle(preset="custom", state_size=len(change.new))
+
+    @traitlets.observe("poles", "dt", "method")
+    def _images_changed(self, change: Any) -> None:
+        self.set_trait("images", self._sample())
+
+    def _settle(self, **traits: Any) -> None:
+        self._settled = False
+        try:
+            with self.hold_sync():
+                for name, value in traits.items():
+                    setattr(self, name, value)
+                self.selected = min(self.selected, len(self.poles) - 1)
+        finally:
+            self._settled = True
+
+    @traitlets.validate(*_RANGES)
+    def _check(self, proposal: Any) -> Any:
+        name, value = proposal.trait.name, proposal.value
+        expected, holds = _RANGES[name]
+        if not holds(value, self):
+            raise InvalidExplorerValue(f"{name}: expected {expected}, got {value!r}")
+        return value
