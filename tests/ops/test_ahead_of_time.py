@@ -1,12 +1,19 @@
-"""Every kernel compiles for every GPU generation that readers have, within its shared memory, without a GPU."""
+"""Every kernel compiles for every GPU generation that readers have, within its shared memory, without a GPU.
+
+Each op with a kernel lists its variants in ``<op>/ahead_of_time.py``.
+"""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import seqlab.ops
 from seqlab.ops.backends import has_triton
 
+HERE = Path(__file__).parent
+OPS = sorted(file.parent.name for file in Path(seqlab.ops.__file__).parent.glob("*/kernel.py"))
 SHARED_MEMORY_KIB = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
 
 COMPILE = """
@@ -14,38 +21,28 @@ import sys
 from triton import compile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from seqlab.ops.linear_scan import kernel
 
-capability, limit = int(sys.argv[1]), 1024 * int(sys.argv[2])
-names = ("STEPS", "RUNS", "PAIRS", "STAGES", "num_warps")
+folder, capability, limit = sys.argv[1], int(sys.argv[2]), 1024 * int(sys.argv[3])
+sys.path.insert(0, folder)
+from ahead_of_time import variants
+
 done = 0
-for number, dtype in ((0, "fp32"), (1, "fp16"), (2, "bf16")):
-    if dtype == "bf16" and capability < 80:
-        continue
-    for which, function in enumerate((kernel.forward_kernel, kernel.backward_kernel)):
-        rows = list(kernel.TILINGS.values())
-        # Every tiling where they were tuned; elsewhere the outer two, with the decays that need most memory.
-        for row in rows if capability == 90 and dtype == "fp32" else (rows[0], rows[-1])[: 1 + (dtype == "fp32")]:
-            for varying in (False, True) if capability == 90 else (True,):
-                sizes = dict(zip(names, row[2 * which + varying], strict=True))
-                warps = sizes.pop("num_warps")
-                fixed = {"FIXED": not varying, "COMPLEX": dtype == "fp32", **sizes}
-                wide = {"state_ptr", "last_ptr", "grad_last_ptr", "grad_state_ptr"}
-                wide |= {"grad_a_ptr"} if fixed["FIXED"] else set()
-                signature = {
-                    name: "constexpr" if name in fixed
-                    else ("*fp32" if name in wide else f"*{dtype}") if name.endswith("_ptr") else "i32"
-                    for name in function.arg_names
-                }
-                aligned = {
-                    (i,): [["tt.divisibility", 16]]
-                    for i, name in enumerate(function.arg_names)
-                    if name.endswith("_ptr") or name in ("width", "step")
-                }
-                source = ASTSource(function, signature=signature, constexprs=fixed, attrs=aligned)
-                compiled = compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
-                assert compiled.metadata.shared <= limit, (function.__name__, sizes, compiled.metadata.shared)
-                done += 1
+for function, constants, types, multiples_of_16, warps in variants(capability):
+    signature = {
+        name: "constexpr" if name in constants
+        else f"*{types[name]}" if name in types
+        else "fp32" if name == "alpha" else "i32"
+        for name in function.arg_names
+    }
+    aligned = {
+        (i,): [["tt.divisibility", 16]]
+        for i, name in enumerate(function.arg_names)
+        if name in types or name in multiples_of_16
+    }
+    source = ASTSource(function, signature=signature, constexprs=constants, attrs=aligned)
+    compiled = compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
+    assert compiled.metadata.shared <= limit, (function.__name__, constants, compiled.metadata.shared)
+    done += 1
 print(done)
 """
 
@@ -54,10 +51,11 @@ print(done)
 @pytest.mark.skipif(not has_triton(), reason="no Triton")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("capability", SHARED_MEMORY_KIB)
-def test_linear_scan_compiles(capability):
+@pytest.mark.parametrize("op", OPS)
+def test_kernels_compile(op, capability):
     limit = SHARED_MEMORY_KIB[capability]
     run = subprocess.run(
-        [sys.executable, "-c", COMPILE, str(capability), str(limit)],
+        [sys.executable, "-c", COMPILE, str(HERE / op), str(capability), str(limit)],
         capture_output=True,
         text=True,
         check=False,

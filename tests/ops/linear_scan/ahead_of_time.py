@@ -1,0 +1,29 @@
+"""Which variants of the kernels to compile ahead of time."""
+
+from seqlab.ops.linear_scan import kernel
+
+NAMES = ("STEPS", "RUNS", "PAIRS", "STAGES", "num_warps")
+WIDE = {"state_ptr", "last_ptr", "grad_last_ptr", "grad_state_ptr"}
+
+
+def variants(capability):
+    """(kernel, constants, pointers' types, multiples of 16, warps) for each."""
+    for dtype in ("fp32", "fp16", "bf16"):
+        if dtype == "bf16" and capability < 80:
+            continue
+        for which, function in enumerate((kernel.forward_kernel, kernel.backward_kernel)):
+            rows = list(kernel.TILINGS.values())
+            # Every tiling where they were tuned; elsewhere the outer two, with the decays that need most memory.
+            everything = capability == 90 and dtype == "fp32"
+            for row in rows if everything else (rows[0], rows[-1])[: 1 + (dtype == "fp32")]:
+                for varying in (False, True) if capability == 90 else (True,):
+                    constants = dict(zip(NAMES, row[2 * which + varying], strict=True))
+                    warps = constants.pop("num_warps")
+                    constants |= {"FIXED": not varying, "COMPLEX": dtype == "fp32"}
+                    wide = WIDE if varying else WIDE | {"grad_a_ptr"}
+                    types = {
+                        name: "fp32" if name in wide else dtype
+                        for name in function.arg_names
+                        if name.endswith("_ptr")
+                    }
+                    yield function, constants, types, ("width", "step"), warps
