@@ -1,0 +1,50 @@
+"""Run the tests that need a real GPU, and keep what passed, what failed, and what was skipped and why.
+
+``python -m benchmarks.gpu_tests --out benchmarks/results/gpu_tests_DEVICE.json``
+
+The file is written anew after every test, so that a run which is cut off leaves what it found.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seqlab.benchmark import ROOT, provenance
+
+
+class Recorder:
+    """A plugin for pytest that writes every outcome down as it comes."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.record: dict[str, Any] = {
+            **provenance(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
+            "tests": [],
+        }
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a test when it has run, or when it was stopped before it could."""
+        if report.when != "call" and report.passed:
+            return
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext[-2000:]
+        test = {"test": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 2)}
+        self.record["tests"].append(test | ({"why": why} if why else {}))
+        self.out.write_text(json.dumps(self.record, indent=1) + "\n")
+
+
+def main() -> int:
+    """Run tests/gpu; returns pytest's own exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    recorder = Recorder(parser.parse_args().out)
+    options = [str(ROOT / "tests" / "gpu"), "--verbose", "-p", "no:cacheprovider", "--durations=10"]
+    return int(pytest.main(options, plugins=[recorder]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

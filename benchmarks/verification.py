@@ -1,0 +1,41 @@
+"""Hold every op to its reference on this machine, and keep the errors.
+
+``python -m benchmarks.verification --out benchmarks/results/verification_DEVICE.json``
+
+The same comparisons as ``python -m seqlab verify``, with every error and its bound written down beside where and
+when they were found. Fails, after writing, when an error is over its bound.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from seqlab.benchmark import provenance
+from seqlab.catalogue import PAIRINGS
+from seqlab.verify import BACKENDS, absent_backends, table, verify
+
+
+def main() -> int:
+    """Verify, print the table, write JSON; returns 1 when an error is over its bound."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--ops", nargs="+", choices=PAIRINGS, help="default: all of the catalogue")
+    parser.add_argument("--backends", nargs="+", choices=BACKENDS, help="default: all that this machine has")
+    arguments = parser.parse_args()
+    rows = verify(arguments.ops, arguments.backends)
+    print(table(rows))
+    result = {
+        **provenance(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
+        "absent": absent_backends(),
+        "comparisons": [{**asdict(row), "passed": row.passed} for row in rows],
+    }
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    return 0 if all(row.passed for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
