@@ -95,7 +95,7 @@ function errorAgainstStep(x, y, duration, method, dts) {
 }
 
 // What becomes of each pole: unstable (its image is outside the unit circle), aliased (it turns by more than half a turn a step,
-// beyond the Nyquist frequency), ringing (its image changes sign at nearly every step, the pole itself does not), or followed.
+// beyond the Nyquist frequency), ringing (its image changes sign at nearly every step, the pole itself does not), or stable and no more.
 function fates(poles, dt, method) {
   const reached = images(poles, dt, method);
   return Array.from(poles.re, (_, n) => {
@@ -104,7 +104,7 @@ function fates(poles, dt, method) {
     if (!(modulus <= 1 + 1e-12)) return "unstable";
     if (turn > Math.PI) return "aliased";
     const turned = Math.abs(Math.atan2(reached.im[n], reached.re[n]));
-    return modulus > 0.1 && turned > 0.75 * Math.PI && turn < 0.5 * Math.PI ? "ringing" : "followed";
+    return modulus > 0.1 && turned > 0.75 * Math.PI && turn < 0.5 * Math.PI ? "ringing" : "stable";
   });
 }
 
@@ -121,8 +121,9 @@ const PRESETS = {
   custom: { words: "Placed by hand", dt: 0.1, duration: 10, poles: () => complex(0) },
 };
 const presetPoles = (preset, size) => PRESETS[preset].poles(size);
+const presetTimes = (preset) => Float64Array.of(PRESETS[preset].dt, PRESETS[preset].duration);
 
-export const math = { images, gains, continuousResponse, sampledResponse, errorAgainstStep, fates, presetPoles };
+export const math = { images, gains, continuousResponse, sampledResponse, errorAgainstStep, fates, presetPoles, presetTimes };
 
 // ---------------------------------------------------------------------------------------------------------- 2 words
 
@@ -141,7 +142,7 @@ const modulusAt = ({ re, im }, n) => Math.hypot(re[n], im[n]);
 const turnAt = ({ re, im }, n) => Math.abs(Math.atan2(im[n], re[n]));
 
 const FATES = {
-  followed: "inside the circle, and followed",
+  stable: "inside the circle or on it",
   ringing: "ringing: the image changes sign at nearly every step",
   aliased: "aliasing: beyond the Nyquist frequency",
   unstable: "unstable: the image is outside the circle",
@@ -273,7 +274,7 @@ function drawOrder(plot, state, shown, style) {
 
 // The unit of a marker is its radius; a fate has a shape, so that no color need be told from another.
 const SHAPES = {
-  followed: "M-1 0A1 1 0 1 1 1 0A1 1 0 1 1 -1 0Z",
+  stable: "M-1 0A1 1 0 1 1 1 0A1 1 0 1 1 -1 0Z",
   ringing: "M0 -1.3L1.3 0L0 1.3L-1.3 0Z",
   aliased: "M0 -1.3L1.25 .95H-1.25Z",
   unstable: "M-1 -1H1V1H-1Z",
@@ -386,7 +387,7 @@ function drawSPlane(plane, { dt, method }) {
     const ticks = (low, high) => linearTicks(low, high, 5).filter(([value]) => Math.abs(value) > 1e-9 * (high - low));
     const across = ticks(plane.center - plane.extent, plane.center + plane.extent);
     const along = ticks(-plane.extent, plane.extent);
-    return shape("stable", stable) +
+    return shape("region", stable) +
       shape("grid", across.map(([value]) => `M${plane.exact(value, 0)[0]} ${-half}V${half}`).join("") + along.map(([value]) => `M${-half} ${plane.exact(0, value)[1]}H${half}`).join("")) +
       shape("axis", `M${-half} ${y0}H${half}M${x0} ${-half}V${half}`) +
       (nyquist < half ? shape("strip", `M${-half} ${-nyquist}H${half}M${-half} ${nyquist}H${half}`) + label(half - 4, nyquist > 16 ? -nyquist + 13 : -nyquist - 4, "π/dt", "end") + label(half - 4, nyquist > 16 ? nyquist - 4 : nyquist + 13, "−π/dt", "end") : "") +
@@ -404,7 +405,7 @@ function drawZPlane(plane, { method }) {
     const one = plane.unit;
     const disk = CIRCLE(x0, y0, one);
     const fromLeft = { euler: `M${-half} ${-half}H${x0 + one}V${half}H${-half}Z`, backward_euler: CIRCLE(x0 + one / 2, y0, one / 2), bilinear: disk, zoh: disk }[method];
-    return shape("stable", fromLeft) +
+    return shape("region", fromLeft) +
       shape("axis", `M${-half} ${y0}H${half}M${x0} ${-half}V${half}`) + shape("rim", disk) +
       shape("frequencies", plane.path(images(FREQUENCIES, 1, method))) +
       label(x0 + one + 5, y0 - 5, "1", "start") + label(x0 - one - 5, y0 - 5, "−1", "end") + label(x0 + 5, y0 - one - 5, "i", "start") + label(x0 + 5, y0 + one + 14, "−i", "start");
@@ -419,7 +420,7 @@ const STYLE = `
 .pole-explorer .s svg { touch-action: pan-y; }
 .pole-explorer .plane text { fill: var(--panel-text); font-size: 11px; pointer-events: none; }
 .pole-explorer .plane path { vector-effect: non-scaling-stroke; }
-.pole-explorer .stable { fill: var(--series); fill-opacity: .14; }
+.pole-explorer .region { fill: var(--series); fill-opacity: .14; }
 .pole-explorer .grid { stroke: var(--panel-grid); stroke-opacity: .55; fill: none; }
 .pole-explorer .axis { stroke: var(--panel-text); stroke-opacity: .45; fill: none; }
 .pole-explorer .rim { stroke: var(--panel-text); stroke-width: 1.5; fill: none; }
@@ -456,7 +457,7 @@ const STYLE = `
 }`;
 
 const drawn = (inside, words) => `<span class="drawn"><svg viewBox="-14 -7 28 14" width="28" height="14" aria-hidden="true">${inside}</svg>${words}</span>`;
-const MARKERS = ["followed", "ringing", "aliased", "unstable"].map((fate) => drawn(`<path class="${fate}" transform="scale(5)" d="${SHAPES[fate]}"/>`, fate)).join("");
+const MARKERS = ["stable", "ringing", "aliased", "unstable"].map((fate) => drawn(`<path class="${fate}" transform="scale(5)" d="${SHAPES[fate]}"/>`, fate)).join("");
 const DASHED = Object.entries(METHODS).map(([name, words]) => drawn(`<path d="M-14 0H14" stroke-dasharray="${DASHES[name]}"/>`, words)).join("");
 
 const SLIDER = {
