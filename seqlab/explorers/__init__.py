@@ -2,6 +2,7 @@
 notebooks as a widget."""
 
 from seqlab.explorers.eigenvalues import EigenvalueExplorer
+from seqlab.explorers.function import FunctionExplorer
 from seqlab.explorers.poles import PoleExplorer
 
-__all__ = ["EigenvalueExplorer", "PoleExplorer"]
+__all__ = ["EigenvalueExplorer", "FunctionExplorer", "PoleExplorer"]

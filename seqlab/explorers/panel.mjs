@@ -43,14 +43,14 @@ export class Plot {
     this.width = this.height = 0;
   }
 
-  begin({ x, y, logX = false, logY = false, xTicks, yTicks, xLabel }, style) {
+  begin({ x, y, logX = false, logY = false, xTicks, yTicks, xLabel, margin = 40 }, style) {
     const density = globalThis.devicePixelRatio || 1;
     const [pixelsX, pixelsY] = [Math.round(this.width * density), Math.round(this.height * density)];
     if (this.canvas.width !== pixelsX || this.canvas.height !== pixelsY) [this.canvas.width, this.canvas.height] = [pixelsX, pixelsY];
     const c = this.context;
     c.setTransform(density, 0, 0, density, 0, 0);
     c.clearRect(0, 0, this.width, this.height);
-    this.box = { left: 40, right: this.width - 14, top: 8, bottom: this.height - 30 };
+    this.box = { left: margin, right: this.width - 14, top: 8, bottom: this.height - 30 };
     const { left, right, top, bottom } = this.box;
     const scale = (domain, log, from, to) => {
       const map = log ? Math.log : (v) => v;

@@ -1,0 +1,745 @@
+// Draw a function: the reader draws a signal, and four memories of N coefficients (HiPPO's LegS, LegT, LagT and Fourier)
+// remember it as time passes. It has two hosts: the website (host.mjs) and, through anywidget, a notebook.
+//
+// 1 mathematics (held to seqlab/ops/hippo/reference.py by golden vectors) · 2 signals · 3 words · 4 what is shown · 5 plots ·
+// 6 page · 7 render
+
+import { OUR_KEYS, Panel, Plot, choices, decadeTicks, faded, key, linearTicks, number, slider } from "./panel.mjs";
+
+// ---------------------------------------------------------------------------------------------------- 1 mathematics
+// Matrices are Float64Arrays by rows. Sample number k = 1 .. L holds over (k-1, k] / L: the signal lasts 1, as theta counts.
+
+const TAU = 2 * Math.PI;
+const root = (n) => Math.sqrt(2 * n + 1);
+
+// A (N, N) and B (N) of c' = (A c + B f) / window.
+function hippoTransition(measure, N) {
+  const A = new Float64Array(N * N);
+  const B = new Float64Array(N);
+  const ends = basis(measure, N, [0]); // g_n(0)
+  for (let n = 0; n < N; n++) {
+    B[n] = measure === "fourier" ? 2 * ends[n] : ends[n];
+    for (let k = 0; k < N; k++) {
+      const at = n * N + k;
+      if (measure === "legs") A[at] = n > k ? -root(n) * root(k) : n === k ? -(n + 1) : 0; // eq. 4.5
+      else if (measure === "legt") A[at] = -root(n) * root(k) * (k <= n || (k - n) % 2 === 0 ? 1 : -1); // eq. 4.6
+      else if (measure === "lagt") A[at] = n > k ? -1 : n === k ? -0.5 : 0; // eq. 4.7
+      else A[at] = -2 * ends[n] * ends[k]; // eq. 4.8, and below
+    }
+  }
+  if (measure === "fourier") {
+    for (let n = 2; n < N; n += 2) { // a cosine and its sine turn into each other
+      A[(n - 1) * N + n] -= Math.PI * n;
+      A[n * N + n - 1] += Math.PI * n;
+    }
+  }
+  return { A, B };
+}
+
+// Solve M X = R for R (N, columns), both overwritten: elimination with the largest pivot of each column.
+function solve(M, R, N, columns) {
+  for (let k = 0; k < N; k++) {
+    let pivot = k;
+    for (let i = k + 1; i < N; i++) if (Math.abs(M[i * N + k]) > Math.abs(M[pivot * N + k])) pivot = i;
+    if (pivot !== k) {
+      for (let j = k; j < N; j++) [M[k * N + j], M[pivot * N + j]] = [M[pivot * N + j], M[k * N + j]];
+      for (let j = 0; j < columns; j++) [R[k * columns + j], R[pivot * columns + j]] = [R[pivot * columns + j], R[k * columns + j]];
+    }
+    for (let i = k + 1; i < N; i++) {
+      const factor = M[i * N + k] / M[k * N + k];
+      if (factor === 0) continue;
+      for (let j = k; j < N; j++) M[i * N + j] -= factor * M[k * N + j];
+      for (let j = 0; j < columns; j++) R[i * columns + j] -= factor * R[k * columns + j];
+    }
+  }
+  for (let i = N - 1; i >= 0; i--) {
+    for (let k = i + 1; k < N; k++) {
+      const factor = M[i * N + k];
+      if (factor === 0) continue;
+      for (let j = 0; j < columns; j++) R[i * columns + j] -= factor * R[k * columns + j];
+    }
+    for (let j = 0; j < columns; j++) R[i * columns + j] /= M[i * N + i];
+  }
+  return R;
+}
+
+// (I - h/2 A)^-1 (I + h/2 A) and (I - h/2 A)^-1 h B, with the step h in windows.
+function bilinear({ A, B }, h) {
+  const N = B.length;
+  const [left, right] = [new Float64Array(N * N), new Float64Array(N * (N + 1))];
+  for (let n = 0; n < N; n++) {
+    for (let k = 0; k < N; k++) {
+      left[n * N + k] = (n === k ? 1 : 0) - (h / 2) * A[n * N + k];
+      right[n * (N + 1) + k] = (n === k ? 1 : 0) + (h / 2) * A[n * N + k];
+    }
+    right[n * (N + 1) + N] = h * B[n];
+  }
+  solve(left, right, N, N + 1);
+  return {
+    A: Float64Array.from({ length: N * N }, (_, i) => right[Math.floor(i / N) * (N + 1) + (i % N)]),
+    B: Float64Array.from({ length: N }, (_, n) => right[n * (N + 1) + N]),
+  };
+}
+
+// A^m B for m = 0 .. length - 1, (length, N): what one sample of height 1 has left m steps later. The coefficients of any
+// signal are a sum over these, so they are computed once for an order and a window, and a drawing only sums.
+function impulseResponses({ A, B }, length) {
+  const N = B.length;
+  const K = new Float64Array(length * N);
+  K.set(B);
+  for (let at = N; at < length * N; at += N) {
+    const before = at - N;
+    let n = 0;
+    for (; n + 4 <= N; n += 4) { // four rows at a time: four sums that do not wait for one another
+      let [x0, x1, x2, x3] = [0, 0, 0, 0];
+      for (let k = 0, a = n * N; k < N; k++, a++) {
+        const c = K[before + k];
+        x0 += A[a] * c;
+        x1 += A[a + N] * c;
+        x2 += A[a + 2 * N] * c;
+        x3 += A[a + 3 * N] * c;
+      }
+      K[at + n] = x0;
+      K[at + n + 1] = x1;
+      K[at + n + 2] = x2;
+      K[at + n + 3] = x3;
+    }
+    for (; n < N; n++) for (let k = 0; k < N; k++) K[at + n] += A[n * N + k] * K[before + k];
+  }
+  return K;
+}
+
+// c after the first `seen` samples of f: eq. 4.12, summed.
+function windowCoefficients(K, f, seen, N) {
+  const c = new Float64Array(N);
+  for (let i = 0; i < seen; i++) {
+    const at = (seen - 1 - i) * N;
+    for (let n = 0; n < N; n++) c[n] += K[at + n] * f[i];
+  }
+  return c;
+}
+
+// One bilinear step of LegS, in place, with O(N) work: the triangular solve is a running sum.
+function legsStep(c, k, value) {
+  if (k === 1) {
+    c.fill(0);
+    c[0] = value; // eq. 4.10
+    return;
+  }
+  const a = 0.5 / k;
+  const rho = k / (k - 1);
+  let q = 0;
+  for (let n = 0; n < c.length; n++) {
+    const r = root(n);
+    const x = (c[n] + a * r * (value - q)) / (1 + a * (n + 1)); // eq. 4.13
+    q += r * x;
+    c[n] = (1 + rho) * x - rho * c[n]; // eq. 4.18
+  }
+}
+
+function legsCoefficients(f, seen, N) {
+  const c = new Float64Array(N);
+  for (let k = 1; k <= seen; k++) legsStep(c, k, f[k - 1]);
+  return c;
+}
+
+// g_n(s), (N, P), at P times ago, in windows.
+function basis(measure, N, s) {
+  const P = s.length;
+  const g = new Float64Array(N * P);
+  for (let p = 0; p < P; p++) {
+    let [last, now] = [0, measure === "lagt" ? Math.exp(-s[p] / 2) : 1]; // both polynomials by their recurrence
+    for (let n = 0; n < N; n++) {
+      if (measure === "fourier") {
+        const angle = TAU * Math.floor((n + 1) / 2) * s[p];
+        g[n * P + p] = n === 0 ? 1 : Math.SQRT2 * (n % 2 === 1 ? Math.cos(angle) : Math.sin(angle));
+      } else if (measure === "lagt") {
+        g[n * P + p] = now;
+        [last, now] = [now, ((2 * n + 1 - s[p]) * now - n * last) / (n + 1)];
+      } else {
+        g[n * P + p] = root(n) * now;
+        [last, now] = [now, ((2 * n + 1) * (1 - 2 * s[p]) * now - n * last) / (n + 1)];
+      }
+    }
+  }
+  return g;
+}
+
+// The remembered function at the P points of the basis: eq. 4.2.
+function reconstruct(c, g) {
+  const P = g.length / c.length;
+  const values = new Float64Array(P);
+  for (let n = 0; n < c.length; n++) for (let p = 0, at = n * P; p < P; p++, at++) values[p] += c[n] * g[at];
+  return values;
+}
+
+// Root mean square of what the memory has wrong, over the points that are not before the signal's start.
+function rootMeanSquareError(f, seen, windows, s, values) {
+  let [sum, count] = [0, 0];
+  for (let p = 0; p < s.length; p++) {
+    const sample = Math.ceil(seen - windows * s[p] * f.length) - 1; // the one held at that time
+    if (sample < 0) break;
+    sum += (values[p] - f[sample]) ** 2;
+    count += 1;
+  }
+  return Math.sqrt(sum / count);
+}
+
+// -------------------------------------------------------------------------------------------------------- 2 signals
+
+const bell = (t, middle, width) => Math.exp(-(((t - middle) / width) ** 2));
+const wave = (cycles) => Math.sin(TAU * cycles);
+
+// Signals to begin with, as functions of t from 0 to 1.
+const PRESETS = {
+  two_tones: { name: "Two tones", at: (t) => 0.6 * wave(2 * t) + 0.3 * wave(9 * t) },
+  step: { name: "Step", at: (t) => (t < 0.35 ? -0.6 : 0.6) },
+  chirp: { name: "Chirp", at: (t) => 0.8 * wave(t + 9 * t * t) },
+  noise: { // harmonics 1 to 12 with phases that have no pattern
+    name: "Band-limited noise",
+    at: (t) => {
+      let sum = 0;
+      for (let m = 1; m <= 12; m++) sum += wave(m * t + ((m * m * 0.6180339887498949) % 1));
+      return 0.19 * sum;
+    },
+  },
+  heartbeat: {
+    name: "Heartbeat",
+    at: (t) => [0.2, 0.7].reduce((sum, beat) =>
+      sum + 0.12 * bell(t, beat - 0.09, 0.025) - 0.15 * bell(t, beat - 0.017, 0.008) + 0.95 * bell(t, beat, 0.01) - 0.25 * bell(t, beat + 0.019, 0.009) + 0.25 * bell(t, beat + 0.13, 0.04), 0),
+  },
+  flat: { name: "Nothing: an empty sheet", at: () => 0 },
+};
+
+// Each sample is the signal in the middle of the time over which it holds.
+const preset = (name, samples) => Float64Array.from({ length: samples }, (_, i) => PRESETS[name].at((i + 0.5) / samples));
+
+export const math = {
+  hippoTransition, bilinear, impulseResponses, windowCoefficients, legsCoefficients, basis, reconstruct, rootMeanSquareError, preset,
+};
+
+// ---------------------------------------------------------------------------------------------------------- 3 words
+
+// A measure's name, how its curve is drawn, and what it remembers; color is its place in the panel's series.
+const MEASURES = {
+  legs: { name: "LegS", color: 0, kind: "", dash: [], what: () => "the whole history" },
+  legt: { name: "LegT", color: 1, kind: "dashed", dash: [9, 4], what: (theta) => `the last ${number(theta)}` },
+  lagt: { name: "LagT", color: 2, kind: "dotted", dash: [2, 3], what: (theta) => `the past, fading over ${number(theta)}` },
+  fourier: { name: "Fourier", color: 3, kind: "dashdot", dash: [9, 3, 2, 3], what: (theta) => `the last ${number(theta)}` },
+};
+const ALL = Object.keys(MEASURES);
+
+const DEFAULTS = { preset: "two_tones", order: 16, theta: 0.25, time: 410, measures: ALL };
+const SAMPLES = 512;
+const MOST_ORDER = 64;
+
+const clock = (seen, samples) => (seen / samples).toFixed(3);
+const errorText = (error) => (error < 0.0005 ? "< 0.001" : error.toFixed(3));
+
+function describeAll(state, shown) {
+  const { signal, time, order, theta } = state;
+  const name = state.preset === "custom" ? "A signal of your own" : PRESETS[state.preset].name.replace(/:.*/, "");
+  const told = shown.map(({ measure, error }) => `${MEASURES[measure].name}, which remembers ${MEASURES[measure].what(theta)}, errs by ${errorText(error)}`);
+  return [
+    `${name}, seen up to time ${clock(time, signal.length)} of 1, in ${order} coefficient${order === 1 ? "" : "s"} each.`,
+    told.length ? `Root mean square error: ${told.join("; ")}.` : "No measure is shown.",
+  ].join(" ");
+}
+
+// -------------------------------------------------------------------------------------------------- 4 what is shown
+
+const POINTS = 256; // of a reconstruction, in the middles of as many parts of its window
+const MOMENTS = 64; // at which the error is drawn
+
+// Whatever depends on order and window alone, kept from one frame to the next.
+class Memory {
+  constructor(measure) {
+    this.measure = measure;
+    this.made = "";
+  }
+
+  prepare({ order, theta, signal }) {
+    const made = [order, theta, signal.length].join();
+    if (made === this.made) return;
+    this.made = made;
+    const reach = this.measure === "lagt" ? 1 / theta : 1; // Laguerre's window has no end but the signal's start
+    this.s = Float64Array.from({ length: POINTS }, (_, p) => (reach * (p + 0.5)) / POINTS);
+    this.basis = basis(this.measure, order, this.s);
+    if (this.measure === "legs") return;
+    const step = 1 / signal.length / theta;
+    this.responses = impulseResponses(bilinear(hippoTransition(this.measure, order), step), signal.length);
+  }
+
+  coefficients(state, seen) {
+    this.prepare(state);
+    const { signal, order } = state;
+    return this.measure === "legs" ? legsCoefficients(signal, seen, order) : windowCoefficients(this.responses, signal, seen, order);
+  }
+
+  // The window in the units of time in which the signal lasts 1.
+  window({ signal, theta }, seen) {
+    return this.measure === "legs" ? seen / signal.length : theta;
+  }
+
+  look(state, seen, c) {
+    const values = reconstruct(c, this.basis);
+    return { values, error: rootMeanSquareError(state.signal, seen, this.window(state, seen), this.s, values) };
+  }
+
+  remember(state) {
+    const c = this.coefficients(state, state.time);
+    return { measure: this.measure, s: this.s, c, window: this.window(state, state.time), ...this.look(state, state.time, c) };
+  }
+
+  // The error at MOMENTS times of the signal; a running LegS meets them all in one pass.
+  history(state) {
+    this.prepare(state);
+    const { signal, order } = state;
+    const running = new Float64Array(order);
+    let k = 0;
+    return moments(signal.length).map((seen) => {
+      if (this.measure !== "legs") return this.look(state, seen, this.coefficients(state, seen)).error;
+      while (k < seen) legsStep(running, ++k, signal[k - 1]);
+      return this.look(state, seen, running).error;
+    });
+  }
+}
+
+const moments = (samples) => Array.from({ length: MOMENTS }, (_, i) => Math.ceil(((i + 1) * samples) / MOMENTS));
+
+// ---------------------------------------------------------------------------------------------------------- 5 plots
+
+const MARGIN = 48; // left of every plot, wide enough for "Fourier"
+const LANE = 11; // pixels in which a weight is shaded
+const ERRORS = [1e-3, 3];
+
+const tallest = (signal) => signal.reduce((most, value) => Math.max(most, Math.abs(value)), 1.2);
+
+function drawSignal(plot, state, shown, style) {
+  const { signal, time } = state;
+  const samples = signal.length;
+  const top = tallest(signal);
+  const lanes = LANE * ALL.length + 6;
+  const low = -top - (2 * top * lanes) / Math.max(plot.height - 38 - lanes, 1); // room beneath for the weights
+  const yTicks = linearTicks(-top, top, 4);
+  plot.begin({ x: [0, 1], y: [low, top], xTicks: linearTicks(0, 1), yTicks, xLabel: "time", margin: MARGIN }, style);
+  const c = plot.context;
+  const now = time / samples;
+  const curve = (from, to) => {
+    c.beginPath();
+    for (let i = from; i < to; i++) c.lineTo(plot.x((i + 0.5) / samples), plot.y(signal[i]));
+  };
+  curve(Math.max(0, time - 1), samples);
+  plot.stroke(style.future, 1.5);
+  curve(0, time);
+  plot.stroke(style.past, 4);
+  for (const { measure, s, window, values } of shown) {
+    const { color, dash } = MEASURES[measure];
+    c.beginPath();
+    for (let p = 0; p < s.length && window * s[p] <= now; p++) c.lineTo(plot.x(now - window * s[p]), plot.y(values[p]));
+    plot.stroke(style.series[color], 2, dash);
+  }
+  for (const { measure, window } of shown) drawWeight(plot, measure, now, window, style);
+  plot.line([now, now], [low, top], style.text, { width: 1.5 });
+  plot.end();
+  c.fillStyle = style.text;
+  c.textAlign = "right";
+  c.textBaseline = "middle";
+  for (const { measure } of shown) c.fillText(MEASURES[measure].name, MARGIN - 5, laneOf(plot, measure) + LANE / 2);
+}
+
+const laneOf = (plot, measure) => plot.box.bottom - LANE * (ALL.length - ALL.indexOf(measure));
+
+// How much each time ago weighs: evenly over the window, or as e^-s, which Laguerre's functions carry in themselves.
+function drawWeight(plot, measure, now, window, style) {
+  const c = plot.context;
+  const bottom = laneOf(plot, measure) + LANE;
+  const height = LANE - 2;
+  const color = style.series[MEASURES[measure].color];
+  const end = Math.max(0, now - window);
+  c.beginPath();
+  c.moveTo(plot.x(now), bottom);
+  if (measure === "lagt") {
+    for (let p = 0; p <= 60; p++) c.lineTo(plot.x(now * (1 - p / 60)), bottom - height * Math.exp((-now * p) / 60 / window));
+    c.lineTo(plot.x(0), bottom);
+  } else {
+    c.lineTo(plot.x(now), bottom - height);
+    c.lineTo(plot.x(end), bottom - height);
+    c.lineTo(plot.x(end), bottom);
+  }
+  c.closePath();
+  c.fillStyle = faded(color, 45);
+  c.fill();
+  plot.stroke(color, 1);
+}
+
+function drawCoefficients(plot, state, shown, style) {
+  const { order } = state;
+  const lanes = Math.max(shown.length, 1);
+  const lane = (i) => lanes - i - 0.5; // the first measure on top
+  plot.begin({
+    x: [-0.5, order - 0.5], y: [0, lanes], xTicks: linearTicks(0, order - 1 || 1).filter(([n]) => Number.isInteger(n) && n < order),
+    yTicks: shown.map(({ measure }, i) => [lane(i), MEASURES[measure].name]), xLabel: "coefficient n", margin: MARGIN,
+  }, style);
+  const c = plot.context;
+  const most = longest(shown);
+  const width = Math.max(1.5, Math.min(14, 0.7 * (plot.x(1) - plot.x(0))));
+  shown.forEach(({ measure, c: coefficients }, i) => {
+    c.fillStyle = style.series[MEASURES[measure].color];
+    const zero = plot.y(lane(i));
+    coefficients.forEach((value, n) => c.fillRect(plot.x(n) - width / 2, zero, width, plot.y(lane(i) + (0.46 * value) / (most || 1)) - zero));
+  });
+  c.fillStyle = style.text;
+  c.textAlign = "right";
+  c.textBaseline = "top";
+  c.fillText(`longest bar: ${number(most)}`, plot.box.right - 4, plot.box.top);
+  plot.end();
+}
+
+const longest = (shown) => shown.reduce((most, { c }) => c.reduce((m, value) => Math.max(m, Math.abs(value)), most), 0);
+
+function drawErrors(plot, state, shown, history, stale, style) {
+  const samples = state.signal.length;
+  const held = (value) => Math.min(Math.max(value, ERRORS[0]), ERRORS[1]);
+  plot.begin({ x: [0, 1], y: ERRORS, logY: true, xTicks: linearTicks(0, 1), yTicks: decadeTicks(...ERRORS), xLabel: "time", margin: MARGIN }, style);
+  const now = state.time / samples;
+  const times = moments(samples).map((seen) => seen / samples);
+  for (const { measure, error } of shown) {
+    const { color, dash } = MEASURES[measure];
+    if (history[measure]) plot.line(times, history[measure].map(held), stale ? faded(style.series[color], 30) : style.series[color], { dash });
+    plot.dot(now, held(error), 4.5, style.series[color]);
+  }
+  plot.line([now, now], ERRORS, style.text, { width: 1.5 });
+  plot.end();
+}
+
+// ----------------------------------------------------------------------------------------------------------- 6 page
+
+const STYLE = `
+.function-explorer .key.dashdot::before { border-top: 0; height: 3px; background: repeating-linear-gradient(to right, var(--color) 0 .55em, transparent .55em .75em, var(--color) .75em .9em, transparent .9em 1.1em); }
+.function-explorer .measures .key { margin: 0; }
+.function-explorer .measures b { min-width: 3.3em; }
+.function-explorer .signal { position: relative; }
+.function-explorer .signal canvas { height: 300px; flex-basis: 300px; touch-action: pan-y; cursor: crosshair; user-select: none; -webkit-user-select: none; }
+.function-explorer .coefficients canvas { height: 210px; flex-basis: 210px; }
+.function-explorer .pen { position: absolute; left: -7px; top: -7px; width: 14px; height: 14px; border: 2px solid var(--panel-text); border-radius: 50%; background: color-mix(in srgb, var(--panel-text) 20%, transparent); pointer-events: none; outline: none; }
+.function-explorer .pen:focus-visible { box-shadow: 0 0 0 3px var(--panel-2); }
+.function-explorer .clock { display: block; margin-inline: ${MARGIN - 8}px 6px; font-size: 1em; }
+.function-explorer .clock input { display: block; width: 100%; }
+.function-explorer .player { margin: .2em 0 0; justify-content: center; align-items: center; }
+.function-explorer .player button { min-width: 5.2em; }
+.function-explorer .player output { margin: 0; }
+@container (min-width: 600px) {
+  .function-explorer .panels { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
+  .function-explorer .signal { grid-column: 1 / -1; }
+}`;
+
+const SLIDER = {
+  order: { label: "order N", name: "order N, number of coefficients", min: 1, max: MOST_ORDER, step: 1, toSlider: (n) => n, fromSlider: (n) => n, text: String },
+  theta: { label: "window θ", name: "window theta", min: -1.7, max: 0, step: 0.02, toSlider: Math.log10, fromSlider: (s) => Number((10 ** s).toPrecision(2)), text: (theta) => number(theta) },
+};
+
+const check = (measure) => {
+  const { name, kind, color } = MEASURES[measure];
+  return `<label class="check"><input type="checkbox" name="${measure}">${key(kind, `panel-${color + 1}`, name)} <b data-error="${measure}"></b></label>`;
+};
+
+const CONTROLS = `
+<fieldset class="parameters"><legend>Signal and memory</legend>
+  <label>Signal<select name="preset">${choices([...Object.entries(PRESETS).map(([value, { name }]) => [value, name]), ["custom", "Drawn by hand"]])}</select></label>
+  ${Object.entries(SLIDER).map(([name, scale]) => slider(name, scale)).join("")}
+</fieldset>
+<fieldset class="measures"><legend>Measures, with the error of each now</legend>${ALL.map(check).join("")}</fieldset>
+<div class="panels"></div>
+<output aria-live="polite"></output>
+<details><summary>What exactly is drawn</summary><ul>
+  <li>The signal lasts 1 and each of its samples holds until the next. Bold and gray: what has been seen up to now; thin: what is still to come.</li>
+  <li>Each memory holds N coefficients c<sub>n</sub> and nothing else. Its curve is what they tell of the past, f(t − θs) ≈ Σ c<sub>n</sub> g<sub>n</sub>(s), s windows ago.</li>
+  <li>Shaded beneath, how much each time ago weighs. LegS: the whole history evenly, so its window grows. LegT and Fourier: the last θ evenly. LagT: e<sup>−s</sup>, the weight that its functions g<sub>n</sub> = e<sup>−s/2</sup> L<sub>n</sub>(s) carry in themselves.</li>
+  <li>LegS steps by the bilinear rule with 1/t taken where it stands; the others by (I − A/2 · dt/θ)<sup>−1</sup>(I + A/2 · dt/θ), a matrix that never changes. All start from nothing, as if the signal had been 0 before.</li>
+  <li>Error: root mean square of signal minus reconstruction over the window (LagT: over all that was seen), in the units of the signal, at ${POINTS} evenly spaced times; the plot shows it at ${MOMENTS} moments, and from ${ERRORS[0]} to ${ERRORS[1]}.</li>
+</ul></details>`;
+
+const PLAYER = `
+<label class="clock"><input type="range" name="time" aria-label="time" min="1" step="1"></label>
+<fieldset class="player"><legend>Time</legend>
+  <button type="button" name="play">Play</button><span class="now"></span>
+</fieldset>
+<p class="hint">Draw on the sheet. <span class="keys">Keys on the pen: left and right move it, up and down lift or lower the curve there (Shift: farther).</span></p>`;
+
+// --------------------------------------------------------------------------------------------------------- 7 render
+
+const SHARED = ["preset", "order", "theta", "time", "measures"]; // with the signal: what the model holds and is followed in
+const PLAY_SECONDS = 8;
+const KNOTS = 32; // the pen stands in this many places, and lifts the curve up to its neighbors
+
+function render({ model, el }) {
+  const panel = new Panel(el, { name: "function-explorer", controls: CONTROLS, style: STYLE, draw });
+  const field = (name) => panel.field(name);
+  const plots = {
+    signal: new Plot(panel.figures, "signal", "<strong>Signal, and what is remembered of it</strong>"),
+    coefficients: new Plot(panel.figures, "coefficients", "<strong>Coefficients now</strong>"),
+    errors: new Plot(panel.figures, "errors", "<strong>Error as time passes</strong>"),
+  };
+  const sheet = plots.signal.canvas;
+  const pen = plots.signal.figure.appendChild(document.createElement("span"));
+  pen.className = "pen";
+  for (const [name, value] of Object.entries({ role: "slider", tabindex: "0", "aria-label": "Pen", "aria-orientation": "vertical", [OUR_KEYS[0]]: OUR_KEYS[1] })) pen.setAttribute(name, value);
+  plots.signal.figure.insertAdjacentHTML("beforeend", PLAYER);
+  const memories = Object.fromEntries(ALL.map((measure) => [measure, new Memory(measure)]));
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const state = { signal: preset(DEFAULTS.preset, SAMPLES), version: 0, pen: 0 };
+  let history = {};
+  let playing = null; // the time at which playing was at state.time = 0
+
+  // ---- drawing
+
+  const visible = () => ALL.filter((measure) => state.measures.includes(measure));
+  const version = () => [state.version, state.order, state.theta, ...visible()].join();
+
+  function draw() {
+    if (playing !== null) advance();
+    const shown = visible().map((measure) => memories[measure].remember(state));
+    const stale = history.version !== version();
+    if (plots.signal.width > 0) {
+      drawSignal(plots.signal, state, shown, roles(panel.style));
+      drawCoefficients(plots.coefficients, state, shown, panel.style);
+      drawErrors(plots.errors, state, shown, history, stale, panel.style);
+      placePen();
+    }
+    field("time").value = state.time;
+    field("time").setAttribute("aria-valuetext", `time ${clock(state.time, state.signal.length)} of 1`);
+    panel.root.querySelector(".now").textContent = `t = ${clock(state.time, state.signal.length)}`;
+    for (const { measure, error } of shown) panel.root.querySelector(`[data-error="${measure}"]`).textContent = errorText(error);
+    return playing === null && (() => rest(shown, stale));
+  }
+
+  function rest(shown, stale) {
+    if (stale) takeHistory();
+    panel.say(describeAll(state, shown));
+    const { signal, time, order } = state;
+    const label = (plot, words) => plot.canvas.setAttribute("aria-label", words);
+    const names = shown.map(({ measure }) => MEASURES[measure].name).join(", ") || "nothing";
+    label(plots.signal, `The signal, seen up to time ${clock(time, signal.length)} of 1, and over it what is remembered by ${names}.`);
+    label(plots.coefficients, `The ${order} coefficients of each measure; the longest bar stands for ${number(longest(shown))}.`);
+    label(plots.errors, `Error as time passes, at the end ${shown.map(({ measure }) => `${MEASURES[measure].name} ${errorText(history[measure].at(-1))}`).join(", ") || "of nothing, 0"}.`);
+  }
+
+  function takeHistory() {
+    history = { version: version() };
+    for (const measure of visible()) history[measure] = memories[measure].history(state);
+    panel.schedule();
+  }
+
+  function placePen() {
+    const { signal } = plots;
+    const i = state.pen;
+    const value = state.signal[i];
+    const time = (i + 0.5) / state.signal.length;
+    pen.style.transform = `translate(${sheet.offsetLeft + signal.x(time)}px, ${sheet.offsetTop + signal.y(value)}px)`;
+    const top = tallest(state.signal);
+    for (const [name, at] of Object.entries({ valuemin: -top, valuemax: top, valuenow: value })) pen.setAttribute(`aria-${name}`, at.toFixed(3));
+    pen.setAttribute("aria-valuetext", `time ${time.toFixed(3)}, height ${value.toFixed(2)}`);
+  }
+
+  function showControls() {
+    field("preset").value = state.preset;
+    for (const [name, scale] of Object.entries(SLIDER)) panel.writeSlider(name, scale, state[name]);
+    for (const measure of ALL) {
+      field(measure).checked = state.measures.includes(measure);
+      panel.root.querySelector(`[data-error="${measure}"]`).textContent = "";
+    }
+    field("time").max = state.signal.length;
+    field("play").textContent = playing === null ? "Play" : "Pause";
+  }
+
+  // ---- state
+
+  function share() {
+    const held = Object.fromEntries(SHARED.map((name) => [name, state[name]]));
+    const coefficients = Object.fromEntries(visible().map((measure) => [measure, Array.from(memories[measure].coefficients(state, state.time))]));
+    panel.share(model, { ...held, signal: state.shared, coefficients });
+  }
+
+  function takeSignal(signal, name) {
+    const samples = state.signal.length;
+    state.signal = signal;
+    state.preset = name;
+    state.time = Math.min(state.time, signal.length);
+    if (samples !== signal.length) state.pen = Math.round(((state.pen + 0.5) * signal.length) / samples - 0.5);
+    settleSignal();
+  }
+
+  // The signal that the model holds is a copy, made when the hand lets go.
+  function settleSignal() {
+    state.version += 1;
+    state.shared = Array.from(state.signal);
+  }
+
+  function fromModel() {
+    for (const name of SHARED) state[name] = model.get(name) ?? DEFAULTS[name];
+    const given = model.get("signal") ?? [];
+    takeSignal(given.length ? Float64Array.from(given) : preset(state.preset, SAMPLES), state.preset);
+    showControls();
+    panel.schedule();
+  }
+
+  function byHand() {
+    state.version += 1;
+    state.preset = "custom";
+    field("preset").value = "custom";
+    panel.schedule();
+  }
+
+  // ---- pen
+
+  // The sample and the height under a pointer, held inside the sheet.
+  function place({ clientX, clientY }) {
+    const frame = sheet.getBoundingClientRect();
+    const { left, right } = plots.signal.box;
+    const samples = state.signal.length;
+    const top = tallest(state.signal);
+    const [high, low] = [plots.signal.y(top), plots.signal.y(-top)];
+    const across = (clientX - frame.left - left) / (right - left);
+    const up = (clientY - frame.top - low) / (high - low);
+    const held = (value, most) => Math.min(Math.max(value, 0), most);
+    return [held(Math.floor(across * samples), samples - 1), top * (2 * held(up, 1) - 1)];
+  }
+
+  const near = (touch) => {
+    const [i, value] = place(touch);
+    return Math.abs(plots.signal.y(value) - plots.signal.y(state.signal[i])) < 30;
+  };
+
+  let last = null; // where the pen was
+  let before = null; // the signal before it was lifted
+  function trace([i, value]) {
+    const [from, height] = last;
+    const many = Math.abs(i - from);
+    for (let step = many ? 1 : 0; step <= many; step++) {
+      const share = many ? step / many : 1;
+      state.signal[from + step * Math.sign(i - from)] = height + share * (value - height);
+    }
+    last = [i, value];
+    state.pen = i;
+    byHand();
+  }
+
+  panel.drag(sheet, {
+    grab: (event) => {
+      before = { signal: state.signal.slice(), preset: state.preset };
+      pen.focus({ preventScroll: true });
+      last = place(event);
+      trace(last);
+      return true;
+    },
+    move: (event) => {
+      for (const part of event.getCoalescedEvents?.() ?? []) trace(place(part));
+      trace(place(event));
+    },
+    drop: (event) => {
+      if (event.type === "pointercancel") { // the finger went on to scroll the page
+        takeSignal(before.signal, before.preset);
+        showControls();
+      } else settleSignal();
+      panel.schedule();
+      share();
+    },
+    holds: near, // elsewhere a finger that moves up or down scrolls the page
+  });
+
+  panel.listen(pen, "keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const samples = state.signal.length;
+    const spacing = Math.max(1, Math.round(samples / KNOTS));
+    const many = event.shiftKey ? 4 : 1;
+    const along = { ArrowLeft: -many * spacing, ArrowRight: many * spacing, Home: -samples, End: samples }[event.key];
+    const up = { ArrowUp: 0.05, ArrowDown: -0.05, PageUp: 0.2, PageDown: -0.2 }[event.key];
+    if (along !== undefined) {
+      state.pen = Math.min(Math.max(state.pen + along, 0), samples - 1);
+      panel.schedule();
+    } else if (up !== undefined) {
+      const top = tallest(state.signal);
+      for (let i = Math.max(0, state.pen - spacing); i <= Math.min(samples - 1, state.pen + spacing); i++) {
+        const raised = state.signal[i] + many * up * (1 - Math.abs(i - state.pen) / (spacing + 1));
+        state.signal[i] = Math.min(Math.max(raised, -top), top);
+      }
+      byHand();
+      settleSignal();
+      share();
+    } else return;
+    event.preventDefault();
+  });
+
+  // ---- time
+
+  // Playing goes from the first sample to the last; where motion is not welcome, in sixteen still pictures.
+  function advance() {
+    const samples = state.signal.length;
+    const passed = (performance.now() - playing) / 1000 / PLAY_SECONDS;
+    const part = calm.matches ? Math.floor(16 * passed) / 16 : passed;
+    state.time = Math.min(Math.max(Math.round(part * samples), 1), samples);
+    if (state.time === samples) pause();
+    else panel.schedule();
+  }
+
+  function pause() {
+    if (playing === null) return;
+    playing = null;
+    field("play").textContent = "Play";
+    panel.schedule();
+    share();
+  }
+
+  panel.listen(field("play"), "click", () => {
+    if (playing !== null) return pause();
+    const samples = state.signal.length;
+    const start = state.time === samples ? 0 : state.time / samples;
+    playing = performance.now() - 1000 * PLAY_SECONDS * start;
+    if (history.version !== version()) takeHistory();
+    field("play").textContent = "Pause";
+    panel.schedule();
+  });
+  panel.listen(field("time"), "input", () => {
+    playing = null;
+    field("play").textContent = "Play";
+    state.time = Number(field("time").value);
+    panel.schedule();
+  });
+
+  // ---- controls
+
+  panel.listen(field("preset"), "change", () => {
+    if (field("preset").value === "custom") state.preset = "custom";
+    else takeSignal(preset(field("preset").value, SAMPLES), field("preset").value);
+    showControls();
+    panel.schedule();
+    share();
+  });
+  for (const [name, { fromSlider }] of Object.entries(SLIDER)) {
+    panel.listen(field(name), "input", () => {
+      state[name] = fromSlider(Number(field(name).value));
+      showControls();
+      panel.schedule();
+    });
+  }
+  for (const name of ["time", ...Object.keys(SLIDER)]) panel.listen(field(name), "change", share); // once it is let go
+  for (const measure of ALL) {
+    panel.listen(field(measure), "change", () => {
+      state.measures = ALL.filter((name) => field(name).checked);
+      showControls();
+      panel.schedule();
+      share();
+    });
+  }
+
+  panel.settle(Object.values(plots));
+  panel.follow(model, [...SHARED, "signal"], fromModel);
+  fromModel();
+  return () => panel.leave();
+}
+
+// What the colors of the panel stand for here.
+const roles = (style) => ({ ...style, past: faded(style.text, 30), future: faded(style.text, 45) });
+
+export default { render };

