@@ -114,7 +114,7 @@ def implementations(op: str, device: torch.device) -> list[Implementation]:
             "seqlab, portable", op, lambda arguments: _ours(op, arguments, "portable")
         )
     ]
-    if device.type == "cuda" and has_triton():
+    if device.type == "cuda" and has_triton() and "cuda" in PAIRINGS[op].sizes:
         ours.insert(
             0,
             Implementation(

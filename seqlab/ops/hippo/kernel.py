@@ -76,7 +76,7 @@ def load_transition(
     lane = tl.arange(0, ORDER)[None, :]
     n = order - 1 - lane if BACK else lane
     exists = (n >= 0) & (n < order)
-    r = tl.where(exists, tl.sqrt(2.0 * n + 1.0), 0.0)
+    r = tl.sqrt(tl.where(exists, 2.0 * n + 1.0, 0.0))
     d = tl.where(exists, n + 1.0, 0.0)
     return n, exists, r, d
 
@@ -391,7 +391,7 @@ def _project_legs(
     f: Tensor, state: Tensor | None, c: Tensor | None, memory: Memory, start: int
 ) -> Tensor:
     batch, length, channels = f.shape
-    rows, steps, ROWS = batch * channels, *_legs_tiling(f)
+    rows, steps, ROWS = batch * channels, *_legs_tiling(f, memory.order)
     chunks = triton.cdiv(length, steps)
     ends = f.new_empty((rows, chunks, memory.order), dtype=torch.float32)
     numbers = (length, channels, memory.order, rows, chunks, start, steps)
@@ -415,7 +415,7 @@ def _gradients_legs(
     grad_c: Tensor | None, grad_last: Tensor, grad_f: Tensor, memory: Memory, start: int
 ) -> Tensor:
     batch, length, channels = grad_f.shape
-    rows, steps, ROWS = batch * channels, *_legs_tiling(grad_f)
+    rows, steps, ROWS = batch * channels, *_legs_tiling(grad_f, memory.order)
     chunks = triton.cdiv(length, steps)
     leave = grad_last.new_empty((rows, chunks, memory.order))
     numbers = (length, channels, memory.order, rows, chunks, start, steps)
@@ -454,7 +454,7 @@ def _project_invariant(
     pairs = rows * chunks
     expand_kernel[(triton.cdiv(pairs, 16), STEPS)](
         f, starts, weights, c, last, length, channels, order, pairs, chunks,
-        STEPS=STEPS, ROWS=16, BLOCK=16, ORDER=_padded(order),
+        STEPS=STEPS, ROWS=16, BLOCK=_blocks(f, order)[0], ORDER=_padded(order),
     )  # fmt: skip
     return last
 
@@ -469,9 +469,10 @@ def _gradients_invariant(
     pairs = rows * chunks
     width = STEPS + order
     own = grad_last.new_empty((rows, chunks, width))
-    contract_kernel[(triton.cdiv(pairs, 16), triton.cdiv(width, 32))](
+    BLOCK, COLUMNS = _blocks(grad_f, order)
+    contract_kernel[(triton.cdiv(pairs, 16), triton.cdiv(width, COLUMNS))](
         grad_c, grad_last, weights, own, length, channels, order, pairs, chunks,
-        STEPS=STEPS, ROWS=16, BLOCK=16, COLUMNS=32,
+        STEPS=STEPS, ROWS=16, BLOCK=BLOCK, COLUMNS=COLUMNS,
     )  # fmt: skip
     arrive, grad_state = _carry(
         None, own[..., STEPS:].contiguous(), weights[-1:, STEPS:], back=True
@@ -496,7 +497,7 @@ def _carry(
     carry_kernel[(triton.cdiv(rows, 16),)](
         None if first is None else first.contiguous(), add.contiguous(), maps, before, after,
         rows, chunks, order, 0 if len(maps) == 1 else stride, along, across,
-        BACK=back, ROWS=16, BLOCK=16, ORDER=_padded(order),
+        BACK=back, ROWS=16, BLOCK=_blocks(add, order)[0], ORDER=_padded(order),
     )  # fmt: skip
     return before, after
 
@@ -545,11 +546,17 @@ def _padded(order: int) -> int:
 STEPS = 16  # of a chunk of the time-invariant measures
 
 
-def _legs_tiling(f: Tensor) -> tuple[int, int]:
+def _legs_tiling(f: Tensor, order: int) -> tuple[int, int]:
     """Steps of a chunk and rows of a program: the walk of a chunk and the carry over
     all chunks take turns, so both are near sqrt(L)."""
-    if not f.is_cuda:
-        return 3, 2  # small, as the interpreter is slow
+    if not f.is_cuda:  # small tiles, as the interpreter visits their numbers one by one
+        return 3 if order < 64 else 8, 2
     batch, length, channels = f.shape
     steps = max(32, triton.next_power_of_2(int(length**0.5)))
     return steps, 1 if batch * channels * length // steps < 2**14 else 4
+
+
+def _blocks(like: Tensor, order: int) -> tuple[int, int]:
+    """BLOCK and COLUMNS of a matrix product: all at once in the interpreter, which pays
+    for every block."""
+    return (16, 32) if like.is_cuda else (_padded(order), _padded(STEPS + order))
