@@ -89,6 +89,20 @@ def server(site):
     server.close()
 
 
+@pytest.fixture(scope="module")
+def serve():
+    """serve(folder) -> the address at which its files are, until the module's tests are done."""
+    servers = []
+
+    def start(folder):
+        servers.append(Server(folder))
+        return servers[-1].address
+
+    yield start
+    for server in servers:
+        server.close()
+
+
 @pytest.fixture(scope="session")
 def axe():
     """The source of axe-core, fetched once."""

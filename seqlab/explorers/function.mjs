@@ -310,7 +310,7 @@ const moments = (samples) => Array.from({ length: MOMENTS }, (_, i) => Math.ceil
 // ---------------------------------------------------------------------------------------------------------- 5 plots
 
 const MARGIN = 48; // left of every plot, wide enough for "Fourier"
-const LANE = 11; // pixels in which a weight is shaded
+const LANE = 12; // pixels in which a weight is shaded
 const ERRORS = [1e-3, 3];
 
 const tallest = (signal) => signal.reduce((most, value) => Math.max(most, Math.abs(value)), 1.2);
@@ -322,7 +322,7 @@ function drawSignal(plot, state, shown, style) {
   const lanes = LANE * ALL.length + 6;
   const low = -top - (2 * top * lanes) / Math.max(plot.height - 38 - lanes, 1); // room beneath for the weights
   const yTicks = linearTicks(-top, top, 4);
-  plot.begin({ x: [0, 1], y: [low, top], xTicks: linearTicks(0, 1), yTicks, xLabel: "time", margin: MARGIN }, style);
+  plot.begin({ x: [0, 1], y: [low, top], xTicks: linearTicks(0, 1, 5), yTicks, xLabel: "time", margin: MARGIN }, style);
   const c = plot.context;
   const now = time / samples;
   const curve = (from, to) => {
@@ -401,7 +401,7 @@ const longest = (shown) => shown.reduce((most, { c }) => c.reduce((m, value) => 
 function drawErrors(plot, state, shown, history, stale, style) {
   const samples = state.signal.length;
   const held = (value) => Math.min(Math.max(value, ERRORS[0]), ERRORS[1]);
-  plot.begin({ x: [0, 1], y: ERRORS, logY: true, xTicks: linearTicks(0, 1), yTicks: decadeTicks(...ERRORS), xLabel: "time", margin: MARGIN }, style);
+  plot.begin({ x: [0, 1], y: ERRORS, logY: true, xTicks: linearTicks(0, 1, 5), yTicks: decadeTicks(...ERRORS), xLabel: "time", margin: MARGIN }, style);
   const now = state.time / samples;
   const times = moments(samples).map((seen) => seen / samples);
   for (const { measure, error } of shown) {
@@ -488,7 +488,7 @@ function render({ model, el }) {
   plots.signal.figure.insertAdjacentHTML("beforeend", PLAYER);
   const memories = Object.fromEntries(ALL.map((measure) => [measure, new Memory(measure)]));
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  const state = { signal: preset(DEFAULTS.preset, SAMPLES), version: 0, pen: 0 };
+  const state = { signal: preset(DEFAULTS.preset, SAMPLES), version: 0, pen: SAMPLES / 4 };
   let history = {};
   let playing = null; // the time at which playing was at state.time = 0
 

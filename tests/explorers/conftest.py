@@ -1,77 +1,66 @@
-"""A real browser, a server on this machine only, and axe-core from npm for the accessibility check."""
+"""An explorer alone on a page with no Python behind it, in a real browser."""
 
-import functools
-import http.server
+import json
 import shutil
-import sys
-import tarfile
-import threading
 from pathlib import Path
-from subprocess import run
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).parents[2]
-AXE = "axe-core@4.11.0"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        pytest.fail("This test needs Chromium or Chrome on the PATH, and there is none.", pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
+SOURCE = Path(__file__).parents[2] / "seqlab" / "explorers"
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8"><meta name="viewport" content="width=device-width">
+  <title>Explorer</title><link rel="icon" href="data:,">
+  <script type="module" src="host.mjs"></script>
+  <style>
+    body { margin: 0; font-family: sans-serif }
+    html[data-theme=dark] body { background: #14181e; color: #ced6dd }
+  </style>
+</head>
+<body>
+  <main><h1>Explorer</h1><seqlab-explorer name="NAME" params='PARAMS'>asleep</seqlab-explorer></main>
+  <div style="height: 2000px"></div>
+</body>
+</html>"""
 
 
 @pytest.fixture(scope="module")
-def serve():
-    """serve(folder) -> the address of a server of that folder's files."""
-    servers = []
-
-    def start(folder):
-        handler = functools.partial(QuietHandler, directory=str(folder))
-        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    for module in SOURCE.glob("*.mjs"):
+        shutil.copy(module, folder)
+    return folder
 
 
-@pytest.fixture(scope="session")
-def axe():
-    """The source of axe-core, kept under build/ once fetched."""
-    folder = ROOT / "build" / AXE.replace("@", "-")
-    script = folder / "axe.min.js"
-    if not script.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        npm = Path(sys.executable).with_name("npm")
-        done = run(
-            [npm, "pack", AXE, "--silent", "--pack-destination", folder], capture_output=True, text=True
+@pytest.fixture(scope="module")
+def address(folder, serve):
+    return serve(folder)
+
+
+@pytest.fixture
+def show_explorer(browser, address, folder):
+    """show_explorer(name, params, **context) -> a page with it drawn; an error or a foreign request fails it."""
+    contexts, complaints = [], []
+
+    def open_page(name, params=None, **options):
+        page_text = PAGE.replace("NAME", name).replace("PARAMS", json.dumps(params or {}))
+        (folder / "page.html").write_text(page_text)
+        options = {"viewport": {"width": 1000, "height": 900}, **options}
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.on(
+            "request",
+            lambda request: request.url.startswith((address, "data:")) or complaints.append(request.url),
         )
-        if done.returncode:
-            pytest.fail(f"The accessibility check needs {AXE}, and npm could not fetch it: {done.stderr}")
-        with tarfile.open(next(folder.glob("*.tgz"))) as package:
-            script.write_bytes(package.extractfile("package/axe.min.js").read())
-    return script.read_text()
+        page.goto(f"{address}/page.html")
+        page.wait_for_selector("[role=slider]")
+        page.wait_for_function("document.querySelector('output').textContent !== ''")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []

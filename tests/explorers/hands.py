@@ -1,0 +1,27 @@
+"""What tests do on a page with an explorer: wait for its picture and its words, move a finger."""
+
+
+def frame(page):
+    """Wait until what was done is drawn."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def wait_for_words(page, before):
+    """The text summary, once it is another than before."""
+    page.wait_for_function("(before) => document.querySelector('output').textContent !== before", arg=before)
+    return page.inner_text("output")
+
+
+def swipe(page, start, end):
+    """A finger from one place to another, in eight moves."""
+    client = page.context.new_cdp_session(page)
+    path = [tuple(a + (b - a) * step / 8 for a, b in zip(start, end, strict=True)) for step in range(9)]
+    for kind, place in [
+        ("touchStart", path[0]),
+        *[("touchMove", place) for place in path[1:]],
+        ("touchEnd", None),
+    ]:
+        points = [{"x": place[0], "y": place[1]}] if place else []
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    client.detach()
+    frame(page)
