@@ -45,7 +45,8 @@ class Part:
     rehearsal: tuple[str, ...] | None = ()
 
 
-TINY_LADDER = ("--side", "14", "--width", "8", "--state-size", "8", "--steps", "2", "--batch-size", "4")
+TINY_LADDER = "--side 14 --width 8 --state-size 8 --steps 2 --batch-size 4 --seeds 1 --ring-seeds 1"
+TINY_CELLS = "--side 14 --width 4 --order 4 --epochs 1 --rate-epochs 1 --batch-size 2000 --seeds 1"
 PARTS = (
     Part(
         "verification",
@@ -56,7 +57,8 @@ PARTS = (
     Part("gpu_tests", 420, ("benchmarks.gpu_tests",)),
     *(Part(op, 300, ("seqlab", "bench", "--ops", op), ("--quick",)) for op in PAIRINGS),
     Part("attention_vs_recurrence", 120, ("benchmarks.attention_vs_recurrence",)),
-    Part("lru_ladder", 560, ("benchmarks.lru_ladder",), (*TINY_LADDER, "--seeds", "1", "--ring-seeds", "1")),
+    Part("lru_ladder", 560, ("benchmarks.lru_ladder",), tuple(TINY_LADDER.split())),
+    Part("hippo_cells", 580, ("benchmarks.hippo_cells",), tuple(TINY_CELLS.split())),
     Part("linear_scan_tilings", 180, ("benchmarks.linear_scan_tilings",), None),
 )
 
