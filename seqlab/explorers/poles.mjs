@@ -47,18 +47,18 @@ function meanOfPowers(weights, ratios, count) {
     let [x, y] = [weights.re[n] / size, weights.im[n] / size];
     for (let i = 0; i < count; i++) {
       mean[i] += x;
-      [x, y] = [x * c - y * d, x * d + y * c];
+      const turned = x * c - y * d;
+      y = x * d + y * c;
+      x = turned;
     }
   }
   return mean;
 }
 
-// w^j for an integer j >= 0.
-function power(x, y, j) {
-  if (j === 0) return [1, 0];
-  const angle = j * Math.atan2(y, x);
-  const size = Math.hypot(x, y) ** j;
-  return [size * Math.cos(angle), size * Math.sin(angle)];
+// w^j for whole j >= 0.
+function powers(x, y) {
+  const [log, angle] = [Math.log(Math.hypot(x, y)), Math.atan2(y, x)];
+  return (j) => (j === 0 ? [1, 0] : exponential(j * log, j * angle));
 }
 
 // (1/N) Σ Re e^{s_n t} at count times, the first at `start` and each `spacing` after the one before.
@@ -70,23 +70,24 @@ const continuousResponse = (poles, start, spacing, count) =>
 const sampledResponse = (poles, dt, method, stride, count) =>
   meanOfPowers(
     scaled(gains(poles, dt, method), 1 / dt),
-    perEntry(images(poles, dt, method), (x, y) => power(x, y, stride)),
+    perEntry(images(poles, dt, method), (x, y) => powers(x, y)(stride)),
     count,
   );
 
 // The largest error of one pole's sampled response at the middles of the steps up to `duration`, over the largest value of the
-// continuous one, for each step in dts. Of many steps 48 are looked at, from the first to the last.
+// continuous one, for each step in dts. Of many steps 32 are looked at, from the first to the last.
 function errorAgainstStep(x, y, duration, method, dts) {
   const peak = Math.max(1, Math.exp(x * duration));
   return Float64Array.from(dts, (dt) => {
     const [p, q] = METHOD[method].image(x * dt, y * dt);
     const [b, c] = METHOD[method].gain(x * dt, y * dt);
     const last = Math.max(0, Math.floor(duration / dt) - 1);
-    const looks = Math.min(last, 47);
+    const looks = Math.min(last, 31);
+    const reached = powers(p, q);
     let worst = 0;
     for (let i = 0; i <= looks; i++) {
       const j = looks === 0 ? 0 : Math.round((i * last) / looks);
-      const [u, v] = power(p, q, j);
+      const [u, v] = reached(j);
       const [e, f] = exponential(x * dt * (j + 0.5), y * dt * (j + 0.5));
       worst = Math.max(worst, Math.hypot(u * b - v * c - e, u * c + v * b - f));
     }
@@ -189,7 +190,7 @@ function describeAll(state, shown) {
 const MOST_DRAWN = 600; // samples; of more, evenly many are left out
 const ERROR_RANGE = [1e-8, 10];
 const STEP_RANGE = [1e-3, 10];
-const STEPS = Float64Array.from({ length: 61 }, (_, i) => STEP_RANGE[0] * (STEP_RANGE[1] / STEP_RANGE[0]) ** (i / 60));
+const STEPS = Float64Array.from({ length: 49 }, (_, i) => STEP_RANGE[0] * (STEP_RANGE[1] / STEP_RANGE[0]) ** (i / 48));
 const DASHES = { euler: [2, 3], backward_euler: [7, 3], bilinear: [9, 3, 2, 3], zoh: [14, 4] };
 
 function compute(state) {
@@ -340,24 +341,28 @@ class Plane {
     const marker = () => document.createElementNS(SVG, "path");
     this.points.replaceChildren(...Array.from({ length: size }, marker));
     this.mirrors.replaceChildren(...Array.from({ length: size }, marker));
+    this.placed = []; // what each marker shows
   }
 
+  // Writing to the page is what costs: only what changed is written.
   place(numbers, fates, { pairs, selected, hovered }) {
     const radius = fates.length > 24 ? 4 : 5.5;
     for (let n = 0; n < fates.length; n++) {
-      const [x, y] = this.screen(numbers.re[n], numbers.im[n]);
-      const large = n === selected ? 1.45 : 1;
+      const [re, im] = [numbers.re[n], numbers.im[n]];
       const kind = `${fates[n]}${n === selected ? " selected" : ""}${n === hovered ? " hovered" : ""}`;
-      const point = this.points.children[n];
-      point.setAttribute("d", SHAPES[fates[n]]);
-      point.setAttribute("class", kind);
-      point.style.transform = `translate(${x}px, ${y}px) scale(${large * radius})`;
-      const mirror = this.mirrors.children[n];
-      const [, below] = this.screen(numbers.re[n], -numbers.im[n]);
-      mirror.setAttribute("d", pairs && numbers.im[n] !== 0 ? SHAPES[fates[n]] : "");
-      mirror.setAttribute("class", kind);
-      mirror.style.transform = `translate(${x}px, ${below}px) scale(${0.85 * large * radius})`;
+      const known = this.placed[n];
+      if (known && known.re === re && known.im === im && known.kind === kind && known.unit === this.unit && known.pairs === pairs) continue;
+      this.placed[n] = { re, im, kind, unit: this.unit, pairs };
+      const size = (n === selected ? 1.45 : 1) * radius;
+      this.write(this.points.children[n], SHAPES[fates[n]], kind, this.screen(re, im), size);
+      this.write(this.mirrors.children[n], pairs && im !== 0 ? SHAPES[fates[n]] : "", kind, this.screen(re, -im), 0.85 * size);
     }
+  }
+
+  write(marker, outline, kind, [x, y], size) {
+    marker.setAttribute("d", outline);
+    marker.setAttribute("class", kind);
+    marker.style.transform = `translate(${x}px, ${y}px) scale(${size})`;
   }
 
   // A line through complex numbers, and what lies under everything.
@@ -551,6 +556,7 @@ function render({ model, el }) {
 
   function describe(shown) {
     panel.say(describeAll(state, shown));
+    for (let k = 0; k < state.poles.re.length; k++) speak(k, shown);
     const n = state.selected;
     const moduli = Array.from(shown.fates, (_, k) => modulusAt(shown.images, k));
     z.svg.setAttribute("aria-label", `Images in the z-plane: moduli from ${number(Math.min(...moduli))} to ${number(Math.max(...moduli))}; that of pole ${n + 1} is ${complexText(shown.images.re[n], shown.images.im[n])}.`);
@@ -575,15 +581,17 @@ function render({ model, el }) {
     field("add").disabled = size === MOST_POLES;
     root.querySelector(".selected-name").textContent = n + 1;
     root.querySelector(".reading").textContent = `Pole ${n + 1} of ${size}: ${describePole(state, shown)}.`;
-    for (let k = 0; k < size; k++) {
-      const point = s.points.children[k];
-      const [re, im] = [poles.re[k], poles.im[k]];
-      point.setAttribute("tabindex", k === n ? "0" : "-1");
-      point.setAttribute("aria-valuenow", rounded(re));
-      point.setAttribute("aria-valuemin", rounded(Math.min(re, s.center - s.extent)));
-      point.setAttribute("aria-valuemax", rounded(Math.max(re, s.center + s.extent)));
-      point.setAttribute("aria-valuetext", `s = ${complexText(re, im)}, image ${complexText(shown.images.re[k], shown.images.im[k])}, ${shown.fates[k]}`);
-    }
+    speak(n, shown);
+  }
+
+  // What a screen reader says of a pole.
+  function speak(n, { images: reached, fates: found }) {
+    const [re, im] = [state.poles.re[n], state.poles.im[n]];
+    const point = s.points.children[n];
+    point.setAttribute("aria-valuenow", rounded(re));
+    point.setAttribute("aria-valuemin", rounded(Math.min(re, s.center - s.extent)));
+    point.setAttribute("aria-valuemax", rounded(Math.max(re, s.center + s.extent)));
+    point.setAttribute("aria-valuetext", `s = ${complexText(re, im)}, image ${complexText(reached.re[n], reached.im[n])}, ${found[n]}`);
   }
 
   function showControls() {
@@ -619,6 +627,7 @@ function render({ model, el }) {
       point.setAttribute("role", "slider");
       point.setAttribute(...OUR_KEYS);
       point.setAttribute("aria-label", `Pole ${n + 1} of ${size}`);
+      point.setAttribute("tabindex", n === state.selected ? "0" : "-1");
     });
   }
 
@@ -669,6 +678,8 @@ function render({ model, el }) {
   }
 
   function select(n, focus) {
+    s.points.children[state.selected]?.setAttribute("tabindex", "-1");
+    s.points.children[n].setAttribute("tabindex", "0");
     state.selected = n;
     if (focus) s.points.children[n].focus({ preventScroll: true });
     schedule();

@@ -125,7 +125,7 @@ def test_error_against_the_step(s, method):
     truth = []
     for dt in dts:
         last = max(0, int(duration / dt) - 1)
-        j = np.floor(np.linspace(0, last, min(last, 47) + 1) + 0.5)
+        j = np.floor(np.linspace(0, last, min(last, 31) + 1) + 0.5)
         A_bar, B_bar = reference(np.array([s]), dt, method)
         error = np.abs(A_bar**j * B_bar / dt - np.exp(s * dt * (j + 0.5)))
         truth.append(error.max() / max(1, np.exp(np.real(s) * duration)))
