@@ -6,6 +6,7 @@ which inputs to try it on, and the least it could cost. To add an op: a folder u
 ``seqlab/ops``, its pairing in a file here, and one entry in ``PAIRINGS``.
 """
 
+from seqlab.catalogue.discretize import DISCRETIZE, DISCRETIZE_DENSE
 from seqlab.catalogue.hippo_project import HIPPO_PROJECT
 from seqlab.catalogue.linear_scan import LINEAR_SCAN
 from seqlab.catalogue.pairing import (
@@ -22,4 +23,6 @@ __all__ = ["PAIRINGS", "Arguments", "Pairing", "Sample", "Sizes", "Workload", "s
 PAIRINGS: dict[str, Pairing] = {
     "linear_scan": LINEAR_SCAN,
     "hippo_project": HIPPO_PROJECT,
+    "discretize": DISCRETIZE,
+    "discretize_dense": DISCRETIZE_DENSE,
 }

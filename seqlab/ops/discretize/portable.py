@@ -14,8 +14,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-Weights = list[Tensor]
-
 
 def dense(
     A: Tensor, B: Tensor, dt: Tensor, method: str, alpha: float
@@ -98,15 +96,11 @@ def diagonal_gradients(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients to A, B and dt, summed over the axes where these do not vary."""
     wide_A, wide_B, wide_dt = _widen(A, B, dt)
-    z = wide_dt * wide_A
-    _, weights = _steps(z, method, alpha)
-    slope_A, slopes = _slopes(z, method, alpha)
-
-    grad_z = grad_A_bar.to(z.dtype) * slope_A.conj()
+    slope_A, pairs = _slopes(wide_dt * wide_A, method, alpha)
+    grad_z = grad_A_bar.to(slope_A.dtype) * slope_A.conj()
     grad_B, grad_dt = torch.zeros_like(grad_z), torch.zeros_like(grad_z)
-    for weight, slope, grad in zip(
-        weights, slopes, grad_B_bar.to(z.dtype).reshape(-1, *grad_z.shape), strict=True
-    ):
+    grads = grad_B_bar.to(grad_z.dtype).reshape(-1, *grad_z.shape)
+    for (weight, slope), grad in zip(pairs, grads, strict=True):
         grad_z = grad_z + wide_dt * (slope * wide_B).conj() * grad
         grad_B = grad_B + wide_dt * weight.conj() * grad
         grad_dt = grad_dt + (weight * wide_B).conj() * grad
@@ -130,7 +124,7 @@ def _stack(tensors: list[Tensor]) -> Tensor:
     return tensors[0] if len(tensors) == 1 else torch.stack(tensors)
 
 
-def _steps(z: Tensor, method: str, alpha: float) -> tuple[Tensor, Weights]:
+def _steps(z: Tensor, method: str, alpha: float) -> tuple[Tensor, list[Tensor]]:
     """A_bar, and the weight w(z) of each B_bar = dt w(z) B."""
     if method == "gbt":
         inverse = 1 / (1 - alpha * z)
@@ -141,15 +135,19 @@ def _steps(z: Tensor, method: str, alpha: float) -> tuple[Tensor, Weights]:
     return phi.exp, [phi.first_slope, phi.second]  # eq. 5.10: phi_1 - phi_2 is phi_1'
 
 
-def _slopes(z: Tensor, method: str, alpha: float) -> tuple[Tensor, Weights]:
-    """The derivatives of ``_steps`` to z."""
+def _slopes(
+    z: Tensor, method: str, alpha: float
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """The derivative of A_bar to z, and each weight with its own."""
     if method == "gbt":
-        square = 1 / (1 - alpha * z) ** 2
-        return square, [alpha * square]
+        inverse = 1 / (1 - alpha * z)
+        square = inverse * inverse
+        return square, [(inverse, alpha * square)]
     phi = _phi(z)
     if method == "zoh":
-        return phi.exp, [phi.first_slope]
-    return phi.exp, [phi.first_curvature, phi.second_slope]
+        return phi.exp, [(phi.first, phi.first_slope)]
+    before = (phi.first_slope, phi.first_curvature)
+    return phi.exp, [before, (phi.second, phi.second_slope)]
 
 
 class _Phi(NamedTuple):

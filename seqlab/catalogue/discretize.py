@@ -1,0 +1,424 @@
+"""Discretization, x' = A x + B u to x_k = A_bar x_{k-1} + B_bar u_k: diagonal, with a
+kernel, and dense."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqlab import ops
+from seqlab.catalogue.pairing import Arguments, Pairing, Sample, Sizes, Workload, sizes
+from seqlab.ops.discretize import reference
+from seqlab.ops.hippo.reference import hippo_transition
+
+ALPHAS = {"euler": 0.0, "bilinear": 0.5, "backward_euler": 1.0}
+METHODS = (*ALPHAS, "gbt", "zoh", "foh")
+
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+def _loop(
+    A: Tensor,
+    B: Tensor,
+    dt: Tensor,
+    method: str = "zoh",
+    diagonal: bool = False,
+    alpha: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    alpha = ALPHAS.get(method, alpha)
+    if diagonal:
+        return _diagonal_loop(A, B, dt, method, alpha)
+    columns = B if B.ndim == 2 else B[:, None]
+    steps = [_dense_step(A, columns, each, method, alpha) for each in dt.flatten()]
+    A_bar, B_bar = (torch.stack(each) for each in zip(*steps, strict=True))
+    A_bar = A_bar.reshape(*dt.shape, *A.shape)
+    if method == "foh":
+        return A_bar, B_bar.transpose(0, 1).reshape(2, *dt.shape, *B.shape)
+    return A_bar, B_bar.reshape(*dt.shape, *B.shape)
+
+
+def _dense_step(
+    A: Tensor, B: Tensor, dt: Tensor, method: str, alpha: float | None
+) -> tuple[Tensor, Tensor]:
+    """One dt. The holds go by the exponential of A with the input's own system beside
+    it."""
+    states, inputs = B.shape
+    if alpha is not None:
+        identity = torch.eye(states, dtype=A.dtype)
+        inverse = torch.linalg.inv(identity - alpha * dt * A)
+        return inverse @ (identity + (1 - alpha) * dt * A), inverse @ B * dt
+    size = states + 2 * inputs
+    generator = torch.zeros(size, size, dtype=A.dtype)
+    generator[:states, :states] = dt * A
+    generator[:states, states : states + inputs] = dt * B
+    generator[states : states + inputs, states + inputs :] = torch.eye(inputs)
+    row = torch.linalg.matrix_exp(generator)[:states]
+    A_bar, first, second = row.split((states, inputs, inputs), dim=1)
+    return A_bar, first if method == "zoh" else torch.stack([first - second, second])
+
+
+def _diagonal_loop(
+    A: Tensor, B: Tensor, dt: Tensor, method: str, alpha: float | None
+) -> tuple[Tensor, Tensor]:
+    """Every eigenvalue as a system of its own; the holds by the exponential of a 3 x 3
+    matrix."""
+    dt = dt[..., None]
+    z = dt * A
+    if alpha is not None:
+        return (1 + (1 - alpha) * z) / (1 - alpha * z), dt * B / (1 - alpha * z)
+    zero, one = torch.zeros_like(z), torch.ones_like(z)
+    rows = ((z, one, zero), (zero, zero, one), (zero, zero, zero))
+    generator = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    A_bar, first, second = torch.linalg.matrix_exp(generator)[..., 0, :].unbind(-1)
+    if method == "zoh":
+        return A_bar, dt * first * B
+    return A_bar, torch.stack([dt * (first - second) * B, dt * second * B])
+
+
+def _normal(
+    generator: np.random.Generator, shape: tuple[int, ...], imaginary: bool
+) -> np.ndarray:
+    x = generator.standard_normal(shape)
+    return x + 1j * generator.standard_normal(shape) if imaginary else x
+
+
+def _ordinary_step(
+    generator: np.random.Generator, shape: tuple[int, ...]
+) -> np.ndarray:
+    return generator.uniform(0.1, 1.5, shape)
+
+
+def _ordinary_rate(
+    generator: np.random.Generator, shape: tuple[int, ...]
+) -> np.ndarray:
+    return generator.uniform(0.2, 3.0, shape)
+
+
+def _tiny_step(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return 10.0 ** generator.uniform(-3, -2, shape)
+
+
+def _huge_rate(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return 10.0 ** generator.uniform(2, 4, shape)
+
+
+def _every_third(rare: float | Draw, ordinary: Draw) -> Draw:
+    """Mostly ordinary numbers, as errors are relative to the norm of all: of a gradient
+    that is e^-1000 alone there would be nothing to compare."""
+
+    def draw(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        chosen = (np.arange(np.prod(shape)) % 3 == 1).reshape(shape)
+        values = rare(generator, shape) if callable(rare) else rare
+        return np.where(chosen, values, ordinary(generator, shape))
+
+    return draw
+
+
+def _some_steps(rare: float) -> Draw:
+    return _every_third(rare, _ordinary_step)
+
+
+def _some_rates(rare: float | Draw) -> Draw:
+    return _every_third(rare, _ordinary_rate)
+
+
+def _diagonal_sample(
+    name: str,
+    method: str,
+    *,
+    imaginary: bool,
+    varying: bool,
+    hard: bool = False,
+    step: Draw = _ordinary_step,
+    rate: Draw = _ordinary_rate,
+    undamped: bool = False,
+) -> Sample:
+    """Eigenvalues that decay at ``rate``, and when ``imaginary`` turn as well; dt and B
+    per channel, or ``varying`` in time as in Mamba."""
+
+    def draw(generator: np.random.Generator, sizes: Sizes) -> Arguments:
+        batch, length = sizes["batch"], sizes["length"]
+        shape = (sizes["channels"], sizes["states"])
+        A = -rate(generator, shape)
+        if imaginary:
+            A = A + 3j * generator.standard_normal(shape)
+        if undamped:
+            A = 10j * generator.standard_normal(shape)
+        times = (batch, length) if varying else ()
+        inputs = (*times, 1, shape[1]) if varying else shape
+        arguments: Arguments = {
+            "A": A,
+            "B": _normal(generator, inputs, imaginary),
+            "dt": step(generator, (*times, shape[0])),
+            "method": method,
+            "diagonal": True,
+        }
+        return arguments | ({"alpha": 0.3} if method == "gbt" else {})
+
+    kind = "complex" if imaginary else "real"
+    form = "varying dt" if varying else "dt per channel"
+    return Sample(f"{name}: {method}, {kind}, {form}", imaginary, hard, draw)
+
+
+_HARD: dict[str, dict[str, Any]] = {
+    "some dt = 0": {"step": _some_steps(0.0)},
+    "some dt = 1e3": {"step": _some_steps(1e3)},
+    "tiny dt": {"step": _tiny_step},
+    "some A = 0": {"rate": _some_rates(0.0)},
+    "some dt |A| huge": {"rate": _some_rates(_huge_rate)},
+}
+
+_DIAGONAL_SAMPLES = (
+    *(
+        _diagonal_sample("ordinary", method, imaginary=imaginary, varying=varying)
+        for method in METHODS
+        for imaginary in (False, True)
+        for varying in (False, True)
+    ),
+    *(
+        _diagonal_sample(
+            name, method, imaginary=imaginary, varying=True, hard=True, **options
+        )
+        for name, options in _HARD.items()
+        for method in ("bilinear", "zoh", "foh")
+        for imaginary in (False, True)
+    ),
+    *(
+        _diagonal_sample(
+            "A imaginary, some dt = 100",
+            method,
+            imaginary=True,
+            varying=False,
+            hard=True,
+            step=_some_steps(100.0),
+            undamped=True,
+        )
+        for method in ("zoh", "foh")
+    ),
+)
+
+
+def _dense_sample(
+    name: str,
+    method: str,
+    system: Callable[[np.random.Generator, Sizes], tuple[np.ndarray, np.ndarray]],
+    *,
+    imaginary: bool = False,
+    hard: bool = False,
+    step: Draw = _ordinary_step,
+) -> Sample:
+    def draw(generator: np.random.Generator, sizes: Sizes) -> Arguments:
+        A, B = system(generator, sizes)
+        dt = step(generator, (sizes["batch"], sizes["length"]))
+        arguments: Arguments = {"A": A, "B": B, "dt": dt, "method": method}
+        return arguments | ({"alpha": 0.3} if method == "gbt" else {})
+
+    return Sample(f"{name}: {method}", imaginary, hard, draw)
+
+
+def _random_system(imaginary: bool):
+    """Eigenvalues in the left half plane, two units from its edge or so."""
+
+    def system(
+        generator: np.random.Generator, sizes: Sizes
+    ) -> tuple[np.ndarray, np.ndarray]:
+        states, inputs = sizes["states"], sizes["channels"]
+        A = _normal(generator, (states, states), imaginary) / np.sqrt(states)
+        return A - 2 * np.eye(states), _normal(generator, (states, inputs), imaginary)
+
+    return system
+
+
+def _double_integrator(
+    generator: np.random.Generator, sizes: Sizes
+) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([0.0, 1.0])
+
+
+def _legs(
+    generator: np.random.Generator, sizes: Sizes
+) -> tuple[np.ndarray, np.ndarray]:
+    return hippo_transition("legs", 32)
+
+
+_DENSE_SAMPLES = (
+    *(
+        _dense_sample(
+            f"random, {'complex' if imaginary else 'real'}",
+            method,
+            _random_system(imaginary),
+            imaginary=imaginary,
+        )
+        for method in METHODS
+        for imaginary in (False, True)
+    ),
+    *(
+        _dense_sample(name, method, system, hard=True, step=step)
+        for name, system, step in (
+            ("double integrator", _double_integrator, _ordinary_step),
+            ("HiPPO-LegS, N = 32", _legs, _ordinary_step),
+            ("HiPPO-LegS, N = 32, some dt = 1e3", _legs, _some_steps(1e3)),
+            ("real, some dt = 0", _random_system(False), _some_steps(0.0)),
+            ("real, tiny dt", _random_system(False), _tiny_step),
+        )
+        for method in ("bilinear", "zoh", "foh")
+    ),
+    _dense_sample(
+        "complex, some dt = 1e3",
+        "zoh",
+        _random_system(True),
+        imaginary=True,
+        hard=True,
+        step=_some_steps(1e3),
+    ),
+)
+
+
+def _mamba(
+    generator: torch.Generator, sizes: Sizes, dtype: torch.dtype
+) -> dict[str, Any]:
+    """As Mamba initializes them: A = -1, ..., -N in every channel, dt from 1e-3 to
+    1e-1."""
+    batch, length, channels = sizes["batch"], sizes["length"], sizes["channels"]
+    A = -torch.arange(1.0, sizes["states"] + 1, device=generator.device)
+    shape = (batch, length, 1, sizes["states"])
+    B = torch.randn(shape, generator=generator, device=generator.device)
+    dt = _log_uniform(generator, (batch, length, channels))
+    return {
+        "A": A.to(dtype).repeat(channels, 1),
+        "B": B.to(dtype),
+        "dt": dt,
+        "diagonal": True,
+    }
+
+
+def _s4d(
+    generator: torch.Generator, sizes: Sizes, dtype: torch.dtype
+) -> dict[str, Any]:
+    """S4D-Lin: A = -1/2 + i pi n in every channel, one dt a channel."""
+    order = torch.arange(sizes["states"], device=generator.device)
+    A = torch.complex(
+        torch.full_like(order, -0.5, dtype=torch.float32), torch.pi * order
+    )
+    shape = (sizes["channels"], sizes["states"])
+    B = torch.randn(shape, dtype=dtype, generator=generator, device=generator.device)
+    dt = _log_uniform(generator, shape[:1])
+    return {"A": A.to(dtype).repeat(shape[0], 1), "B": B, "dt": dt, "diagonal": True}
+
+
+def _legs_dense(
+    generator: torch.Generator, sizes: Sizes, dtype: torch.dtype
+) -> dict[str, Any]:
+    """HiPPO-LegS, one dt a channel."""
+    A, B = (torch.from_numpy(x) for x in hippo_transition("legs", sizes["states"]))
+    device = generator.device
+    dt = _log_uniform(generator, (sizes["channels"],)).to(dtype)
+    return {"A": A.to(device, dtype), "B": B.to(device, dtype), "dt": dt}
+
+
+def _log_uniform(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:
+    exponent = torch.empty(shape, device=generator.device)
+    return 10.0 ** exponent.uniform_(-3, -1, generator=generator)
+
+
+def _outputs(arguments: Mapping[str, Any]) -> tuple[int, int]:
+    """The numbers in A_bar and in B_bar."""
+    A, B, dt = (tuple(arguments[key].shape) for key in ("A", "B", "dt"))
+    if arguments.get("diagonal", False):
+        first = np.broadcast_shapes(A, (*dt, 1))
+        second = np.broadcast_shapes(first, B)
+    else:
+        first, second = (*dt, *A), (*dt, *B)
+    holds = 2 if arguments.get("method", "zoh") == "foh" else 1
+    return int(np.prod(first)), holds * int(np.prod(second))
+
+
+def _bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
+    """Forward reads the arguments and writes A_bar and B_bar; backward reads the
+    arguments and the gradients of these and writes those of the arguments."""
+    A, B, dt = (arguments[key] for key in ("A", "B", "dt"))
+    inputs = A.nbytes + B.nbytes + dt.nbytes
+    A_bar, B_bar = _outputs(arguments)
+    outputs = A_bar * A.itemsize + B_bar * max(A.itemsize, B.itemsize)
+    return inputs + outputs, 2 * inputs + outputs
+
+
+def _diagonal_operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
+    """Of zero-order hold away from z = 0, with e^z and a division counted as one
+    multiplication: z, e^z, (e^z - 1) / z, dt and B; backward again, and the products of
+    equation 5.14."""
+    elements = _outputs(arguments)[0]
+    A = arguments["A"]
+    imaginary = A.is_complex() if isinstance(A, Tensor) else np.iscomplexobj(A)
+    multiply, add = (6, 2) if imaginary else (1, 1)
+    return elements * (5 * multiply + add), elements * (12 * multiply + 6 * add)
+
+
+def _dense_operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
+    """Of one product of (N, N) matrices for every dt, the least that an exponential
+    takes; two of them backward."""
+    states = arguments["A"].shape[0]
+    product = int(np.prod(arguments["dt"].shape)) * 2 * states**3
+    return product, 2 * product
+
+
+DISCRETIZE = Pairing(
+    equation="A_bar, B_bar = e^{dt A}, dt phi_1(dt A) B",
+    chapter=5,
+    op=ops.discretize,
+    reference=reference.discretize,
+    loop=_loop,
+    outputs=("A_bar", "B_bar"),
+    differentiable=("A", "B", "dt"),
+    full_precision=("dt",),
+    samples=_DIAGONAL_SAMPLES,
+    sizes={
+        "portable": (sizes(2, 3, 5, states=4), sizes(1, 5, 3, states=1)),
+        "interpreter": (sizes(1, 3, 5, states=3),),
+        "cuda": (
+            sizes(2, 3, 5, states=4),
+            sizes(1, 5, 3, states=1),
+            sizes(3, 333, 130, states=16),
+            sizes(2, 50, 33, states=100),
+            sizes(1, 7, 3, states=256),
+        ),
+    },
+    workloads=(
+        Workload("Mamba", (torch.float32, torch.bfloat16), _mamba),
+        Workload("S4D", (torch.complex64,), _s4d),
+    ),
+    workload_sizes={
+        "cuda": (sizes(8, 2048, 1024, states=16),),
+        "cpu": (sizes(2, 256, 32, states=16),),
+    },
+    fewest_bytes=_bytes,
+    operations=_diagonal_operations,
+    results=2,
+)
+
+DISCRETIZE_DENSE = Pairing(
+    equation="[[A_bar, B_bar], [0, 1]] = exp(dt [[A, B], [0, 0]])",
+    chapter=5,
+    op=ops.discretize,
+    reference=reference.discretize,
+    loop=_loop,
+    outputs=("A_bar", "B_bar"),
+    differentiable=("A", "B", "dt"),
+    full_precision=("dt",),
+    samples=_DENSE_SAMPLES,
+    sizes={
+        "portable": (
+            sizes(2, 3, 2, states=4),
+            sizes(1, 2, 1, states=1),
+        )
+    },
+    workloads=(Workload("HiPPO-LegS", (torch.float32, torch.float64), _legs_dense),),
+    workload_sizes={
+        "cuda": (sizes(1, 1, 1024, states=64),),
+        "cpu": (sizes(1, 1, 64, states=64),),
+    },
+    fewest_bytes=_bytes,
+    operations=_dense_operations,
+)
