@@ -10,10 +10,16 @@ from seqlab.verify import absent_backends
 ON_GPU = [name for name, pairing in PAIRINGS.items() if "cuda" in pairing.sizes]
 
 
-def pytest_generate_tests(metafunc):
-    """A test that takes a ``pairing`` runs on every op of the catalogue that has a kernel."""
-    if "pairing" in metafunc.fixturenames:
-        metafunc.parametrize("pairing", [PAIRINGS[name] for name in ON_GPU], ids=ON_GPU)
+@pytest.fixture(params=ON_GPU)
+def name(request):
+    """An op of the catalogue that has a kernel."""
+    return request.param
+
+
+@pytest.fixture
+def pairing(name):
+    """The op with all that the catalogue says of it."""
+    return PAIRINGS[name]
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +40,11 @@ def draw(pairing, device="cuda"):
     for sample in pairing.samples:
         if not sample.hard:
             arguments = sample.draw(np.random.default_rng(0), smallest)
-            dtype = torch.complex64 if sample.imaginary else torch.float32
             yield {
-                key: torch.from_numpy(value).to(device, dtype) if isinstance(value, np.ndarray) else value
+                key: single(value).to(device) if isinstance(value, np.ndarray) else value
                 for key, value in arguments.items()
             }
+
+
+def single(array):
+    return torch.from_numpy(array).to(torch.complex64 if np.iscomplexobj(array) else torch.float32)
