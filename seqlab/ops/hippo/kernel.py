@@ -270,8 +270,11 @@ def expand_kernel(
 
     step = tl.arange(0, STEPS)
     t = begin + step[None, :]
+    # Later samples have no weight, but not a number times 0 is not a number.
     f = tl.load(
-        f_ptr + sample + t * channels, mask=(pair < pairs) & (t < length), other=0.0
+        f_ptr + sample + t * channels,
+        mask=(pair < pairs) & (t < length) & (step[None, :] <= i),
+        other=0.0,
     ).to(tl.float32)
     weights = tl.load(
         weights_ptr + step[:, None] * order + n,

@@ -97,7 +97,8 @@ class Stretch:
         f = f.unflatten(1, (self.chunks, self.steps)).permute(2, 1, 0)[..., None]
         starts = [carry]
         if self.chunks > 1 or not return_all:
-            end, jump = 0 * f[0] * carry, torch.eye(memory.order).to(carry)[None]
+            end = carry.new_zeros(self.chunks, *carry.shape)
+            jump = torch.eye(memory.order).to(carry)[None]
             for i in range(self.steps):
                 A_bar, B_bar = self.transitions(i, memory)
                 end = end @ A_bar.mT + f[i] * B_bar

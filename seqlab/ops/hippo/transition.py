@@ -90,7 +90,7 @@ def _basis(measure: str, order: int, s: Tensor) -> Tensor:
     """g_n(s), (N, P), by the three-term recurrences of the polynomials."""
     if measure == "fourier":
         n = torch.arange(order, device=s.device)[:, None]
-        turn = 2 * torch.pi * ((n + 1) // 2) * s
+        turn = 2 * torch.pi * s * ((n + 1) // 2)
         wave = math.sqrt(2) * torch.where(n % 2 == 1, turn.cos(), turn.sin())
         return torch.where(n == 0, 1.0, wave)
     x = s if measure == "lagt" else 1 - 2 * s
@@ -106,7 +106,7 @@ def _basis(measure: str, order: int, s: Tensor) -> Tensor:
     stacked = torch.stack(g)
     if measure == "lagt":
         return stacked
-    return stacked * torch.arange(order, device=s.device).mul(2).add(1).sqrt()[:, None]
+    return stacked * torch.arange(order).to(s).mul(2).add(1).sqrt()[:, None]
 
 
 @dataclass(frozen=True)

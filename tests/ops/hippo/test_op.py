@@ -1,0 +1,224 @@
+"""hippo_project as a PyTorch op: equal to its reference, resumable, causal, registered, strict about its input."""
+
+import numpy as np
+import pytest
+import torch
+
+from seqlab import ops
+from seqlab.ops.backends import has_triton
+from seqlab.ops.hippo import reference
+from seqlab.ops.hippo.reference import MEASURES, METHODS
+
+every_measure = pytest.mark.parametrize("measure", MEASURES)
+BACKENDS = [
+    "portable",
+    pytest.param("triton", marks=pytest.mark.skipif(not has_triton(), reason="no Triton")),
+]
+
+
+def signal(*shape, dtype=torch.float64, seed=0):
+    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+
+
+@every_measure
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 26])
+@pytest.mark.parametrize("return_all", [True, False])
+def test_portable_form_is_the_reference(measure, method, length, return_all):
+    f, state = signal(2, length, 3), signal(2, 3, 5, seed=1)
+    options = {"theta": 0.8, "dt": 0.1, "start": 4, "return_all": return_all}
+    expected = reference.hippo_project(f.numpy(), 5, measure, method, state=state.numpy(), **options)
+    found = ops.hippo_project(f, 5, measure, method, state=state, **options)
+    for value, truth in zip(found, expected, strict=True):
+        np.testing.assert_allclose(value.numpy(), truth, rtol=1e-10, atol=1e-11 * np.abs(truth).max())
+
+
+@every_measure
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_split_and_resume_is_whole(measure, backend):
+    f = signal(2, 20, 2, dtype=torch.float32)
+    options = {"measure": measure, "theta": 0.5, "dt": 0.05, "backend": backend}
+    c, last = ops.hippo_project(f, 4, **options)
+    first, state = ops.hippo_project(f[:, :7], 4, **options)
+    second, end = ops.hippo_project(f[:, 7:], 4, state=state, start=7, **options)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), c, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(end, last, rtol=1e-5, atol=1e-6)
+
+
+@every_measure
+def test_last_alone_is_the_last_of_all(measure):
+    f = signal(2, 37, 3)
+    c, last = ops.hippo_project(f, 6, measure)
+    alone, state = ops.hippo_project(f, 6, measure, return_all=False)
+    torch.testing.assert_close(alone, c[:, -1])
+    torch.testing.assert_close(state, last)
+
+
+@every_measure
+@pytest.mark.parametrize("method", METHODS)
+def test_step_is_one_step(measure, method):
+    f, state = signal(2, 5, 3), None
+    c, _ = ops.hippo_project(f, 4, measure, method, theta=2.0, dt=0.3)
+    for k in range(5):
+        c_t, state = ops.hippo_project_step(f[:, k], 4, measure, method, 2.0, state, dt=0.3, start=k)
+        torch.testing.assert_close(c_t, c[:, k], rtol=1e-10, atol=1e-11)
+
+
+@every_measure
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_coefficients_depend_on_the_past_alone(measure, backend):
+    f = signal(1, 12, 1, dtype=torch.float32).requires_grad_()
+    c, _ = ops.hippo_project(f, 3, measure, backend=backend)
+    for k in (0, 5, 11):
+        (gradient,) = torch.autograd.grad(c[:, k].sum(), f, retain_graph=True)
+        assert not gradient[:, k + 1 :].any()
+        assert gradient[:, k].all()
+
+
+@every_measure
+@pytest.mark.parametrize("return_all", [True, False])
+@pytest.mark.parametrize("length", [1, 2, 11])
+def test_gradients_are_those_of_finite_differences(measure, return_all, length):
+    f = signal(2, length, 2).requires_grad_()
+    state = signal(2, 2, 4, seed=1).requires_grad_()
+
+    def project(f, state):
+        return ops.hippo_project(
+            f, 4, measure, state=state, dt=0.1, theta=0.7, start=3, return_all=return_all
+        )
+
+    assert torch.autograd.gradcheck(project, (f, state))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("measure", ["legs", "legt"])
+def test_projection_is_linear_in_signal_and_state(measure, backend):
+    f, g = signal(1, 10, 2, dtype=torch.float32), signal(1, 10, 2, dtype=torch.float32, seed=1)
+    s, t = signal(1, 2, 4, dtype=torch.float32, seed=2), signal(1, 2, 4, dtype=torch.float32, seed=3)
+    options = {"measure": measure, "dt": 0.1, "start": 2, "backend": backend}
+    both, _ = ops.hippo_project(2 * f - g, 4, state=2 * s - t, **options)
+    one, _ = ops.hippo_project(f, 4, state=s, **options)
+    other, _ = ops.hippo_project(g, 4, state=t, **options)
+    torch.testing.assert_close(both, 2 * one - other, rtol=1e-4, atol=1e-5)
+
+
+def test_non_contiguous_signal_is_accepted():
+    f = signal(2, 3, 9, dtype=torch.float32).transpose(1, 2)
+    for measure in MEASURES:
+        for backend in ("portable", "triton") if has_triton() else ("portable",):
+            c, _ = ops.hippo_project(f, 4, measure, backend=backend)
+            expected, _ = ops.hippo_project(f.contiguous(), 4, measure, backend=backend)
+            torch.testing.assert_close(c, expected)
+
+
+def test_not_a_number_stays_from_where_it_is():
+    f = torch.zeros(1, 12, 2)
+    f[0, 6, 1] = torch.nan
+    for measure in MEASURES:
+        for backend in ("portable", "triton") if has_triton() else ("portable",):
+            c, last = ops.hippo_project(f, 4, measure, backend=backend)
+            assert torch.isfinite(c[:, :6]).all()
+            assert torch.isfinite(c[..., 0, :]).all()
+            assert torch.isnan(c[:, 6:, 1]).all()
+            assert torch.isnan(last[:, 1]).all()
+
+
+def test_registration_passes_opcheck():
+    f, state = signal(2, 7, 2).requires_grad_(), signal(2, 2, 3, seed=1).requires_grad_()
+    for measure in ("legs", "fourier"):
+        for return_all in (True, False):
+            arguments = (f, state, 3, measure, "bilinear", 0.1, 2, return_all, "portable")
+            torch.library.opcheck(torch.ops.seqlab.hippo_project.default, arguments)
+
+
+def test_compiles_without_a_break():
+    f = signal(2, 9, 2, dtype=torch.float32)
+    compiled = torch.compile(
+        lambda f: ops.hippo_project(f, 4)[0].square().sum(), fullgraph=True, backend="aot_eager"
+    )
+    plain, fast = f.clone().requires_grad_(), f.clone().requires_grad_()
+    ops.hippo_project(plain, 4)[0].square().sum().backward()
+    compiled(fast).backward()
+    torch.testing.assert_close(fast.grad, plain.grad)
+
+
+@every_measure
+def test_reconstruction_is_the_reference_and_differentiable(measure):
+    c, s = signal(2, 3, 7), torch.rand(11, dtype=torch.float64)
+    expected = reference.hippo_reconstruct(c.numpy(), s.numpy(), measure)
+    np.testing.assert_allclose(ops.hippo_reconstruct(c, s, measure).numpy(), expected, rtol=1e-9, atol=1e-11)
+    assert torch.autograd.gradcheck(
+        lambda c, s: ops.hippo_reconstruct(c, s, measure), (c.requires_grad_(), s.requires_grad_())
+    )
+
+
+@every_measure
+def test_transition_is_the_reference(measure):
+    for value, truth in zip(
+        ops.hippo_transition(measure, 9), reference.hippo_transition(measure, 9), strict=True
+    ):
+        np.testing.assert_array_equal(value.numpy(), truth)
+
+
+F, S = torch.zeros(2, 5, 3), torch.zeros(2, 3, 4)
+WRONG = [
+    (TypeError, "f: expected a torch.Tensor, got list", {"f": [1.0]}),
+    (TypeError, "f: expected one of .* got torch.int64", {"f": F.long()}),
+    (ValueError, r"f: expected shape \(batch, length, channels\), got \(5, 3\)", {"f": F[0]}),
+    (ValueError, r"f: expected batch, length and channels of at least 1, got \(2, 0, 3\)", {"f": F[:, :0]}),
+    (TypeError, "N: expected an int, got float", {"N": 4.0}),
+    (ValueError, "N: expected at least 1, got 0", {"N": 0}),
+    (ValueError, "measure: expected one of .* got 'hermite'", {"measure": "hermite"}),
+    (ValueError, "method: expected one of .* got 'foh'", {"method": "foh"}),
+    (ValueError, "theta: expected a positive number, got 0", {"theta": 0.0}),
+    (TypeError, "theta: expected a number, got str", {"theta": "1"}),
+    (ValueError, "dt: expected a positive number, got -1", {"dt": -1.0}),
+    (TypeError, "start: expected an int, got float", {"start": 1.5}),
+    (ValueError, "start: expected at least 0, got -1", {"start": -1}),
+    (TypeError, "state: expected a torch.Tensor, got int", {"state": 3, "start": 1}),
+    (TypeError, "state: expected dtype torch.float32 for", {"state": S.double(), "start": 1}),
+    (ValueError, r"state: expected shape \(batch, channels, N\) = \(2, 3, 4\)", {"state": S[1:], "start": 1}),
+    (ValueError, "state: expected device cpu like f, got meta", {"state": S.to("meta"), "start": 1}),
+    (ValueError, "start: expected how many samples state has seen", {"state": S}),
+    (ValueError, "dt: expected the time between two samples", {"state": S, "measure": "legt"}),
+    (ValueError, "backend: expected one of", {"backend": "cuda"}),
+]
+if has_triton():
+    WRONG += [
+        (
+            ValueError,
+            "backend: 'triton' computes legs by one of .* 'zoh' needs",
+            {"backend": "triton", "method": "zoh"},
+        ),
+        (
+            TypeError,
+            "backend: 'triton' computes .* torch.float64 needs",
+            {"backend": "triton", "f": F.double()},
+        ),
+    ]
+
+
+@pytest.mark.parametrize(("error", "message", "arguments"), WRONG)
+def test_wrong_input_is_named(error, message, arguments):
+    with pytest.raises(error, match=message):
+        ops.hippo_project(**{"f": F, "N": 4, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "arguments"),
+    [
+        (TypeError, "c: expected a floating dtype", {"c": torch.zeros(4, dtype=torch.int64)}),
+        (ValueError, r"points: expected shape \(points,\), got \(2, 2\)", {"points": torch.zeros(2, 2)}),
+        (TypeError, "points: expected dtype torch.float32 like c", {"points": torch.zeros(2).double()}),
+        (TypeError, "points: expected a torch.Tensor, got list", {"points": [0.5]}),
+        (ValueError, "measure: expected one of", {"measure": "legendre"}),
+    ],
+)
+def test_wrong_input_of_the_reconstruction_is_named(error, message, arguments):
+    with pytest.raises(error, match=message):
+        ops.hippo_reconstruct(**{"c": torch.zeros(4), "points": torch.zeros(2), **arguments})
+
+
+def test_step_names_its_own_argument():
+    with pytest.raises(ValueError, match=r"f_t: expected shape \(batch, channels\), got \(2, 5, 3\)"):
+        ops.hippo_project_step(F, 4)
