@@ -48,32 +48,48 @@ def test_the_last_entry_of_a_large_batch(pairing):
         if not batched:  # such as a system that is sampled once for all entries
             continue
         with torch.no_grad():
-            result = pairing.op(**one)[0]
-        batch = MOST_IN_32_BITS // max(map(numbers, [result, *(one[key] for key in batched)])) + 2
+            results = pairing.op(**one)[: pairing.results]
+        batch = MOST_IN_32_BITS // max(map(numbers, [*results, *(one[key] for key in batched)])) + 2
         need(HEADROOM * batch * sum(pairing.fewest_bytes(one)))
         arguments = draw(batch)
         alone = {key: x[-1:].clone() if key in batched else x for key, x in arguments.items()}
 
         whole, leaves = forward(pairing, arguments)
         last, last_leaves = forward(pairing, alone)
-        assert max(map(numbers, [whole, *leaves.values()])) > MOST_IN_32_BITS
+        assert max(map(numbers, [*whole, *leaves.values()])) > MOST_IN_32_BITS
         bound = 1e-5 if dtype.itemsize >= 4 else 1e-2
-        assert relative(whole[-1:].detach(), last.detach()) < bound
-        gradient = torch.zeros_like(whole)
-        gradient[-1] = torch.randn_like(whole[-1])
-        found = torch.autograd.grad(whole, list(leaves.values()), gradient)
-        expected = torch.autograd.grad(last, list(last_leaves.values()), gradient[-1:])
+        gradients, last_gradients = [], []
+        for x, y in zip(whole, last, strict=True):
+            assert relative(x[-1:].detach(), y.detach()) < bound
+            gradients.append(torch.zeros_like(x))
+            last_gradients.append(torch.randn_like(y))
+            gradients[-1][-1:] = last_gradients[-1]
+        found = torch.autograd.grad(whole, list(leaves.values()), gradients)
+        expected = torch.autograd.grad(last, list(last_leaves.values()), last_gradients)
         for key, x, y in zip(leaves, found, expected, strict=True):
             assert relative(x[-1:] if key in batched else x, y) < bound, (workload.name, key)
-        del whole, last, gradient, found, expected, arguments, alone, leaves, last_leaves
+        del (
+            x,
+            y,
+            whole,
+            last,
+            gradients,
+            last_gradients,
+            found,
+            expected,
+            arguments,
+            alone,
+            leaves,
+            last_leaves,
+        )
 
 
 def forward(pairing, arguments):
-    """The op's result, and its inputs that have gradients."""
+    """The op's results, and its inputs that have gradients."""
     leaves = {
         key: arguments[key].detach().requires_grad_() for key in pairing.differentiable if key in arguments
     }
-    return pairing.op(**{**arguments, **leaves})[0], leaves
+    return pairing.op(**{**arguments, **leaves})[: pairing.results], leaves
 
 
 @pytest.mark.parametrize("varying", [False, True])
