@@ -42,7 +42,8 @@ class OpsTable(SphinxDirective):
         rows = ["| op | equation | backends | chapter |", "|---|---|---|---|"]
         for name, pairing in PAIRINGS.items():
             backends = ", ".join(pairing.sizes)
-            chapter = f"{{doc}}`/notebooks/{CHAPTERS[pairing.chapter]}`"
+            page = f"notebooks/{CHAPTERS[pairing.chapter]}"
+            chapter = f"{{doc}}`/{page}`" if page in self.env.found_docs else str(pairing.chapter)
             rows.append(f"| `{name}` | `{pairing.equation}` | {backends} | {chapter} |")
         return self.parse_text_to_nodes("\n".join(rows))
 

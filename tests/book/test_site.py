@@ -7,7 +7,7 @@ pytestmark = pytest.mark.browser
 
 PAGES = [*named_pages(), "search"]
 CHAPTERS = [page for page in named_pages() if page.startswith("notebooks/")]
-WITH_EXPLORER = ["book/index", "notebooks/03_lru"]
+WITH_EXPLORER = ["book/index", "notebooks/03_lru", "notebooks/04_hippo", "notebooks/05_discretization"]
 FIRST_VISIT = 2_500_000  # bytes, uncompressed
 SHADES = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
