@@ -118,7 +118,7 @@ const PRESETS = {
   oscillator: { words: "Lightly damped oscillator", dt: 0.25, duration: 20, poles: () => fromFormula(1, () => -0.1, () => 2) },
   stiff: { words: "Stiff pair", dt: 0.1, duration: 3, poles: () => fromFormula(2, (n) => -(100 ** n), () => 0) },
   integrator: { words: "Integrator", dt: 0.5, duration: 10, poles: () => fromFormula(1, () => 0, () => 0) },
-  aliasing: { words: "Beyond the Nyquist frequency", dt: 1, duration: 20, poles: () => fromFormula(2, () => -0.05, (n) => (n ? 2 * Math.PI - 1 : 1)) },
+  aliasing: { words: "Aliasing pair", dt: 1, duration: 20, poles: () => fromFormula(2, () => -0.05, (n) => (n ? 2 * Math.PI - 1 : 1)) },
   custom: { words: "Placed by hand", dt: 0.1, duration: 10, poles: () => complex(0) },
 };
 const presetPoles = (preset, size) => PRESETS[preset].poles(size);
@@ -143,10 +143,10 @@ const modulusAt = ({ re, im }, n) => Math.hypot(re[n], im[n]);
 const turnAt = ({ re, im }, n) => Math.abs(Math.atan2(im[n], re[n]));
 
 const FATES = {
-  stable: "inside the circle or on it",
-  ringing: "ringing: the image changes sign at nearly every step",
-  aliased: "aliasing: beyond the Nyquist frequency",
-  unstable: "unstable: the image is outside the circle",
+  stable: "is inside the circle",
+  ringing: "rings, for it changes sign at nearly every step",
+  aliased: "is aliased, for the pole is beyond the Nyquist frequency",
+  unstable: "is outside the circle, unstable",
 };
 // What the samples make of a frequency that is too high for them.
 const BEYOND = {
@@ -162,7 +162,9 @@ function describePole({ poles, dt, selected: n }, shown) {
   const [x, y] = [poles.re[n], poles.im[n]];
   const life = x < 0 ? `half-life ${number(Math.LN2 / -x)}` : x === 0 ? "never fades" : "grows";
   const image = complexText(shown.images.re[n], shown.images.im[n]);
-  return `s = ${complexText(x, y)} (${life}, ${turning(Math.abs(y))}). Its image ${image} has modulus ${number(modulusAt(shown.images, n), 4)} and ${turning(turnAt(shown.images, n) / dt)}: ${FATES[shown.fates[n]]}`;
+  const modulus = modulusAt(shown.images, n);
+  const fate = shown.fates[n] === "stable" && modulus > 1 - 1e-12 ? "is on the circle" : FATES[shown.fates[n]];
+  return `s = ${complexText(x, y)}: ${life}, ${turning(Math.abs(y))}. Its image ${image}, of modulus ${number(modulus, 4)}, ${turning(turnAt(shown.images, n) / dt)} and ${fate}`;
 }
 
 function describeAll(state, shown) {
@@ -180,7 +182,7 @@ function describeAll(state, shown) {
     growing && !unstable ? `${plural(growing, "pole")} of the continuous system ${growing === 1 ? "grows" : "grow"}, and the samples hide it.` : "",
     aliased ? `Aliasing: ${plural(aliased, "pole")} beyond the Nyquist frequency; ${BEYOND[method]}.` : "",
     ringing ? `Ringing: ${plural(ringing, "image")} near the negative real axis; the sampled response changes sign at nearly every step.` : "",
-    `The sampled impulse response errs by up to ${shareText(shown.worst)} the continuous one's peak.`,
+    shown.worst < 1e-12 ? "The sampled impulse response has no error." : `The sampled impulse response errs by up to ${shareText(shown.worst)} the continuous one's peak.`,
     `Selected pole ${state.selected + 1}: ${describePole(state, shown)}.`,
   ].filter(Boolean).join(" ");
 }
@@ -252,7 +254,7 @@ function squares(plot, { dt }, times, values, color) {
 function drawError(plot, state, shown, style) {
   const { duration } = state;
   const [low, high] = ERROR_RANGE;
-  plot.begin({ x: [0, duration], y: ERROR_RANGE, logY: true, xTicks: linearTicks(0, duration), yTicks: decadeTicks(low, high, 5), xLabel: "time t after the impulse" }, style);
+  plot.begin({ x: [0, duration], y: ERROR_RANGE, logY: true, xTicks: linearTicks(0, duration), yTicks: decadeTicks(low, high, 5).slice(1), xLabel: "time t after the impulse" }, style);
   const values = shown.error.map((value) => held(value, low / 2, high * 2));
   plot.line(shown.times, values, style.sampled, { width: 1.5 });
   squares(plot, state, shown.times, values, style.sampled);
@@ -261,12 +263,17 @@ function drawError(plot, state, shown, style) {
 
 function drawOrder(plot, state, shown, style) {
   const [low, high] = ERROR_RANGE;
-  plot.begin({ x: STEP_RANGE, y: ERROR_RANGE, logX: true, logY: true, xTicks: decadeTicks(...STEP_RANGE), yTicks: decadeTicks(low, high, 5), xLabel: "step dt" }, style);
+  plot.begin({ x: STEP_RANGE, y: ERROR_RANGE, logX: true, logY: true, xTicks: decadeTicks(...STEP_RANGE), yTicks: decadeTicks(low, high, 5).slice(1), xLabel: "step dt" }, style);
   plot.line([state.dt, state.dt], ERROR_RANGE, style.text, { width: 1, dash: [2, 3] });
   for (const [name, errors] of shown.orders) {
     const values = errors.map((value) => held(value, low / 1e3, high * 1e3));
     if (name === state.method) plot.line(STEPS, values, style.sampled, { width: 3 });
     plot.line(STEPS, values, style.text, { width: 1.3, dash: DASHES[name] });
+  }
+  if (shown.orders.every(([, errors]) => errors.every((value) => value < low))) {
+    const { left, right, top, bottom } = plot.box;
+    Object.assign(plot.context, { fillStyle: style.text, textAlign: "center", textBaseline: "middle" });
+    plot.context.fillText("no error at any step", (left + right) / 2, (top + bottom) / 2);
   }
   plot.end();
 }
@@ -413,7 +420,7 @@ function drawZPlane(plane, { method }) {
     return shape("region", fromLeft) +
       shape("axis", `M${-half} ${y0}H${half}M${x0} ${-half}V${half}`) + shape("rim", disk) +
       shape("frequencies", plane.path(images(FREQUENCIES, 1, method))) +
-      label(x0 + one + 5, y0 - 5, "1", "start") + label(x0 - one - 5, y0 - 5, "−1", "end") + label(x0 + 5, y0 - one - 5, "i", "start") + label(x0 + 5, y0 + one + 14, "−i", "start");
+      label(x0 + one + 5, y0 + 16, "1", "start") + label(x0 - one - 5, y0 + 16, "−1", "end") + label(x0 + 5, y0 - one - 5, "i", "start") + label(x0 + 5, y0 + one + 14, "−i", "start");
   });
 }
 
