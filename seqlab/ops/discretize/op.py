@@ -9,14 +9,15 @@ from torch import Tensor
 from seqlab.ops.backends import choose_backend, load_kernel
 from seqlab.ops.discretize import portable
 
-DTYPES = (
-    torch.float16,
-    torch.bfloat16,
-    torch.float32,
-    torch.float64,
-    torch.complex64,
-    torch.complex128,
-)
+PRECISIONS = {
+    torch.float16: torch.float16,
+    torch.bfloat16: torch.bfloat16,
+    torch.float32: torch.float32,
+    torch.float64: torch.float64,
+    torch.complex64: torch.float32,
+    torch.complex128: torch.float64,
+}
+"""The dtypes of A and B, each with its real counterpart."""
 KERNEL_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.complex64)
 
 TRANSFORMS = {"euler": 0.0, "bilinear": 0.5, "backward_euler": 1.0}
@@ -125,7 +126,8 @@ def _fold(tensors: list[Tensor], leading: torch.Size) -> list[Tensor]:
         parts = [half for x in padded for half in halves(x, cut)]
         return sum(prod(part) != 1 and part != whole for part, whole in parts)
 
-    cut = min(range(len(leading) + 1), key=expansions)
+    counts = [expansions(cut) for cut in range(len(leading) + 1)]
+    cut = counts.index(min(counts))
     folded = []
     for x in padded:
         parts = [part if prod(part) == 1 else whole for part, whole in halves(x, cut)]
@@ -221,17 +223,18 @@ def _check(A: Tensor, B: Tensor, dt: Tensor | float, diagonal: bool) -> Tensor:
             raise TypeError(
                 f"{name}: expected a torch.Tensor, got {type(value).__name__}"
             )
-    if A.dtype not in DTYPES:
-        raise TypeError(f"A: expected one of {_names(DTYPES)}, got {A.dtype}")
-    precision = A.dtype.to_real()
-    partners = [d for d in DTYPES if d.to_real() == precision]
+    if A.dtype not in PRECISIONS:
+        raise TypeError(f"A: expected one of {_names(PRECISIONS)}, got {A.dtype}")
+    precision = PRECISIONS[A.dtype]
+    partners = [dtype for dtype, real in PRECISIONS.items() if real == precision]
     if B.dtype not in partners:
         raise TypeError(
             f"B: expected {_names(partners)} for an A of {A.dtype}, got {B.dtype}"
         )
-    steps = tuple({precision: 0, torch.promote_types(precision, torch.float32): 0})
+    wide = torch.promote_types(precision, torch.float32)
+    steps = [precision] if wide == precision else [precision, wide]
     if isinstance(dt, int | float) and not isinstance(dt, bool):
-        dt = torch.full((), dt, dtype=steps[-1], device=A.device)
+        dt = torch.full((), dt, dtype=wide, device=A.device)
     if not isinstance(dt, Tensor):
         raise TypeError(
             f"dt: expected a number or a torch.Tensor, got {type(dt).__name__}"
