@@ -12,28 +12,11 @@ import { OUR_KEYS, Panel, Plot, choices, decadeTicks, faded, key, linearTicks, n
 const TAU = 2 * Math.PI;
 const root = (n) => Math.sqrt(2 * n + 1);
 
-// A (N, N) and B (N) of c' = (A c + B f) / window.
-function hippoTransition(measure, N) {
+// LegT's A (N, N) and B (N) of c' = (A c + B f) / window.
+function legtTransition(N) {
   const A = new Float64Array(N * N);
-  const B = new Float64Array(N);
-  const ends = basis(measure, N, [0]); // g_n(0)
-  for (let n = 0; n < N; n++) {
-    B[n] = measure === "fourier" ? 2 * ends[n] : ends[n];
-    for (let k = 0; k < N; k++) {
-      const at = n * N + k;
-      if (measure === "legs") A[at] = n > k ? -root(n) * root(k) : n === k ? -(n + 1) : 0; // eq. 4.5
-      else if (measure === "legt") A[at] = -root(n) * root(k) * (k <= n || (k - n) % 2 === 0 ? 1 : -1); // eq. 4.6
-      else if (measure === "lagt") A[at] = n > k ? -1 : n === k ? -0.5 : 0; // eq. 4.7
-      else A[at] = -2 * ends[n] * ends[k]; // eq. 4.8, and below
-    }
-  }
-  if (measure === "fourier") {
-    for (let n = 2; n < N; n += 2) { // a cosine and its sine turn into each other
-      A[(n - 1) * N + n] -= Math.PI * n;
-      A[n * N + n - 1] += Math.PI * n;
-    }
-  }
-  return { A, B };
+  for (let n = 0; n < N; n++) for (let k = 0; k < N; k++) A[n * N + k] = -root(n) * root(k) * (k <= n || (k - n) % 2 === 0 ? 1 : -1); // eq. 4.6
+  return { A, B: Float64Array.from({ length: N }, (_, n) => root(n)) };
 }
 
 // Solve M X = R for R (N, columns), both overwritten: elimination with the largest pivot of each column.
@@ -81,9 +64,8 @@ function bilinear({ A, B }, h) {
   };
 }
 
-// A^m B for m = 0 .. length - 1, (length, N): what one sample of height 1 has left m steps later. The coefficients of any
-// signal are a sum over these, so they are computed once for an order and a window, and a drawing only sums.
-function impulseResponses({ A, B }, length) {
+// A^m B for m = 0 .. length - 1, (length, N).
+function powers({ A, B }, length) {
   const N = B.length;
   const K = new Float64Array(length * N);
   K.set(B);
@@ -105,6 +87,57 @@ function impulseResponses({ A, B }, length) {
       K[at + n + 3] = x3;
     }
     for (; n < N; n++) for (let k = 0; k < N; k++) K[at + n] += A[n * N + k] * K[before + k];
+  }
+  return K;
+}
+
+// Both give x -> (I - a A)^-1 x, in place, with O(N) work. LagT's A (eq. 4.7) sums, so a running sum solves it.
+function lagtSolver(a) {
+  return (x) => {
+    let q = 0;
+    for (let n = 0; n < x.length; n++) q += x[n] = (x[n] - a * q) / (1 + a / 2);
+  };
+}
+
+// Fourier's A (eq. 4.8) turns each cosine with its sine, less 2 g gᵀ, g = g(0): two by two, then Sherman and Morrison.
+function fourierSolver(a, N) {
+  const g = basis("fourier", N, [0]);
+  const turnBack = (x) => {
+    for (let n = 2; n < N; n += 2) {
+      const w = a * Math.PI * n;
+      const [cosine, sine] = [x[n - 1], x[n]];
+      x[n - 1] = (cosine - w * sine) / (1 + w * w);
+      x[n] = (sine + w * cosine) / (1 + w * w);
+    }
+  };
+  const dot = (x) => {
+    let sum = 0;
+    for (let n = 0; n < N; n++) sum += g[n] * x[n];
+    return sum;
+  };
+  const turned = g.slice();
+  turnBack(turned);
+  const scale = (2 * a) / (1 + 2 * a * dot(turned));
+  return (x) => {
+    turnBack(x);
+    const share = scale * dot(x);
+    for (let n = 0; n < N; n++) x[n] -= share * turned[n];
+  };
+}
+
+// (length, N): what one sample of height 1 has left in the coefficients, m = 0 .. length - 1 steps of h windows later. The
+// coefficients of any signal are a sum over these, so they are computed once for an order and a window; a drawing only sums.
+function impulseResponses(measure, N, h, length) {
+  if (measure === "legt") return powers(bilinear(legtTransition(N), h), length);
+  const half = measure === "lagt" ? lagtSolver(h / 2) : fourierSolver(h / 2, N);
+  const entry = basis(measure, N, [0]).map((g) => (measure === "lagt" ? g : 2 * g)); // B
+  const K = new Float64Array(length * N);
+  const c = new Float64Array(N);
+  const x = entry.map((b) => (h / 2) * b);
+  for (let m = 0; m < length; m++) {
+    half(x);
+    for (let n = 0; n < N; n++) x[n] = c[n] = 2 * x[n] - c[n]; // eq. 4.18 with equal steps: rho = 1
+    K.set(c, m * N);
   }
   return K;
 }
@@ -143,26 +176,40 @@ function legsCoefficients(f, seen, N) {
   return c;
 }
 
-// g_n(s), (N, P), at P times ago, in windows.
+// g_n(s), (N, P), at P times ago, in windows. Each kind by its own recurrence in n.
 function basis(measure, N, s) {
   const P = s.length;
   const g = new Float64Array(N * P);
-  for (let p = 0; p < P; p++) {
-    let [last, now] = [0, measure === "lagt" ? Math.exp(-s[p] / 2) : 1]; // both polynomials by their recurrence
-    for (let n = 0; n < N; n++) {
-      if (measure === "fourier") {
-        const angle = TAU * Math.floor((n + 1) / 2) * s[p];
-        g[n * P + p] = n === 0 ? 1 : Math.SQRT2 * (n % 2 === 1 ? Math.cos(angle) : Math.sin(angle));
-      } else if (measure === "lagt") {
-        g[n * P + p] = now;
-        [last, now] = [now, ((2 * n + 1 - s[p]) * now - n * last) / (n + 1)];
-      } else {
-        g[n * P + p] = root(n) * now;
-        [last, now] = [now, ((2 * n + 1) * (1 - 2 * s[p]) * now - n * last) / (n + 1)];
-      }
-    }
-  }
+  const fill = { fourier: fillFourier, lagt: fillLaguerre }[measure] ?? fillLegendre;
+  for (let p = 0; p < P; p++) fill(g, p, P, N, s[p]);
   return g;
+}
+
+function fillLegendre(g, p, P, N, s) {
+  let [last, now] = [0, 1];
+  for (let n = 0; n < N; n++) {
+    g[n * P + p] = root(n) * now;
+    [last, now] = [now, ((2 * n + 1) * (1 - 2 * s) * now - n * last) / (n + 1)];
+  }
+}
+
+function fillLaguerre(g, p, P, N, s) {
+  let [last, now] = [0, Math.exp(-s / 2)];
+  for (let n = 0; n < N; n++) {
+    g[n * P + p] = now;
+    [last, now] = [now, ((2 * n + 1 - s) * now - n * last) / (n + 1)];
+  }
+}
+
+function fillFourier(g, p, P, N, s) {
+  const [turnX, turnY] = [Math.cos(TAU * s), Math.sin(TAU * s)];
+  let [x, y] = [Math.SQRT2, 0];
+  g[p] = 1;
+  for (let n = 1; n < N; n += 2) {
+    [x, y] = [x * turnX - y * turnY, x * turnY + y * turnX];
+    g[n * P + p] = x;
+    if (n + 1 < N) g[(n + 1) * P + p] = y;
+  }
 }
 
 // The remembered function at the P points of the basis: eq. 4.2.
@@ -215,7 +262,7 @@ const PRESETS = {
 const preset = (name, samples) => Float64Array.from({ length: samples }, (_, i) => PRESETS[name].at((i + 0.5) / samples));
 
 export const math = {
-  hippoTransition, bilinear, impulseResponses, windowCoefficients, legsCoefficients, basis, reconstruct, rootMeanSquareError, preset,
+  legtTransition, bilinear, impulseResponses, windowCoefficients, legsCoefficients, basis, reconstruct, rootMeanSquareError, preset,
 };
 
 // ---------------------------------------------------------------------------------------------------------- 3 words
@@ -248,8 +295,19 @@ function describeAll(state, shown) {
 
 // -------------------------------------------------------------------------------------------------- 4 what is shown
 
-const POINTS = 256; // of a reconstruction, in the middles of as many parts of its window
+const POINTS = 256; // of a reconstruction, or a few more
 const MOMENTS = 64; // at which the error is drawn
+
+// The times ago, in windows, at which a reconstruction is drawn and held against the signal: evenly spaced over what can have
+// been seen, and where the window is fixed, in the middles of equal parts of each sample.
+function pointsAgo(measure, theta, samples) {
+  if (measure === "legs") return Float64Array.from({ length: POINTS }, (_, p) => (p + 0.5) / POINTS);
+  const length = samples * (measure === "lagt" ? 1 : Math.min(theta, 1)); // Laguerre's window has no end but the signal's start
+  const parts = Math.ceil(POINTS / length);
+  const s = new Float64Array(Math.max(1, Math.round(length * parts)));
+  for (let p = 0; p < s.length; p++) s[p] = (p + 0.5) / parts / samples / theta;
+  return s;
+}
 
 // Whatever depends on order and window alone, kept from one frame to the next.
 class Memory {
@@ -259,15 +317,13 @@ class Memory {
   }
 
   prepare({ order, theta, signal }) {
-    const made = [order, theta, signal.length].join();
+    const made = [order, this.measure === "legs" ? "" : theta, signal.length].join();
     if (made === this.made) return;
     this.made = made;
-    const reach = this.measure === "lagt" ? 1 / theta : 1; // Laguerre's window has no end but the signal's start
-    this.s = Float64Array.from({ length: POINTS }, (_, p) => (reach * (p + 0.5)) / POINTS);
+    this.s = pointsAgo(this.measure, theta, signal.length);
     this.basis = basis(this.measure, order, this.s);
     if (this.measure === "legs") return;
-    const step = 1 / signal.length / theta;
-    this.responses = impulseResponses(bilinear(hippoTransition(this.measure, order), step), signal.length);
+    this.responses = impulseResponses(this.measure, order, 1 / signal.length / theta, signal.length);
   }
 
   coefficients(state, seen) {
@@ -436,7 +492,7 @@ const STYLE = `
 
 const SLIDER = {
   order: { label: "order N", name: "order N, number of coefficients", min: 1, max: MOST_ORDER, step: 1, toSlider: (n) => n, fromSlider: (n) => n, text: String },
-  theta: { label: "window θ", name: "window theta", min: -1.7, max: 0, step: 0.02, toSlider: Math.log10, fromSlider: (s) => Number((10 ** s).toPrecision(2)), text: (theta) => number(theta) },
+  theta: { label: "window θ", name: "window theta", min: -1.7, max: 0, step: 0.02, toSlider: Math.log10, fromSlider: (s) => Number((10 ** s).toPrecision(3)), text: (theta) => number(theta) },
 };
 
 const check = (measure) => {
@@ -457,7 +513,7 @@ const CONTROLS = `
   <li>Each memory holds N coefficients c<sub>n</sub> and nothing else. Its curve is what they tell of the past, f(t − θs) ≈ Σ c<sub>n</sub> g<sub>n</sub>(s), s windows ago.</li>
   <li>Shaded beneath, how much each time ago weighs. LegS: the whole history evenly, so its window grows. LegT and Fourier: the last θ evenly. LagT: e<sup>−s</sup>, the weight that its functions g<sub>n</sub> = e<sup>−s/2</sup> L<sub>n</sub>(s) carry in themselves.</li>
   <li>LegS steps by the bilinear rule with 1/t taken where it stands; the others by (I − A/2 · dt/θ)<sup>−1</sup>(I + A/2 · dt/θ), a matrix that never changes. All start from nothing, as if the signal had been 0 before.</li>
-  <li>Error: root mean square of signal minus reconstruction over the window (LagT: over all that was seen), in the units of the signal, at ${POINTS} evenly spaced times; the plot shows it at ${MOMENTS} moments, and from ${ERRORS[0]} to ${ERRORS[1]}.</li>
+  <li>Error: root mean square of signal minus reconstruction over the window (LagT: over all that was seen), in the units of the signal, at evenly spaced times; the plot shows it at ${MOMENTS} moments, and from ${ERRORS[0]} to ${ERRORS[1]}.</li>
 </ul></details>`;
 
 const PLAYER = `
@@ -625,8 +681,10 @@ function render({ model, el }) {
     byHand();
   }
 
+  let onCurve = false;
   panel.drag(sheet, {
     grab: (event) => {
+      onCurve = near(event);
       before = { signal: state.signal.slice(), preset: state.preset };
       pen.focus({ preventScroll: true });
       last = place(event);
@@ -645,7 +703,7 @@ function render({ model, el }) {
       panel.schedule();
       share();
     },
-    holds: near, // elsewhere a finger that moves up or down scrolls the page
+    holds: () => onCurve, // elsewhere a finger that moves up or down scrolls the page
   });
 
   panel.listen(pen, "keydown", (event) => {

@@ -37,18 +37,11 @@ def flat(array):
 
 
 @pytest.mark.parametrize("N", ORDERS)
-@pytest.mark.parametrize("measure", MEASURES)
-def test_transitions(measure, N):
-    (found,) = evaluate(("hippoTransition", measure, N))
-    A, B = reference.hippo_transition(measure, N)
-    np.testing.assert_allclose(np.reshape(found["A"], (N, N)), A, rtol=1e-14, atol=1e-14)
+def test_legt_and_its_bilinear_steps(N):
+    A, B = reference.hippo_transition("legt", N)
+    (found,) = evaluate(("legtTransition", N))
+    np.testing.assert_allclose(np.reshape(found["A"], (N, N)), A, rtol=1e-14)
     np.testing.assert_allclose(found["B"], B, rtol=1e-14)
-
-
-@pytest.mark.parametrize("N", ORDERS)
-@pytest.mark.parametrize("measure", WINDOWED)
-def test_bilinear_steps(measure, N):
-    A, B = reference.hippo_transition(measure, N)
     for h in (1e-4, 0.02, 3.0):
         (found,) = evaluate(("bilinear", {"A": flat(A), "B": flat(B)}, h))
         A_bar, B_bar = discretize(A, B, h, "bilinear")
@@ -68,6 +61,17 @@ def test_a_step_that_needs_another_pivot():
     np.testing.assert_allclose(found["B"], np.linalg.solve(left, B), rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize("N", ORDERS)
+@pytest.mark.parametrize("measure", WINDOWED)
+def test_impulse_responses(measure, N):
+    steps = (1e-4, 0.02, 3.0)
+    found = evaluate(*[("impulseResponses", measure, N, h, 50) for h in steps])
+    for h, K in zip(steps, found, strict=True):
+        A_bar, B_bar = discretize(*reference.hippo_transition(measure, N), h, "bilinear")
+        truth = [np.linalg.matrix_power(A_bar, m) @ B_bar for m in range(50)]
+        np.testing.assert_allclose(np.reshape(K, (50, N)), truth, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("theta", [0.02, 0.25, 1.0])
 @pytest.mark.parametrize("N", ORDERS)
 def test_coefficients_at_every_time(N, theta):
@@ -75,8 +79,7 @@ def test_coefficients_at_every_time(N, theta):
     seen = [1, 2, 7, 120, 200]
     calls = [("legsCoefficients", SIGNAL.tolist(), k, N) for k in seen]
     for measure in WINDOWED:
-        A_bar, B_bar = discretize(*reference.hippo_transition(measure, N), 1 / L / theta, "bilinear")
-        (K,) = evaluate(("impulseResponses", {"A": flat(A_bar), "B": flat(B_bar)}, L))
+        (K,) = evaluate(("impulseResponses", measure, N, 1 / L / theta, L))
         calls += [("windowCoefficients", K, SIGNAL.tolist(), k, N) for k in seen]
     found = iter(evaluate(*calls))
     for measure in MEASURES:

