@@ -88,9 +88,9 @@ def build(run: Run, protocol: Protocol, task: Images | Recordings) -> Readout:
     inputs, width, order = task.inputs, protocol.width, protocol.order
     cell: nn.Module
     if run.row == "HiPPO-LegS":
-        cell = HippoRNN(inputs, width, order, "legs", method="zoh")
+        cell = HippoRNN(inputs, width, order, "legs")
     elif run.row == "HiPPO-LegT":
-        cell = HippoRNN(inputs, width, order, "legt", theta=float(task.length), method="zoh")
+        cell = HippoRNN(inputs, width, order, "legt", theta=float(task.length))
     else:
         like = HippoRNN(inputs, width, order)
         width = lstm_width(inputs, sum(p.numel() for p in like.parameters()))

@@ -10,7 +10,7 @@ from seqlab.nn.arguments import (
     check_step,
     positive_integer,
 )
-from seqlab.ops.hippo.reference import MEASURES, METHODS, step_matrices
+from seqlab.ops.hippo.reference import MEASURES, step_matrices
 
 HippoState = tuple[Tensor, Tensor, int]
 
@@ -23,6 +23,7 @@ class HippoRNN(nn.Module):
     from itself and from the memory c_{t-1}, and says one number f_t; the memory c_t
     holds all numbers said so far, projected on the basis of the measure. With ``legs``
     it steps by 1/t and asks for no time scale: the number of the sample is its clock.
+    Each f_t is held for one step, which the memory takes exactly ("zoh").
 
     Args:
         inputs: features of the input at each time, at least 1.
@@ -31,7 +32,6 @@ class HippoRNN(nn.Module):
         measure: "legs", "legt", "lagt" or "fourier".
         theta: window of the memory in time steps, above 0; None for ``legs``, whose
             window is the whole past.
-        method: "euler", "backward_euler", "bilinear" or "zoh", of the memory's steps.
 
     Attributes:
         W: (2 width, inputs), U: (2 width, order + width), b: (2 width,): gate, then
@@ -39,8 +39,8 @@ class HippoRNN(nn.Module):
         w: (width,), what f_t reads of h_t.
 
     Raises:
-        TypeError, ValueError: a size is not a positive integer, measure or method is
-            none of those, or theta does not go with the measure.
+        TypeError, ValueError: a size is not a positive integer, measure is none of
+            the four, or theta does not go with the measure.
     """
 
     def __init__(
@@ -50,7 +50,6 @@ class HippoRNN(nn.Module):
         order: int,
         measure: str = "legs",
         theta: float | None = None,
-        method: str = "bilinear",
     ) -> None:
         super().__init__()
         self.inputs = positive_integer("inputs", inputs)
@@ -58,21 +57,22 @@ class HippoRNN(nn.Module):
         self.order = positive_integer("order", order)
         if measure not in MEASURES:
             raise ValueError(f"measure: expected one of {MEASURES}, got {measure!r}")
-        if method not in METHODS:
-            raise ValueError(f"method: expected one of {METHODS}, got {method!r}")
         if measure == "legs" and theta is not None:
             raise ValueError(f"theta: expected None with legs, got {theta}")
         if measure != "legs" and (theta is None or not theta > 0):
             raise ValueError(
                 f"theta: expected time steps above 0 with {measure}, got {theta}"
             )
-        self.measure, self.theta, self.method = measure, theta, method
+        self.measure, self.theta = measure, theta
         bound = width**-0.5  # torch.nn.LSTM's initialization
         self.W = nn.Parameter(torch.empty(2 * width, inputs).uniform_(-bound, bound))
-        both = torch.empty(2 * width, order + width)
-        self.U = nn.Parameter(both.uniform_(-bound, bound))
+        # The coefficients together have the energy of f alone, however many they are.
+        of_c = torch.empty(2 * width, order).uniform_(-1, 1)
+        of_h = torch.empty(2 * width, width).uniform_(-bound, bound)
+        self.U = nn.Parameter(torch.cat((of_c, of_h), dim=1))
         self.b = nn.Parameter(torch.empty(2 * width).uniform_(-bound, bound))
-        self.w = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
+        loud = (3 / width) ** 0.5  # the energy of f is the mean energy of h's features
+        self.w = nn.Parameter(torch.empty(width).uniform_(-loud, loud))
         # No buffers: a layer turned to float64 needs digits that float32 has lost.
         self._A_bar, self._B_bar = torch.empty(0), torch.empty(0)
 
@@ -143,5 +143,5 @@ class HippoRNN(nn.Module):
         # At least twice as many as before, so that step after step costs little.
         k = np.arange(1, max(steps, 2 * known if alike else known) + 1)
         theta = 1.0 if self.theta is None else self.theta
-        matrices = step_matrices(self.measure, self.order, k, self.method, theta)
+        matrices = step_matrices(self.measure, self.order, k, "zoh", theta)
         self._A_bar, self._B_bar = (torch.from_numpy(m).to(self.U) for m in matrices)
