@@ -512,7 +512,7 @@ const CONTROLS = `
   <li>The signal lasts 1 and each of its samples holds until the next. Bold and gray: what has been seen up to now; thin: what is still to come.</li>
   <li>Each memory holds N coefficients c<sub>n</sub> and nothing else. Its curve is what they tell of the past, f(t − θs) ≈ Σ c<sub>n</sub> g<sub>n</sub>(s), s windows ago.</li>
   <li>Shaded beneath, how much each time ago weighs. LegS: the whole history evenly, so its window grows. LegT and Fourier: the last θ evenly. LagT: e<sup>−s</sup>, the weight that its functions g<sub>n</sub> = e<sup>−s/2</sup> L<sub>n</sub>(s) carry in themselves.</li>
-  <li>LegS steps by the bilinear rule with 1/t taken where it stands; the others by (I − A/2 · dt/θ)<sup>−1</sup>(I + A/2 · dt/θ), a matrix that never changes. All start from nothing, as if the signal had been 0 before.</li>
+  <li>LegS steps by the bilinear rule with 1/t taken where it stands; the others by (I − A/2 · dt/θ)<sup>−1</sup>(I + A/2 · dt/θ), a matrix that never changes. All start from nothing, as if the signal had been 0 before. With an even N, Fourier has a last cosine without its sine.</li>
   <li>Error: root mean square of signal minus reconstruction over the window (LagT: over all that was seen), in the units of the signal, at evenly spaced times; the plot shows it at ${MOMENTS} moments, and from ${ERRORS[0]} to ${ERRORS[1]}.</li>
 </ul></details>`;
 
