@@ -7,95 +7,37 @@
 import { OUR_KEYS, Panel, Plot, choices, decadeTicks, faded, key, linearTicks, number, slider } from "./panel.mjs";
 
 // ---------------------------------------------------------------------------------------------------- 1 mathematics
-// Matrices are Float64Arrays by rows. Sample number k = 1 .. L holds over (k-1, k] / L: the signal lasts 1, as theta counts.
+// Sample number k = 1 .. L holds over (k-1, k] / L: the signal lasts 1, as theta counts.
 
 const TAU = 2 * Math.PI;
 const root = (n) => Math.sqrt(2 * n + 1);
 
-// LegT's A (N, N) and B (N) of c' = (A c + B f) / window.
-function legtTransition(N) {
-  const A = new Float64Array(N * N);
-  for (let n = 0; n < N; n++) for (let k = 0; k < N; k++) A[n * N + k] = -root(n) * root(k) * (k <= n || (k - n) % 2 === 0 ? 1 : -1); // eq. 4.6
-  return { A, B: Float64Array.from({ length: N }, (_, n) => root(n)) };
-}
-
-// Solve M X = R for R (N, columns), both overwritten: elimination with the largest pivot of each column.
-function solve(M, R, N, columns) {
-  for (let k = 0; k < N; k++) {
-    let pivot = k;
-    for (let i = k + 1; i < N; i++) if (Math.abs(M[i * N + k]) > Math.abs(M[pivot * N + k])) pivot = i;
-    if (pivot !== k) {
-      for (let j = k; j < N; j++) [M[k * N + j], M[pivot * N + j]] = [M[pivot * N + j], M[k * N + j]];
-      for (let j = 0; j < columns; j++) [R[k * columns + j], R[pivot * columns + j]] = [R[pivot * columns + j], R[k * columns + j]];
-    }
-    for (let i = k + 1; i < N; i++) {
-      const factor = M[i * N + k] / M[k * N + k];
-      if (factor === 0) continue;
-      for (let j = k; j < N; j++) M[i * N + j] -= factor * M[k * N + j];
-      for (let j = 0; j < columns; j++) R[i * columns + j] -= factor * R[k * columns + j];
-    }
-  }
-  for (let i = N - 1; i >= 0; i--) {
-    for (let k = i + 1; k < N; k++) {
-      const factor = M[i * N + k];
-      if (factor === 0) continue;
-      for (let j = 0; j < columns; j++) R[i * columns + j] -= factor * R[k * columns + j];
-    }
-    for (let j = 0; j < columns; j++) R[i * columns + j] /= M[i * N + i];
-  }
-  return R;
-}
-
-// (I - h/2 A)^-1 (I + h/2 A) and (I - h/2 A)^-1 h B, with the step h in windows.
-function bilinear({ A, B }, h) {
-  const N = B.length;
-  const [left, right] = [new Float64Array(N * N), new Float64Array(N * (N + 1))];
-  for (let n = 0; n < N; n++) {
-    for (let k = 0; k < N; k++) {
-      left[n * N + k] = (n === k ? 1 : 0) - (h / 2) * A[n * N + k];
-      right[n * (N + 1) + k] = (n === k ? 1 : 0) + (h / 2) * A[n * N + k];
-    }
-    right[n * (N + 1) + N] = h * B[n];
-  }
-  solve(left, right, N, N + 1);
-  return {
-    A: Float64Array.from({ length: N * N }, (_, i) => right[Math.floor(i / N) * (N + 1) + (i % N)]),
-    B: Float64Array.from({ length: N }, (_, n) => right[n * (N + 1) + N]),
-  };
-}
-
-// A^m B for m = 0 .. length - 1, (length, N).
-function powers({ A, B }, length) {
-  const N = B.length;
-  const K = new Float64Array(length * N);
-  K.set(B);
-  for (let at = N; at < length * N; at += N) {
-    const before = at - N;
-    let n = 0;
-    for (; n + 4 <= N; n += 4) { // four rows at a time: four sums that do not wait for one another
-      let [x0, x1, x2, x3] = [0, 0, 0, 0];
-      for (let k = 0, a = n * N; k < N; k++, a++) {
-        const c = K[before + k];
-        x0 += A[a] * c;
-        x1 += A[a + N] * c;
-        x2 += A[a + 2 * N] * c;
-        x3 += A[a + 3 * N] * c;
-      }
-      K[at + n] = x0;
-      K[at + n + 1] = x1;
-      K[at + n + 2] = x2;
-      K[at + n + 3] = x3;
-    }
-    for (; n < N; n++) for (let k = 0; k < N; k++) K[at + n] += A[n * N + k] * K[before + k];
-  }
-  return K;
-}
-
-// Both give x -> (I - a A)^-1 x, in place, with O(N) work. LagT's A (eq. 4.7) sums, so a running sum solves it.
+// Each gives x -> (I - a A)^-1 x, in place, with O(N) work. LagT's A (eq. 4.7) sums, so a running sum solves it.
 function lagtSolver(a) {
   return (x) => {
     let q = 0;
     for (let n = 0; n < x.length; n++) q += x[n] = (x[n] - a * q) / (1 + a / 2);
+  };
+}
+
+// LegT's A (eq. 4.6) has an inverse of three diagonals, as the integral of a Legendre polynomial is a difference of two: -w_n
+// above and w_n below the main one, which is -1/2, 0 .. 0, -1/(4N - 2). So x solves (a I - A^-1) x = -A^-1 y, from top to bottom
+// and back; every pivot d is positive.
+function legtSolver(a, N) {
+  const w = Float64Array.from({ length: N + 1 }, (_, n) => (n > 0 && n < N ? 1 / (2 * root(n) * root(n - 1)) : 0));
+  const ends = new Float64Array(N);
+  ends[0] += 1 / 2;
+  ends[N - 1] += 1 / (4 * N - 2);
+  const d = ends.map((end) => a + end);
+  for (let n = 1; n < N; n++) d[n] += w[n] ** 2 / d[n - 1];
+  return (x) => {
+    let above = 0; // what x held one row up
+    for (let n = 0; n < N; n++) {
+      const here = x[n];
+      x[n] = ends[n] * here - w[n] * above + (n + 1 < N ? w[n + 1] * x[n + 1] : 0) + (n > 0 ? (w[n] / d[n - 1]) * x[n - 1] : 0);
+      above = here;
+    }
+    for (let n = N - 1; n >= 0; n--) x[n] = (x[n] - (n + 1 < N ? w[n + 1] * x[n + 1] : 0)) / d[n];
   };
 }
 
@@ -128,9 +70,8 @@ function fourierSolver(a, N) {
 // (length, N): what one sample of height 1 has left in the coefficients, m = 0 .. length - 1 steps of h windows later. The
 // coefficients of any signal are a sum over these, so they are computed once for an order and a window; a drawing only sums.
 function impulseResponses(measure, N, h, length) {
-  if (measure === "legt") return powers(bilinear(legtTransition(N), h), length);
-  const half = measure === "lagt" ? lagtSolver(h / 2) : fourierSolver(h / 2, N);
-  const entry = basis(measure, N, [0]).map((g) => (measure === "lagt" ? g : 2 * g)); // B
+  const half = { legt: legtSolver, lagt: lagtSolver, fourier: fourierSolver }[measure](h / 2, N);
+  const entry = basis(measure, N, [0]).map((g) => (measure === "fourier" ? 2 * g : g)); // B
   const K = new Float64Array(length * N);
   const c = new Float64Array(N);
   const x = entry.map((b) => (h / 2) * b);
@@ -262,7 +203,7 @@ const PRESETS = {
 const preset = (name, samples) => Float64Array.from({ length: samples }, (_, i) => PRESETS[name].at((i + 0.5) / samples));
 
 export const math = {
-  legtTransition, bilinear, impulseResponses, windowCoefficients, legsCoefficients, basis, reconstruct, rootMeanSquareError, preset,
+  impulseResponses, windowCoefficients, legsCoefficients, basis, reconstruct, rootMeanSquareError, preset,
 };
 
 // ---------------------------------------------------------------------------------------------------------- 3 words

@@ -37,31 +37,6 @@ def flat(array):
 
 
 @pytest.mark.parametrize("N", ORDERS)
-def test_legt_and_its_bilinear_steps(N):
-    A, B = reference.hippo_transition("legt", N)
-    (found,) = evaluate(("legtTransition", N))
-    np.testing.assert_allclose(np.reshape(found["A"], (N, N)), A, rtol=1e-14)
-    np.testing.assert_allclose(found["B"], B, rtol=1e-14)
-    for h in (1e-4, 0.02, 3.0):
-        (found,) = evaluate(("bilinear", {"A": flat(A), "B": flat(B)}, h))
-        A_bar, B_bar = discretize(A, B, h, "bilinear")
-        np.testing.assert_allclose(np.reshape(found["A"], (N, N)), A_bar, rtol=0, atol=1e-12)
-        np.testing.assert_allclose(found["B"], B_bar, rtol=0, atol=1e-12)
-
-
-def test_a_step_that_needs_another_pivot():
-    """A zero in the corner of I - h/2 A."""
-    A, B = np.array([[2.0, 1.0], [-1.0, -3.0]]), np.array([1.0, 1.0])
-    (found,) = evaluate(("bilinear", {"A": flat(A), "B": flat(B)}, 1.0))
-    left = np.eye(2) - A / 2
-    assert left[0, 0] == 0
-    np.testing.assert_allclose(
-        np.reshape(found["A"], (2, 2)), np.linalg.solve(left, np.eye(2) + A / 2), rtol=0, atol=1e-15
-    )
-    np.testing.assert_allclose(found["B"], np.linalg.solve(left, B), rtol=0, atol=1e-15)
-
-
-@pytest.mark.parametrize("N", ORDERS)
 @pytest.mark.parametrize("measure", WINDOWED)
 def test_impulse_responses(measure, N):
     steps = (1e-4, 0.02, 3.0)
