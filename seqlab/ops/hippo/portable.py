@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqlab.ops.hippo.transition import Memory
+from seqlab.ops.hippo.transition import ALPHA, Memory
+from seqlab.ops.linear_scan.portable import scan
 
 
 def project(
@@ -26,21 +27,22 @@ def project(
     batch, length, channels = f.shape
     rows = f.to(memory.dtype).transpose(1, 2).flatten(0, 1)
     carry = (
-        rows.new_zeros(len(rows), memory.order)
+        rows.new_zeros(memory.order, len(rows))
         if state is None
-        else state.flatten(0, 1)
+        else state.flatten(0, 1).T
     )
+    steps = _steps(memory)
     c = []
     for stretch in _stretches(length, start):
-        pieces, carry = stretch.forward(
-            rows[:, stretch.inside], carry, memory, return_all
+        every, carry = stretch.forward(
+            rows[:, stretch.inside], carry, steps, return_all
         )
-        c.append(pieces)
-    last = carry.unflatten(0, (batch, channels))
+        c.append(every)
+    last = carry.T.unflatten(0, (batch, channels))
     if not return_all:
-        return last.to(f.dtype, copy=True), last
-    every = torch.cat(c, dim=1).unflatten(0, (batch, channels)).transpose(1, 2)
-    return every.to(f.dtype).contiguous(), last.contiguous()
+        return last.to(f.dtype, copy=True), last.contiguous()
+    together = torch.cat(c, dim=2).unflatten(1, (batch, channels)).permute(1, 3, 2, 0)
+    return together.to(f.dtype).contiguous(), last.contiguous()
 
 
 def gradients(
@@ -53,23 +55,110 @@ def gradients(
 ) -> tuple[Tensor, Tensor]:
     """Gradients to f (B, L, D), in grad_c's dtype, and to the first state (B, D, N)."""
     batch, channels, _ = grad_last.shape
-    flowing = grad_last.flatten(0, 1)
+    flowing = grad_last.flatten(0, 1).T
     wide = grad_c.to(memory.dtype)
     if return_all:
-        rows = wide.transpose(1, 2).flatten(0, 1)
+        rows = wide.permute(3, 0, 2, 1).flatten(1, 2)
     else:
         rows = None
-        flowing = flowing + wide.flatten(0, 1)
-    grad_f = []
+        flowing = flowing + wide.flatten(0, 1).T
+    steps = _steps(memory)
+    grad_f: list[Tensor] = []
     for stretch in reversed(_stretches(length, start)):
-        inside = None if rows is None else rows[:, stretch.inside]
-        pieces, flowing = stretch.backward(inside, flowing, memory)
-        grad_f.append(pieces)
-    every = torch.cat(grad_f[::-1], dim=1).unflatten(0, (batch, channels))
+        inside = None if rows is None else rows[..., stretch.inside]
+        every, flowing = stretch.backward(inside, flowing, steps)
+        grad_f.insert(0, every)
+    together = torch.cat(grad_f, dim=1).unflatten(0, (batch, channels))
     return (
-        every.transpose(1, 2).to(grad_c.dtype).contiguous(),
-        flowing.unflatten(0, (batch, channels)).contiguous(),
+        together.transpose(1, 2).to(grad_c.dtype).contiguous(),
+        flowing.T.unflatten(0, (batch, channels)).contiguous(),
     )
+
+
+def _steps(memory: Memory) -> "Dense | Triangular":
+    """LegS has its triangular form, except in exact logarithmic time."""
+    triangular = memory.measure == "legs" and memory.method in ALPHA
+    return Triangular(memory) if triangular else Dense(memory)
+
+
+class Dense:
+    """Steps as matrices: every measure, every method. Coefficients are (J, N, R)."""
+
+    def __init__(self, memory: Memory):
+        self.memory = memory
+        self.invariant = memory.measure != "legs"
+
+    def advance(self, c: Tensor, f: Tensor | None, numbers: list[int]) -> Tensor:
+        """The coefficients after the steps with these numbers, one for each chunk; f is
+        (J, 1, R), zeros if None."""
+        A_bar, B_bar = self.memory.steps(numbers)
+        c = A_bar @ c
+        return c if f is None else c + B_bar[..., None] * f  # eq. 4.12
+
+    def retreat(self, g: Tensor, numbers: list[int]) -> tuple[Tensor, Tensor]:
+        """Gradients to f (J, R) and to the coefficients before the steps, from those to
+        the coefficients after them."""
+        A_bar, B_bar = self.memory.steps(numbers)
+        return (g * B_bar[..., None]).sum(1), A_bar.mT @ g  # eq. 4.15
+
+
+class Triangular:
+    """Steps of LegS at O(N) each: c + (a + a') (I - a A)^{-1} (A c + B f), the same as
+    equation 4.9, through prefix sums and linear recurrences over the order."""
+
+    invariant = False
+
+    def __init__(self, memory: Memory):
+        self.alpha = ALPHA[memory.method]
+        n = torch.arange(memory.order, dtype=memory.dtype, device=memory.device)
+        self.r, self.d = (2 * n + 1).sqrt()[:, None], (n + 1)[:, None]
+
+    def advance(self, c: Tensor, f: Tensor | None, numbers: list[int]) -> Tensor:
+        k, now, before = self._coefficients(numbers)
+        slope = _multiply(self.r, self.d, c)
+        if f is not None:
+            slope = slope + self.r * f
+        after = c + (now + before) * _solve(self.r, self.d, now, slope)
+        if numbers[0] > 1:
+            return after
+        first = torch.zeros_like(after)  # eq. 4.10
+        if f is not None:
+            first[:, :1] = f
+        return torch.where(k == 1, first, after)
+
+    def retreat(self, g: Tensor, numbers: list[int]) -> tuple[Tensor, Tensor]:
+        k, now, before = self._coefficients(numbers)
+        # The transpose of A is A with the orders counted from the other end.
+        r, d = self.r.flip(0), self.d.flip(0)
+        x = _solve(r, d, now, g.flip(1))
+        grad_f = ((now + before) * r * x).sum(1)
+        earlier = g + (now + before) * _multiply(r, d, x).flip(1)
+        if numbers[0] > 1:
+            return grad_f, earlier
+        return torch.where(k[:, 0] == 1, g[:, 0], grad_f), torch.where(
+            k == 1, 0, earlier
+        )
+
+    def _coefficients(self, numbers: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        k = torch.tensor(numbers).to(self.r)[:, None, None]
+        return k, self.alpha / k, (1 - self.alpha) / (k - 1).clamp(min=1)
+
+
+def _multiply(r: Tensor, d: Tensor, c: Tensor) -> Tensor:
+    """A c, with A = -(r r^T below the diagonal, d on it)."""
+    weighted = r * c
+    return -r * (weighted.cumsum(1) - weighted) - d * c
+
+
+def _solve(r: Tensor, d: Tensor, a: Tensor, y: Tensor) -> Tensor:
+    """x with (I - a A) x = y, for a of (J, 1, 1)."""
+    inverse = 1 / (1 + a * d)
+    q, _ = scan(
+        (1 + a * (d - r * r)) * inverse, (r * inverse * y).contiguous(), None, False
+    )  # eq. 4.13
+    x = inverse * y
+    x[:, 1:] -= a * (r * inverse)[:, 1:] * q[:, :-1]
+    return x
 
 
 @dataclass(frozen=True)
@@ -82,69 +171,69 @@ class Stretch:
     chunks: int
     steps: int
 
-    def transitions(self, i: int, memory: Memory) -> tuple[Tensor, Tensor]:
-        """A_bar and B_bar of step i of every chunk, (J or 1, N, N) and (J or 1, 1, N)."""
-        A_bar, B_bar = memory.steps(
-            [self.first + j * self.steps + i for j in range(self.chunks)]
-        )
-        return A_bar, B_bar[:, None]
+    def numbers(self, i: int) -> list[int]:
+        """The numbers of step i of every chunk."""
+        return [self.first + j * self.steps + i for j in range(self.chunks)]
+
+    def units(self, like: Tensor, steps: Dense | Triangular) -> Tensor:
+        """The unit vectors (J, N, N), to see where they lead; (1, N, N) where that is
+        the same for every chunk."""
+        distinct = 1 if steps.invariant else self.chunks
+        return torch.eye(like.shape[0]).to(like).repeat(distinct, 1, 1)
 
     def forward(
-        self, f: Tensor, carry: Tensor, memory: Memory, return_all: bool
+        self, f: Tensor, carry: Tensor, steps: Dense | Triangular, return_all: bool
     ) -> tuple[Tensor, Tensor]:
-        """c (R, J C, N), empty if not ``return_all``, and the state after the stretch,
-        from f (R, J C) and the state before it (R, N)."""
-        f = f.unflatten(1, (self.chunks, self.steps)).permute(2, 1, 0)[..., None]
+        """c (N, R, J C), empty if not ``return_all``, and the state after the stretch,
+        from f (R, J C) and the state before it (N, R)."""
+        order, rows = carry.shape
+        f = f.unflatten(1, (self.chunks, self.steps)).permute(2, 1, 0)[:, :, None]
         starts = [carry]
         if self.chunks > 1 or not return_all:
-            end = carry.new_zeros(self.chunks, *carry.shape)
-            jump = torch.eye(memory.order).to(carry)[None]
+            end, jump = (
+                carry.new_zeros(self.chunks, order, rows),
+                self.units(carry, steps),
+            )
             for i in range(self.steps):
-                A_bar, B_bar = self.transitions(i, memory)
-                end = end @ A_bar.mT + f[i] * B_bar
-                jump = A_bar @ jump
-            jump = jump.expand(self.chunks, -1, -1)
+                end = steps.advance(end, f[i], self.numbers(i))
+                jump = steps.advance(jump, None, self.numbers(i))
             for j in range(self.chunks):
-                starts.append(starts[j] @ jump[j].mT + end[j])  # eq. 4.14
+                starts.append(jump[j % len(jump)] @ starts[j] + end[j])  # eq. 4.14
         if not return_all:
-            return carry.new_empty(len(carry), 0, memory.order), starts[-1]
-        c_i = torch.stack(starts[: self.chunks])
-        c = c_i.new_empty(len(carry), self.chunks, self.steps, memory.order)
+            return carry.new_empty(order, rows, 0), starts[-1]
+        c = torch.stack(starts[: self.chunks])
+        every = []
         for i in range(self.steps):
-            A_bar, B_bar = self.transitions(i, memory)
-            c_i = c_i @ A_bar.mT + f[i] * B_bar  # eq. 4.12
-            c[:, :, i] = c_i.transpose(0, 1)
-        return c.flatten(1, 2), c[:, -1, -1]
+            c = steps.advance(c, f[i], self.numbers(i))
+            every.append(c)
+        return torch.stack(every, dim=1).permute(2, 3, 0, 1).flatten(2), c[-1]
 
     def backward(
-        self, grad_c: Tensor | None, flowing: Tensor, memory: Memory
+        self, grad_c: Tensor | None, flowing: Tensor, steps: Dense | Triangular
     ) -> tuple[Tensor, Tensor]:
         """Gradients to f (R, J C) and to the state before the stretch, from those to c
-        (R, J C, N), none if None, and to the state after it (R, N)."""
+        (N, R, J C), none if None, and to the state after it (N, R)."""
         if grad_c is not None:
-            grad_c = grad_c.unflatten(1, (self.chunks, self.steps)).permute(2, 1, 0, 3)
+            grad_c = grad_c.unflatten(2, (self.chunks, self.steps)).permute(3, 2, 0, 1)
         backwards = range(self.steps - 1, -1, -1)
         ends = [flowing]
         if self.chunks > 1:
             arrive = flowing.new_zeros(self.chunks, *flowing.shape)
-            jump = torch.eye(memory.order).to(flowing)[None]
+            jump = self.units(flowing, steps)
             for i in backwards:
-                A_bar, _ = self.transitions(i, memory)
                 if grad_c is not None:
-                    arrive = (arrive + grad_c[i]) @ A_bar
-                jump = jump @ A_bar
-            jump = jump.expand(self.chunks, -1, -1)
+                    _, arrive = steps.retreat(arrive + grad_c[i], self.numbers(i))
+                _, jump = steps.retreat(jump, self.numbers(i))
             for j in range(self.chunks - 1, 0, -1):
-                ends.insert(0, arrive[j] + ends[0] @ jump[j])
+                ends.insert(0, arrive[j] + jump[j % len(jump)] @ ends[0])
         g = torch.stack(ends)
-        grad_f = g.new_empty(len(flowing), self.chunks, self.steps)
+        grad_f: list[Tensor] = []
         for i in backwards:
-            A_bar, B_bar = self.transitions(i, memory)
             if grad_c is not None:
                 g = g + grad_c[i]
-            grad_f[:, :, i] = (g * B_bar).sum(-1).T  # eq. 4.15
-            g = g @ A_bar
-        return grad_f.flatten(1, 2), g[0]
+            grad_f_i, g = steps.retreat(g, self.numbers(i))
+            grad_f.insert(0, grad_f_i)
+        return torch.stack(grad_f, dim=1).permute(2, 0, 1).flatten(1), g[0]
 
 
 def _stretches(length: int, start: int) -> list[Stretch]:
