@@ -143,7 +143,7 @@ def _diagonal_sample(
         shape = (sizes["channels"], sizes["states"])
         A = -rate(generator, shape)
         if imaginary:
-            A = A + 3j * generator.standard_normal(shape)
+            A = A * (1 + 1j * generator.standard_normal(shape))
         if undamped:
             A = 10j * generator.standard_normal(shape)
         times = (batch, length) if varying else ()

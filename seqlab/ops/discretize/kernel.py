@@ -191,16 +191,57 @@ def store_numbers(
 
 
 @triton.jit
-def first_row(t, row, rows, IN_T: tl.constexpr, IN_D: tl.constexpr):
-    """Where a tile starts in an operand of (T or 1) x (rows or 1) rows."""
+def first_row(t, start, channels, IN_T: tl.constexpr, IN_D: tl.constexpr):
+    """Where a tile starts in an operand of (T or 1) x (D or 1) rows."""
     if IN_T and IN_D:
-        return t * rows + row
+        return t * channels + start
     elif IN_T:
         return t
     elif IN_D:
-        return row
+        return start
     else:
-        return row * 0
+        return start * 0
+
+
+@triton.jit
+def load_operand(
+    pointer,
+    t,
+    start,
+    channels,
+    width,
+    row,
+    number,
+    mask,
+    IN_T: tl.constexpr,
+    IN_D: tl.constexpr,
+    COMPLEX: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """The tile's numbers of A or B."""
+    local = (row if IN_D else row * 0) * width + number
+    first = first_row(t, start, channels, IN_T, IN_D) * width
+    return load_numbers(pointer + first + local, mask, COMPLEX, ROWS, COLUMNS)
+
+
+@triton.jit
+def load_steps(
+    pointer,
+    t,
+    start,
+    channels,
+    row,
+    rows_in,
+    IN_T: tl.constexpr,
+    IN_D: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """The tile's dt, one a row, in every column."""
+    first = first_row(t, start, channels, IN_T, IN_D)
+    dt = tl.load(pointer + first + (row if IN_D else row * 0), mask=rows_in, other=0.0)
+    return tl.broadcast_to(dt.to(tl.float32), (ROWS, COLUMNS))
 
 
 @triton.jit
@@ -257,30 +298,42 @@ def forward_kernel(
     )
     tile_in = rows_in & (number < width)
     start = block * ROWS
-    A_local = (row if A_IN_D else row * 0) * width + number
-    B_local = (row if B_IN_D else row * 0) * width + number
-    dt_local = row if DT_IN_D else row * 0
     begin = span * SPAN
-    A0, A1 = load_numbers(
-        A_ptr + first_row(begin, start, channels, A_IN_T, A_IN_D) * width + A_local,
-        tile_in,
-        COMPLEX,
-        ROWS,
-        COLUMNS,
+    A0, A1 = load_operand(
+        A_ptr, begin, start, channels, width, row, number, tile_in,
+        A_IN_T, A_IN_D, COMPLEX, ROWS, COLUMNS,
+    )  # fmt: skip
+    B0, B1 = load_operand(
+        B_ptr, begin, start, channels, width, row, number, tile_in,
+        B_IN_T, B_IN_D, COMPLEX, ROWS, COLUMNS,
+    )  # fmt: skip
+    dt = load_steps(
+        dt_ptr, begin, start, channels, row, rows_in, DT_IN_T, DT_IN_D, ROWS, COLUMNS
     )
     for t in tl.range(begin, tl.minimum(begin + SPAN, length)):
         if A_IN_T:
-            A_first = first_row(t, start, channels, A_IN_T, A_IN_D)
-            A0, A1 = load_numbers(
-                A_ptr + A_first * width + A_local, tile_in, COMPLEX, ROWS, COLUMNS
+            A0, A1 = load_operand(
+                A_ptr, t, start, channels, width, row, number, tile_in,
+                A_IN_T, A_IN_D, COMPLEX, ROWS, COLUMNS,
+            )  # fmt: skip
+        if B_IN_T:
+            B0, B1 = load_operand(
+                B_ptr, t, start, channels, width, row, number, tile_in,
+                B_IN_T, B_IN_D, COMPLEX, ROWS, COLUMNS,
+            )  # fmt: skip
+        if DT_IN_T:
+            dt = load_steps(
+                dt_ptr,
+                t,
+                start,
+                channels,
+                row,
+                rows_in,
+                DT_IN_T,
+                DT_IN_D,
+                ROWS,
+                COLUMNS,
             )
-        B_first = first_row(t, start, channels, B_IN_T, B_IN_D)
-        B0, B1 = load_numbers(
-            B_ptr + B_first * width + B_local, tile_in, COMPLEX, ROWS, COLUMNS
-        )
-        dt_first = first_row(t, start, channels, DT_IN_T, DT_IN_D)
-        dt = tl.load(dt_ptr + dt_first + dt_local, mask=rows_in, other=0.0)
-        dt = tl.broadcast_to(dt.to(tl.float32), (ROWS, COLUMNS))
         z0 = dt * A0
         z1 = dt * A1
         v0 = z0
@@ -406,16 +459,17 @@ def backward_kernel(
     )
     tile_in = rows_in & (number < width)
     start = block * ROWS
-    A_local = (row if A_IN_D else row * 0) * width + number
-    B_local = (row if B_IN_D else row * 0) * width + number
-    dt_local = row if DT_IN_D else row * 0
     begin = span * SPAN
-    A0, A1 = load_numbers(
-        A_ptr + first_row(begin, start, channels, A_IN_T, A_IN_D) * width + A_local,
-        tile_in,
-        COMPLEX,
-        ROWS,
-        COLUMNS,
+    A0, A1 = load_operand(
+        A_ptr, begin, start, channels, width, row, number, tile_in,
+        A_IN_T, A_IN_D, COMPLEX, ROWS, COLUMNS,
+    )  # fmt: skip
+    B0, B1 = load_operand(
+        B_ptr, begin, start, channels, width, row, number, tile_in,
+        B_IN_T, B_IN_D, COMPLEX, ROWS, COLUMNS,
+    )  # fmt: skip
+    dt = load_steps(
+        dt_ptr, begin, start, channels, row, rows_in, DT_IN_T, DT_IN_D, ROWS, COLUMNS
     )
     sum_A0 = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
     sum_A1 = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
@@ -424,17 +478,28 @@ def backward_kernel(
     sum_dt = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
     for t in tl.range(begin, tl.minimum(begin + SPAN, length)):
         if A_IN_T:
-            A_first = first_row(t, start, channels, A_IN_T, A_IN_D)
-            A0, A1 = load_numbers(
-                A_ptr + A_first * width + A_local, tile_in, COMPLEX, ROWS, COLUMNS
+            A0, A1 = load_operand(
+                A_ptr, t, start, channels, width, row, number, tile_in,
+                A_IN_T, A_IN_D, COMPLEX, ROWS, COLUMNS,
+            )  # fmt: skip
+        if B_IN_T:
+            B0, B1 = load_operand(
+                B_ptr, t, start, channels, width, row, number, tile_in,
+                B_IN_T, B_IN_D, COMPLEX, ROWS, COLUMNS,
+            )  # fmt: skip
+        if DT_IN_T:
+            dt = load_steps(
+                dt_ptr,
+                t,
+                start,
+                channels,
+                row,
+                rows_in,
+                DT_IN_T,
+                DT_IN_D,
+                ROWS,
+                COLUMNS,
             )
-        B_first = first_row(t, start, channels, B_IN_T, B_IN_D)
-        B0, B1 = load_numbers(
-            B_ptr + B_first * width + B_local, tile_in, COMPLEX, ROWS, COLUMNS
-        )
-        dt_first = first_row(t, start, channels, DT_IN_T, DT_IN_D)
-        dt = tl.load(dt_ptr + dt_first + dt_local, mask=rows_in, other=0.0)
-        dt = tl.broadcast_to(dt.to(tl.float32), (ROWS, COLUMNS))
         here = (t * channels + start) * width + row * width + number
         p0, p1 = load_numbers(grad_A_bar_ptr + here, tile_in, COMPLEX, ROWS, COLUMNS)
         q0, q1 = load_numbers(grad_B_bar_ptr + here, tile_in, COMPLEX, ROWS, COLUMNS)

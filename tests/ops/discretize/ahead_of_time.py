@@ -5,12 +5,13 @@ import torch
 from seqlab.ops.discretize import kernel
 
 DTYPES = {torch.float32: "fp32", torch.complex64: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+SHAPE = (16384, 1024, 16)
 FORMS = {
     # what varies along T and D: A, B, dt
-    "Mamba": ((1, 32), (2048, 1), (2048, 32)),
-    "per channel": ((1, 32), (1, 32), (1, 32)),
-    "all": ((2048, 32), (2048, 32), (2048, 32)),
-    "scalar dt": ((1, 32), (1, 32), (1, 1)),
+    "Mamba": ((1, 1024), (16384, 1), (16384, 1024)),
+    "per channel": ((1, 1024), (1, 1024), (1, 1024)),
+    "all": ((16384, 1024), (16384, 1024), (16384, 1024)),
+    "scalar dt": ((1, 1024), (1, 1024), (1, 1)),
 }
 
 
@@ -36,8 +37,8 @@ def variants(capability):
             continue
         for method in methods if name == "fp32" else ("zoh",):
             for form in forms if name == "fp32" else ("Mamba",):
-                like = [torch.empty((*shape, 16), dtype=dtype, device="meta") for shape in FORMS[form]]
-                tiling = kernel._tiling(OnGPU(dtype), torch.Size((2048, 32, 16)))
+                like = [torch.empty((*shape, SHAPE[2]), dtype=dtype, device="meta") for shape in FORMS[form]]
+                tiling = kernel._tiling(OnGPU(dtype), torch.Size(SHAPE))
                 warps = tiling.pop("num_warps")
                 constants = kernel._variant(*like, method) | tiling
                 partial = {"grad_A_ptr", "grad_B_ptr", "grad_dt_ptr"} if form != "all" else set()
