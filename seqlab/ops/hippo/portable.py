@@ -38,11 +38,11 @@ def project(
             rows[:, stretch.inside], carry, steps, return_all
         )
         c.append(every)
-    last = carry.T.unflatten(0, (batch, channels))
+    last = carry.T.contiguous().unflatten(0, (batch, channels))
     if not return_all:
-        return last.to(f.dtype, copy=True), last.contiguous()
+        return last.to(f.dtype, copy=True), last
     together = torch.cat(c, dim=2).unflatten(1, (batch, channels)).permute(1, 3, 2, 0)
-    return together.to(f.dtype).contiguous(), last.contiguous()
+    return together.to(f.dtype).contiguous(), last
 
 
 def gradients(
