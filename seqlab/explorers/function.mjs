@@ -30,14 +30,16 @@ function legtSolver(a, N) {
   ends[N - 1] += 1 / (4 * N - 2);
   const d = ends.map((end) => a + end);
   for (let n = 1; n < N; n++) d[n] += w[n] ** 2 / d[n - 1];
+  const below = w.map((value, n) => (n > 0 ? value / d[n - 1] : 0));
+  const inverse = d.map((pivot) => 1 / pivot);
   return (x) => {
     let above = 0; // what x held one row up
     for (let n = 0; n < N; n++) {
       const here = x[n];
-      x[n] = ends[n] * here - w[n] * above + (n + 1 < N ? w[n + 1] * x[n + 1] : 0) + (n > 0 ? (w[n] / d[n - 1]) * x[n - 1] : 0);
+      x[n] = ends[n] * here - w[n] * above + (n + 1 < N ? w[n + 1] * x[n + 1] : 0) + (n > 0 ? below[n] * x[n - 1] : 0);
       above = here;
     }
-    for (let n = N - 1; n >= 0; n--) x[n] = (x[n] - (n + 1 < N ? w[n + 1] * x[n + 1] : 0)) / d[n];
+    for (let n = N - 1; n >= 0; n--) x[n] = (x[n] - (n + 1 < N ? w[n + 1] * x[n + 1] : 0)) * inverse[n];
   };
 }
 
@@ -67,32 +69,6 @@ function fourierSolver(a, N) {
   };
 }
 
-// (length, N): what one sample of height 1 has left in the coefficients, m = 0 .. length - 1 steps of h windows later. The
-// coefficients of any signal are a sum over these, so they are computed once for an order and a window; a drawing only sums.
-function impulseResponses(measure, N, h, length) {
-  const half = { legt: legtSolver, lagt: lagtSolver, fourier: fourierSolver }[measure](h / 2, N);
-  const entry = basis(measure, N, [0]).map((g) => (measure === "fourier" ? 2 * g : g)); // B
-  const K = new Float64Array(length * N);
-  const c = new Float64Array(N);
-  const x = entry.map((b) => (h / 2) * b);
-  for (let m = 0; m < length; m++) {
-    half(x);
-    for (let n = 0; n < N; n++) x[n] = c[n] = 2 * x[n] - c[n]; // eq. 4.18 with equal steps: rho = 1
-    K.set(c, m * N);
-  }
-  return K;
-}
-
-// c after the first `seen` samples of f: eq. 4.12, summed.
-function windowCoefficients(K, f, seen, N) {
-  const c = new Float64Array(N);
-  for (let i = 0; i < seen; i++) {
-    const at = (seen - 1 - i) * N;
-    for (let n = 0; n < N; n++) c[n] += K[at + n] * f[i];
-  }
-  return c;
-}
-
 // One bilinear step of LegS, in place, with O(N) work: the triangular solve is a running sum.
 function legsStep(c, k, value) {
   if (k === 1) {
@@ -111,9 +87,24 @@ function legsStep(c, k, value) {
   }
 }
 
-function legsCoefficients(f, seen, N) {
+// A bilinear step of a measure whose samples are h windows long: (c, k, value) => c moves on, in place. LegS needs no h.
+function stepOf(measure, N, h) {
+  if (measure === "legs") return legsStep;
+  const half = { legt: legtSolver, lagt: lagtSolver, fourier: fourierSolver }[measure](h / 2, N);
+  const entry = basis(measure, N, [0]).map((g) => (h / 2) * (measure === "fourier" ? 2 * g : g)); // B h / 2
+  const x = new Float64Array(N);
+  return (c, k, value) => {
+    for (let n = 0; n < N; n++) x[n] = c[n] + entry[n] * value;
+    half(x);
+    for (let n = 0; n < N; n++) c[n] = 2 * x[n] - c[n]; // eq. 4.18 with equal steps: rho = 1
+  };
+}
+
+// c (N) after the first `seen` samples of f.
+function coefficients(measure, N, h, f, seen) {
   const c = new Float64Array(N);
-  for (let k = 1; k <= seen; k++) legsStep(c, k, f[k - 1]);
+  const step = stepOf(measure, N, h);
+  for (let k = 1; k <= seen; k++) step(c, k, f[k - 1]);
   return c;
 }
 
@@ -161,13 +152,17 @@ function reconstruct(c, g) {
   return values;
 }
 
-// Root mean square of what the memory has wrong, over the points that are not before the signal's start.
+// Root mean square of what the memory has wrong, over the points that are not before the signal's start. The signal is the
+// line that is drawn, straight from the middle of a sample to the next.
 function rootMeanSquareError(f, seen, windows, s, values) {
   let [sum, count] = [0, 0];
   for (let p = 0; p < s.length; p++) {
-    const sample = Math.ceil(seen - windows * s[p] * f.length) - 1; // the one held at that time
-    if (sample < 0) break;
-    sum += (values[p] - f[sample]) ** 2;
+    const time = seen - windows * s[p] * f.length; // in samples
+    if (time < 0) break;
+    const middle = Math.min(Math.max(time - 0.5, 0), seen - 1);
+    const i = Math.min(Math.floor(middle), Math.max(seen - 2, 0));
+    const drawn = seen > 1 ? f[i] + (middle - i) * (f[i + 1] - f[i]) : f[0];
+    sum += (values[p] - drawn) ** 2;
     count += 1;
   }
   return Math.sqrt(sum / count);
@@ -203,7 +198,7 @@ const PRESETS = {
 const preset = (name, samples) => Float64Array.from({ length: samples }, (_, i) => PRESETS[name].at((i + 0.5) / samples));
 
 export const math = {
-  impulseResponses, windowCoefficients, legsCoefficients, basis, reconstruct, rootMeanSquareError, preset,
+  coefficients, basis, reconstruct, rootMeanSquareError, preset,
 };
 
 // ---------------------------------------------------------------------------------------------------------- 3 words
@@ -263,14 +258,10 @@ class Memory {
     this.made = made;
     this.s = pointsAgo(this.measure, theta, signal.length);
     this.basis = basis(this.measure, order, this.s);
-    if (this.measure === "legs") return;
-    this.responses = impulseResponses(this.measure, order, 1 / signal.length / theta, signal.length);
   }
 
-  coefficients(state, seen) {
-    this.prepare(state);
-    const { signal, order } = state;
-    return this.measure === "legs" ? legsCoefficients(signal, seen, order) : windowCoefficients(this.responses, signal, seen, order);
+  coefficients(state) {
+    return coefficients(this.measure, state.order, 1 / state.signal.length / state.theta, state.signal, state.time);
   }
 
   // The window in the units of time in which the signal lasts 1.
@@ -284,20 +275,21 @@ class Memory {
   }
 
   remember(state) {
-    const c = this.coefficients(state, state.time);
+    this.prepare(state);
+    const c = this.coefficients(state);
     return { measure: this.measure, s: this.s, c, window: this.window(state, state.time), ...this.look(state, state.time, c) };
   }
 
-  // The error at MOMENTS times of the signal; a running LegS meets them all in one pass.
+  // The error at MOMENTS times of the signal, met in one pass.
   history(state) {
     this.prepare(state);
-    const { signal, order } = state;
-    const running = new Float64Array(order);
+    const { signal, order, theta } = state;
+    const step = stepOf(this.measure, order, 1 / signal.length / theta);
+    const c = new Float64Array(order);
     let k = 0;
     return moments(signal.length).map((seen) => {
-      if (this.measure !== "legs") return this.look(state, seen, this.coefficients(state, seen)).error;
-      while (k < seen) legsStep(running, ++k, signal[k - 1]);
-      return this.look(state, seen, running).error;
+      while (k < seen) step(c, ++k, signal[k - 1]);
+      return this.look(state, seen, c).error;
     });
   }
 }
@@ -454,7 +446,7 @@ const CONTROLS = `
   <li>Each memory holds N coefficients c<sub>n</sub> and nothing else. Its curve is what they tell of the past, f(t − θs) ≈ Σ c<sub>n</sub> g<sub>n</sub>(s), s windows ago.</li>
   <li>Shaded beneath, how much each time ago weighs. LegS: the whole history evenly, so its window grows. LegT and Fourier: the last θ evenly. LagT: e<sup>−s</sup>, the weight that its functions g<sub>n</sub> = e<sup>−s/2</sup> L<sub>n</sub>(s) carry in themselves.</li>
   <li>LegS steps by the bilinear rule with 1/t taken where it stands; the others by (I − A/2 · dt/θ)<sup>−1</sup>(I + A/2 · dt/θ), a matrix that never changes. All start from nothing, as if the signal had been 0 before. With an even N, Fourier has a last cosine without its sine.</li>
-  <li>Error: root mean square of signal minus reconstruction over the window (LagT: over all that was seen), in the units of the signal, at evenly spaced times; the plot shows it at ${MOMENTS} moments, and from ${ERRORS[0]} to ${ERRORS[1]}.</li>
+  <li>Error: root mean square of signal minus reconstruction over the window (LagT: over all that was seen), in the units of the signal, at evenly spaced times, the signal taken as the line that is drawn; the plot shows it at ${MOMENTS} moments, and from ${ERRORS[0]} to ${ERRORS[1]}.</li>
 </ul></details>`;
 
 const PLAYER = `
@@ -554,7 +546,7 @@ function render({ model, el }) {
 
   function share() {
     const held = Object.fromEntries(SHARED.map((name) => [name, state[name]]));
-    const coefficients = Object.fromEntries(visible().map((measure) => [measure, Array.from(memories[measure].coefficients(state, state.time))]));
+    const coefficients = Object.fromEntries(visible().map((measure) => [measure, Array.from(memories[measure].coefficients(state))]));
     panel.share(model, { ...held, signal: state.shared, coefficients });
   }
 

@@ -38,13 +38,16 @@ def flat(array):
 
 @pytest.mark.parametrize("N", ORDERS)
 @pytest.mark.parametrize("measure", WINDOWED)
-def test_impulse_responses(measure, N):
-    steps = (1e-4, 0.02, 3.0)
-    found = evaluate(*[("impulseResponses", measure, N, h, 50) for h in steps])
-    for h, K in zip(steps, found, strict=True):
+def test_short_and_long_steps(measure, N):
+    """One sample of height 1, then nothing: A_bar^m B_bar."""
+    steps, times = (1e-4, 0.02, 3.0), (1, 2, 50)
+    impulse = [1.0] + [0.0] * 49
+    found = iter(evaluate(*[("coefficients", measure, N, h, impulse, k) for h in steps for k in times]))
+    for h in steps:
         A_bar, B_bar = discretize(*reference.hippo_transition(measure, N), h, "bilinear")
-        truth = [np.linalg.matrix_power(A_bar, m) @ B_bar for m in range(50)]
-        np.testing.assert_allclose(np.reshape(K, (50, N)), truth, rtol=0, atol=1e-12)
+        for k in times:
+            truth = np.linalg.matrix_power(A_bar, k - 1) @ B_bar
+            np.testing.assert_allclose(next(found), truth, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("theta", [0.02, 0.25, 1.0])
@@ -52,10 +55,8 @@ def test_impulse_responses(measure, N):
 def test_coefficients_at_every_time(N, theta):
     L = len(SIGNAL)
     seen = [1, 2, 7, 120, 200]
-    calls = [("legsCoefficients", SIGNAL.tolist(), k, N) for k in seen]
-    for measure in WINDOWED:
-        (K,) = evaluate(("impulseResponses", measure, N, 1 / L / theta, L))
-        calls += [("windowCoefficients", K, SIGNAL.tolist(), k, N) for k in seen]
+    f = SIGNAL.tolist()
+    calls = [("coefficients", measure, N, 1 / L / theta, f, k) for measure in MEASURES for k in seen]
     found = iter(evaluate(*calls))
     for measure in MEASURES:
         truth, _ = reference.hippo_project(SIGNAL[None, :, None], N, measure, theta=theta)
@@ -75,15 +76,19 @@ def test_bases_and_reconstructions(measure, N):
 
 
 def test_error_over_what_was_seen():
-    """Points before the signal's start do not count, and each is held against the sample of its time."""
+    """Points before the signal's start do not count; between the middles of two samples the signal is straight."""
     f = np.array([1.0, 2.0, 3.0, 4.0])
     s = (np.arange(4) + 0.5) / 4
-    whole, part = evaluate(
+    whole, part, between, alone = evaluate(
         ("rootMeanSquareError", f.tolist(), 4, 1.0, s.tolist(), [4.0, 3.0, 2.0, 3.0]),
         ("rootMeanSquareError", f.tolist(), 2, 1.0, s.tolist(), [2.0, 1.5, 99.0, 99.0]),
+        ("rootMeanSquareError", f.tolist(), 3, 0.75, [0.0, 1 / 3, 0.5, 1.0], [3.0, 2.5, 2.0, 1.0]),
+        ("rootMeanSquareError", f.tolist(), 1, 1.0, [0.0, 0.2], [1.5, 0.5]),
     )
     assert whole == 1.0  # one of four wrong by 2
     np.testing.assert_allclose(part, np.sqrt(0.5**2 / 2))
+    np.testing.assert_allclose(between, 0, atol=1e-15)
+    assert alone == 0.5
 
 
 @pytest.mark.parametrize("name", _PRESETS)
