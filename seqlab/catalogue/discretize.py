@@ -391,7 +391,7 @@ DISCRETIZE = Pairing(
     ),
     workload_sizes={
         "cuda": (sizes(8, 2048, 1024, states=16),),
-        "cpu": (sizes(2, 256, 32, states=16),),
+        "cpu": (sizes(1, 256, 32, states=16),),
     },
     fewest_bytes=_bytes,
     operations=_diagonal_operations,
