@@ -311,11 +311,16 @@ def _s4d(
 def _legs_dense(
     generator: torch.Generator, sizes: Sizes, dtype: torch.dtype
 ) -> dict[str, Any]:
-    """HiPPO-LegS, one dt a channel."""
-    A, B = (torch.from_numpy(x) for x in hippo_transition("legs", sizes["states"]))
-    device = generator.device
-    dt = _log_uniform(generator, (sizes["channels"],)).to(dtype)
-    return {"A": A.to(device, dtype), "B": B.to(device, dtype), "dt": dt}
+    """HiPPO-LegS, one dt a channel; as many inputs as states, so that B_bar, which the
+    gradient of B comes from, has the shape of A_bar."""
+    device, states = generator.device, sizes["states"]
+    A = torch.from_numpy(hippo_transition("legs", states)[0]).to(device, dtype)
+    B = torch.randn(states, states, dtype=dtype, generator=generator, device=device)
+    return {
+        "A": A,
+        "B": B,
+        "dt": _log_uniform(generator, (sizes["channels"],)).to(dtype),
+    }
 
 
 def _log_uniform(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:
@@ -421,4 +426,5 @@ DISCRETIZE_DENSE = Pairing(
     },
     fewest_bytes=_bytes,
     operations=_dense_operations,
+    results=2,
 )

@@ -67,6 +67,6 @@ def test_bytes_are_those_of_the_equation(workload, method, inputs, outputs):
 def test_dense_bytes_are_those_of_its_tensors():
     pairing = PAIRINGS["discretize_dense"]
     arguments = pairing.workloads[0].draw(torch.Generator().manual_seed(0), CASE, torch.float32)
-    inputs, outputs = 4 * (16 + 4 + 3), 4 * 3 * (16 + 4)
+    inputs, outputs = 4 * (16 + 16 + 3), 4 * 3 * (16 + 16)
     assert pairing.fewest_bytes(arguments) == (inputs + outputs, 2 * inputs + outputs)
     assert sum(x.nbytes for x in pairing.op(**arguments)) == outputs
