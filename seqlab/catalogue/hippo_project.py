@@ -43,7 +43,7 @@ def _signal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
 
 
 def _large(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return 3000 * generator.standard_normal(shape)
+    return 100 * generator.standard_normal(shape)
 
 
 def _constant(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

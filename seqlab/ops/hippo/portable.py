@@ -103,8 +103,8 @@ class Dense:
 
 
 class Triangular:
-    """Steps of LegS at O(N) each: c + (a + a') (I - a A)^{-1} (A c + B f), the same as
-    equation 4.9, through prefix sums and linear recurrences over the order."""
+    """Steps of LegS at O(N) each, through prefix sums and linear recurrences over the
+    order: one solve where the step is implicit, one product where it is not."""
 
     invariant = False
 
@@ -115,10 +115,12 @@ class Triangular:
 
     def advance(self, c: Tensor, f: Tensor | None, numbers: list[int]) -> Tensor:
         k, now, before = self._coefficients(numbers)
-        slope = _multiply(self.r, self.d, c)
-        if f is not None:
-            slope = slope + self.r * f
-        after = c + (now + before) * _solve(self.r, self.d, now, slope)
+        signal = 0 if f is None else self.r * f
+        if self.alpha == 0:
+            after = c + before * (_multiply(self.r, self.d, c) + signal)
+        else:
+            x = _solve(self.r, self.d, now, c + now * signal)
+            after = x + before / now * (x - c)  # eq. 4.18
         if numbers[0] > 1:
             return after
         first = torch.zeros_like(after)  # eq. 4.10
@@ -130,9 +132,13 @@ class Triangular:
         k, now, before = self._coefficients(numbers)
         # The transpose of A is A with the orders counted from the other end.
         r, d = self.r.flip(0), self.d.flip(0)
-        x = _solve(r, d, now, g.flip(1))
+        x = g.flip(1)
+        if self.alpha == 0:
+            earlier = (x + before * _multiply(r, d, x)).flip(1)
+        else:
+            x = _solve(r, d, now, x)
+            earlier = (x + before / now * (x - g.flip(1))).flip(1)
         grad_f = ((now + before) * r * x).sum(1)
-        earlier = g + (now + before) * _multiply(r, d, x).flip(1)
         if numbers[0] > 1:
             return grad_f, earlier
         return torch.where(k[:, 0] == 1, g[:, 0], grad_f), torch.where(
