@@ -66,9 +66,7 @@ def solve(y, a, r, d, ROWS: tl.constexpr, ORDER: tl.constexpr):
 
 
 @triton.jit
-def load_transition(
-    order, ALPHA: tl.constexpr, BACK: tl.constexpr, ORDER: tl.constexpr
-):
+def load_transition(order, BACK: tl.constexpr, ORDER: tl.constexpr):
     """The orders n of the lanes, which of them exist, and r_n and d_n there.
 
     The transpose of A is A with the orders counted from the other end.
@@ -103,7 +101,7 @@ def walk_kernel(
     if None. Without ``f_ptr`` the signal is zero."""
     j = tl.program_id(1)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
-    n, exists, r, d = load_transition(order, ALPHA, False, ORDER)
+    n, exists, r, d = load_transition(order, False, ORDER)
     inside = (row < rows) & exists
     at = (row * chunks + j) * order + n
     c = tl.full((ROWS, ORDER), 0.0, tl.float32)
@@ -155,7 +153,7 @@ def walk_back_kernel(
     """
     j = tl.program_id(1)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
-    n, exists, r, d = load_transition(order, ALPHA, True, ORDER)
+    n, exists, r, d = load_transition(order, True, ORDER)
     inside = (row < rows) & exists
     at = (row * chunks + j) * order + n
     g = tl.full((ROWS, ORDER), 0.0, tl.float32)
