@@ -29,7 +29,7 @@ def quick_and_small(monkeypatch):
         benchmarking, "milliseconds", lambda calls, device: milliseconds(calls, device, budget=0.001)
     )
     small = dataclasses.replace(PAIRING, workload_sizes={"cpu": (sizes(2, 6, 3), sizes(1, 4, 2))})
-    monkeypatch.setitem(benchmarking.PAIRINGS, "linear_scan", small)
+    monkeypatch.setattr(benchmarking, "PAIRINGS", {"linear_scan": small})
 
 
 def peers(monkeypatch, *implementations):
