@@ -8,6 +8,7 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
+from seqlab.explorers.complex_points import ComplexPoints, to_pairs
 from seqlab.explorers.explorer import Explorer, InvalidExplorerValue, self_contained
 from seqlab.nn import eigenvalues as law
 
@@ -88,39 +89,6 @@ class Mulberry32:
         return pairs.reshape(-1)[:count].reshape(size)
 
 
-class Eigenvalues(traitlets.TraitType[Any, Any]):
-    """A trait that holds a complex (N,) array, 1 <= N <= 256, and travels as a list of
-    [real, imaginary]."""
-
-    def validate(self, obj: Any, value: Any) -> NDArray[np.complex128]:
-        try:
-            array = np.array(value, dtype=complex)
-        except (TypeError, ValueError) as error:
-            raise InvalidExplorerValue(
-                f"eigenvalues: expected complex numbers, got {value!r}"
-            ) from error
-        if array.ndim != 1 or not 1 <= array.size <= MOST_MODES:
-            raise InvalidExplorerValue(
-                f"eigenvalues: expected shape (N,) with N from 1 to {MOST_MODES}, got {array.shape}"
-            )
-        if not np.isfinite(array).all():
-            raise InvalidExplorerValue(
-                "eigenvalues: expected finite numbers, got NaN or infinity"
-            )
-        array.flags.writeable = (
-            False  # assigning to one entry would not move its point: refuse it
-        )
-        return array
-
-
-def _to_pairs(array: NDArray[np.complex128], _: Any) -> list[list[float]]:
-    return np.stack((array.real, array.imag), axis=1).tolist()
-
-
-def _from_pairs(pairs: list[list[float]], _: Any) -> list[complex]:
-    return [complex(x, y) for x, y in pairs]
-
-
 class EigenvalueExplorer(Explorer):
     """Eigenvalues in the unit disk, to be dragged, and what a linear recurrence with
     them does.
@@ -167,7 +135,7 @@ class EigenvalueExplorer(Explorer):
     horizon = traitlets.Int(200).tag(sync=True)
     normalize = traitlets.Bool(False).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
-    eigenvalues = Eigenvalues().tag(sync=True, to_json=_to_pairs, from_json=_from_pairs)
+    eigenvalues = ComplexPoints(MOST_MODES)
 
     _settled = (
         True  # False while parameters and eigenvalues are being brought into step
@@ -194,7 +162,7 @@ class EigenvalueExplorer(Explorer):
         }
         placed = self.initialization == "custom"
         return (
-            {**shared, "eigenvalues": _to_pairs(self.eigenvalues, self)}
+            {**shared, "eigenvalues": to_pairs(self.eigenvalues, self)}
             if placed
             else shared
         )

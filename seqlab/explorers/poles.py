@@ -8,6 +8,7 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
+from seqlab.explorers.complex_points import ComplexPoints, to_pairs
 from seqlab.explorers.explorer import Explorer, InvalidExplorerValue, self_contained
 from seqlab.nn import eigenvalues as law
 from seqlab.ops.discretize.reference import discretize
@@ -44,39 +45,6 @@ _RANGES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
         lambda n, self: 0 <= n < len(self.poles),
     ),
 }
-
-
-class Poles(traitlets.TraitType[Any, Any]):
-    """A trait that holds a complex (N,) array, 1 <= N <= 64, and travels as a list of
-    [real, imaginary]."""
-
-    def validate(self, obj: Any, value: Any) -> NDArray[np.complex128]:
-        try:
-            array = np.array(value, dtype=complex)
-        except (TypeError, ValueError) as error:
-            raise InvalidExplorerValue(
-                f"{self.name}: expected complex numbers, got {value!r}"
-            ) from error
-        if array.ndim != 1 or not 1 <= array.size <= MOST_POLES:
-            raise InvalidExplorerValue(
-                f"{self.name}: expected shape (N,) with N from 1 to {MOST_POLES}, got {array.shape}"
-            )
-        if not np.isfinite(array).all():
-            raise InvalidExplorerValue(
-                f"{self.name}: expected finite numbers, got NaN or infinity"
-            )
-        array.flags.writeable = (
-            False  # assigning to one entry would not move its point: refuse it
-        )
-        return array
-
-
-def _to_pairs(array: NDArray[np.complex128], _: Any) -> list[list[float]]:
-    return np.stack((array.real, array.imag), axis=1).tolist()
-
-
-def _from_pairs(pairs: list[list[float]], _: Any) -> list[complex]:
-    return [complex(x, y) for x, y in pairs]
 
 
 class PoleExplorer(Explorer):
@@ -117,7 +85,7 @@ class PoleExplorer(Explorer):
 
     preset = traitlets.Unicode("s4d_lin").tag(sync=True)
     state_size = traitlets.Int(8).tag(sync=True)
-    poles = Poles().tag(sync=True, to_json=_to_pairs, from_json=_from_pairs)
+    poles = ComplexPoints(MOST_POLES)
     dt = traitlets.Float(0.05).tag(sync=True)
     method = traitlets.Unicode("zoh").tag(sync=True)
     duration = traitlets.Float(6.0).tag(sync=True)
@@ -154,7 +122,7 @@ class PoleExplorer(Explorer):
         by hand."""
         shared = {name: getattr(self, name) for name in (*_RANGES, "pairs")}
         placed = self.preset == "custom"
-        return {**shared, "poles": _to_pairs(self.poles, self)} if placed else shared
+        return {**shared, "poles": to_pairs(self.poles, self)} if placed else shared
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take what the front end sends: preset and poles that are in step already."""
