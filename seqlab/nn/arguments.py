@@ -4,16 +4,6 @@ reader's terms."""
 from torch import Tensor
 
 
-def positive_integer(name: str, value: int) -> int:
-    """`value` itself; TypeError unless it is an int, ValueError unless it is at least
-    1."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
-    if value < 1:
-        raise ValueError(f"{name}: expected at least 1, got {value}")
-    return value
-
-
 def check_sequence(name: str, u: Tensor, width: int, parameter: Tensor) -> None:
     """Raise unless u is a non-empty (batch, length, width) tensor of `parameter`'s
     dtype and device."""

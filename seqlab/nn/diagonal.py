@@ -4,13 +4,9 @@ way out."""
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import (
-    check_sequence,
-    check_state,
-    check_step,
-    positive_integer,
-)
+from seqlab.nn.arguments import check_sequence, check_state, check_step
 from seqlab.ops import linear_scan, linear_scan_step
+from seqlab.ops.arguments import positive_integer
 
 
 class DiagonalRecurrence(nn.Module):

@@ -4,12 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import (
-    check_sequence,
-    check_state,
-    check_step,
-    positive_integer,
-)
+from seqlab.nn.arguments import check_sequence, check_state, check_step
+from seqlab.ops.arguments import positive_integer
 from seqlab.ops.hippo.reference import MEASURES, step_matrices
 
 HippoState = tuple[Tensor, Tensor, int]

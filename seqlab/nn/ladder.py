@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import check_sequence, check_state, positive_integer
+from seqlab.nn.arguments import check_sequence, check_state
 from seqlab.nn.diagonal import DiagonalRecurrence
 from seqlab.nn.eigenvalues import Draws, ring
 from seqlab.nn.lru import LRU
+from seqlab.ops.arguments import positive_integer
 
 
 class _Dense(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import positive_integer
+from seqlab.ops.arguments import positive_integer
 
 
 class Readout(nn.Module):

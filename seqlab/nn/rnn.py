@@ -5,12 +5,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import (
-    check_sequence,
-    check_state,
-    check_step,
-    positive_integer,
-)
+from seqlab.nn.arguments import check_sequence, check_state, check_step
+from seqlab.ops.arguments import positive_integer
 
 
 class RNN(nn.Module):

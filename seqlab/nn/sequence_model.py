@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import check_sequence, positive_integer
+from seqlab.nn.arguments import check_sequence
+from seqlab.ops.arguments import positive_integer
 
 
 class Block(nn.Module):

@@ -9,6 +9,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from seqlab.ops.arguments import dtype_names
+
 BACKENDS = ("triton", "portable")
 
 
@@ -39,9 +41,7 @@ def choose_backend(
                 f"backend: 'triton' runs on cuda tensors, or interpreted on cpu ones, got {like.device}"
             )
         if like.dtype not in kernel_dtypes:
-            known = ", ".join(
-                str(dtype).removeprefix("torch.") for dtype in kernel_dtypes
-            )
+            known = dtype_names(kernel_dtypes)
             raise TypeError(
                 f"backend: 'triton' computes {known}; {like.dtype} needs backend='portable'"
             )

@@ -6,6 +6,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from seqlab.ops.arguments import check_tensor
 from seqlab.ops.backends import choose_backend, load_kernel
 from seqlab.ops.discretize import portable
 
@@ -219,10 +220,7 @@ def _check_method(method: str, alpha: float | None) -> tuple[str, float]:
 def _check(A: Tensor, B: Tensor, dt: Tensor | float, diagonal: bool) -> Tensor:
     """dt as a tensor, once everything is as the op describes it."""
     for name, value in (("A", A), ("B", B)):
-        if not isinstance(value, Tensor):
-            raise TypeError(
-                f"{name}: expected a torch.Tensor, got {type(value).__name__}"
-            )
+        check_tensor(name, value)
     if A.dtype not in PRECISIONS:
         raise TypeError(f"A: expected one of {_names(PRECISIONS)}, got {A.dtype}")
     precision = PRECISIONS[A.dtype]

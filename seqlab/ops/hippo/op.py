@@ -6,9 +6,10 @@ import math
 import torch
 from torch import Tensor
 
+from seqlab.ops.arguments import check_dtype, check_tensor, positive_integer
 from seqlab.ops.backends import choose_backend, load_kernel
 from seqlab.ops.hippo import portable
-from seqlab.ops.hippo.transition import METHODS, check_measure, check_order, memory_of
+from seqlab.ops.hippo.transition import METHODS, check_measure, memory_of
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 KERNEL_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
@@ -67,8 +68,7 @@ def hippo_project(
     (2020), theorems 1 and 2 and appendix B.3. In the book: chapter 4, equations 4.9 to
     4.12.
     """
-    if not isinstance(f, Tensor):
-        raise TypeError(f"f: expected a torch.Tensor, got {type(f).__name__}")
+    check_tensor("f", f)
     if f.ndim != 3:
         raise ValueError(
             f"f: expected shape (batch, length, channels), got {tuple(f.shape)}"
@@ -105,8 +105,7 @@ def hippo_project_step(
     Raises:
         TypeError, ValueError: as for :func:`hippo_project`.
     """
-    if not isinstance(f_t, Tensor):
-        raise TypeError(f"f_t: expected a torch.Tensor, got {type(f_t).__name__}")
+    check_tensor("f_t", f_t)
     if f_t.ndim != 2:
         raise ValueError(
             f"f_t: expected shape (batch, channels), got {tuple(f_t.shape)}"
@@ -217,14 +216,12 @@ def _check(
     start: int,
 ) -> None:
     """``f`` is (B, L, D) here; ``name`` is what the caller calls it."""
-    if f.dtype not in DTYPES:
-        wanted = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
-        raise TypeError(f"{name}: expected one of {wanted}, got {f.dtype}")
+    check_dtype(name, f, DTYPES)
     if 0 in f.shape:
         raise ValueError(
             f"{name}: expected batch, length and channels of at least 1, got {tuple(f.shape)}"
         )
-    check_order(N)
+    positive_integer("N", N)
     check_measure(measure)
     if method not in METHODS:
         raise ValueError(f"method: expected one of {METHODS}, got {method!r}")
@@ -239,8 +236,7 @@ def _check(
         raise ValueError(f"start: expected at least 0, got {start}")
     if state is None:
         return
-    if not isinstance(state, Tensor):
-        raise TypeError(f"state: expected a torch.Tensor, got {type(state).__name__}")
+    check_tensor("state", state)
     wide = torch.promote_types(f.dtype, torch.float32)
     if state.dtype != wide:
         raise TypeError(

@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
+from seqlab.ops.arguments import check_tensor, positive_integer
 from seqlab.ops.hippo import reference
 from seqlab.ops.hippo.reference import ALPHA, MEASURES, METHODS
 
@@ -42,7 +43,7 @@ def hippo_transition(measure: str, N: int) -> tuple[Tensor, Tensor]:
     (2022), for ``fourier``. In the book: chapter 4, equations 4.5 to 4.8.
     """
     check_measure(measure)
-    check_order(N)
+    positive_integer("N", N)
     A, B = reference.hippo_transition(measure, N)
     return torch.from_numpy(A), torch.from_numpy(B)
 
@@ -67,10 +68,7 @@ def hippo_reconstruct(c: Tensor, points: Tensor, measure: str = "legs") -> Tenso
     """
     check_measure(measure)
     for name, value in (("c", c), ("points", points)):
-        if not isinstance(value, Tensor):
-            raise TypeError(
-                f"{name}: expected a torch.Tensor, got {type(value).__name__}"
-            )
+        check_tensor(name, value)
     if not c.is_floating_point():
         raise TypeError(f"c: expected a floating dtype, got {c.dtype}")
     if c.ndim < 1 or c.shape[-1] < 1:
@@ -181,10 +179,3 @@ def memory_of(
 def check_measure(measure: str) -> None:
     if measure not in MEASURES:
         raise ValueError(f"measure: expected one of {MEASURES}, got {measure!r}")
-
-
-def check_order(N: int) -> None:
-    if isinstance(N, bool) or not isinstance(N, int):
-        raise TypeError(f"N: expected an int, got {type(N).__name__}")
-    if N < 1:
-        raise ValueError(f"N: expected at least 1, got {N}")

@@ -4,6 +4,7 @@ registration with torch.library."""
 import torch
 from torch import Tensor
 
+from seqlab.ops.arguments import check_dtype, check_tensor
 from seqlab.ops.backends import choose_backend, load_kernel
 from seqlab.ops.linear_scan import portable
 
@@ -79,7 +80,7 @@ def linear_scan_step(a_t: Tensor, b_t: Tensor, state: Tensor) -> tuple[Tensor, T
     Raises:
         TypeError, ValueError: as for :func:`linear_scan`.
     """
-    _check_tensor("b_t", b_t)
+    check_tensor("b_t", b_t)
     if b_t.ndim != 2:
         raise ValueError(
             f"b_t: expected shape (batch, channels), got {tuple(b_t.shape)}"
@@ -154,20 +155,13 @@ def _backward(ctx, grad_h, grad_last):
 _linear_scan.register_autograd(_backward, setup_context=_keep_for_backward)
 
 
-def _check_tensor(name: str, value: object) -> None:
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name}: expected a torch.Tensor, got {type(value).__name__}")
-
-
 def _check(
     a: Tensor, b: Tensor, state: Tensor | None, names=("a", "b", "state")
 ) -> None:
     a_name, b_name, state_name = names
-    _check_tensor(a_name, a)
-    _check_tensor(b_name, b)
-    if b.dtype not in DTYPES:
-        wanted = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
-        raise TypeError(f"{b_name}: expected one of {wanted}, got {b.dtype}")
+    check_tensor(a_name, a)
+    check_tensor(b_name, b)
+    check_dtype(b_name, b, DTYPES)
     if b.ndim != 3:
         raise ValueError(
             f"{b_name}: expected shape (batch, length, channels), got {tuple(b.shape)}"
@@ -191,7 +185,7 @@ def _check(
         )
     if state is None:
         return
-    _check_tensor(state_name, state)
+    check_tensor(state_name, state)
     state_dtype = torch.promote_types(b.dtype, torch.float32)
     if state.dtype != state_dtype:
         raise TypeError(
