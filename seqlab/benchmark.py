@@ -297,7 +297,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name(device)
         if device.type == "cuda"
-        else _processor(),
+        else processor(),
         "driver": _first_line(
             "nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"
         ),
@@ -574,7 +574,8 @@ def _ours(op: str, arguments: Arguments, backend: str) -> Call:
     return _call(op, PAIRINGS[op].op, arguments, backend=backend)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the CPU."""
     cpuinfo = Path("/proc/cpuinfo")
     names = [
         line.split(":", 1)[1].strip()
