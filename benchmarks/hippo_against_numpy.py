@@ -51,7 +51,7 @@ QUICK = (Projection(4, 64, 8, True, 64), Projection(1, 1000, 8, False, 16))
 
 
 def main() -> None:
-    """Compare at each size, print a line for each, write JSON."""
+    """Compare at each size, print a line for each, keep the record up to date on disk."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -69,12 +69,12 @@ def main() -> None:
     for projection in QUICK if arguments.quick else PROJECTIONS:
         found = compare(projection, device)
         record["projections"].append(found)
+        arguments.out.write_text(json.dumps(record, indent=1) + "\n")
         print(
             f"{found['shape']}: reference {found['reference_seconds_for_all']:.3g} s, "
             f"op {found['first_call_seconds']:.3g} s, then {found['later_call_seconds']:.3g} s, "
             f"errors {found['relative_error_to_reference']:.1e}, {found['relative_error_to_float64']:.1e}"
         )
-    arguments.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def compare(projection: Projection, device: torch.device) -> dict[str, Any]:
