@@ -58,6 +58,7 @@ PARTS = (
     *(Part(op, 300, ("seqlab", "bench", "--ops", op), ("--quick",)) for op in PAIRINGS),
     Part("attention_vs_recurrence", 120, ("benchmarks.attention_vs_recurrence",)),
     Part("lru_ladder", 560, ("benchmarks.lru_ladder",), tuple(TINY_LADDER.split())),
+    Part("hippo_against_numpy", 120, ("benchmarks.hippo_against_numpy",), ("--quick",)),
     Part("hippo_cells", 580, ("benchmarks.hippo_cells",), tuple(TINY_CELLS.split())),
     Part("linear_scan_tilings", 180, ("benchmarks.linear_scan_tilings",), None),
 )

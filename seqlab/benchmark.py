@@ -1,12 +1,13 @@
-"""How fast is each op, beside other people's kernels and beside the least time its
-bytes could take?
+"""How fast is each op, beside other people's kernels and beside the least time that it
+could take?
 
 Protocol: every implementation is first checked against float64; inputs are random and
 rotated past the last level of cache; the median of many calls is kept. The floor is the
-fewest bytes an op must move over the bandwidth of a large copy on the same device,
-measured in the same run. "forward" runs without gradients, "forward+backward" asks for
-the gradient of every floating input given one of the result. Peers get inputs in
-their own layout, made beforehand. Peak memory is what a call allocates beyond its
+larger of two times: the fewest bytes an op must move over the bandwidth of a large
+copy, and the operations it needs over the rate of a large matrix product, both measured
+on the same device in the same run. "forward" runs without gradients, "forward+backward"
+asks for the gradient of every floating input given one of the result. Peers get inputs
+in their own layout, made beforehand. Peak memory is what a call allocates beyond its
 inputs.
 """
 
@@ -88,7 +89,10 @@ def benchmark(
                 f"names: expected some of {', '.join(PAIRINGS)}, got {name!r}"
             )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bandwidth = copy_bandwidth(device)
+    limits = {
+        "copy_bandwidth_bytes_per_s": copy_bandwidth(device),
+        "arithmetic_rate_operations_per_s": arithmetic_rate(device),
+    }
     rows: list[dict[str, Any]] = []
     for name in names:
         pairing = PAIRINGS[name]
@@ -97,9 +101,9 @@ def benchmark(
             for workload in pairing.workloads:
                 for dtype in workload.dtypes[:1] if quick else workload.dtypes:
                     rows += _compare(
-                        name, pairing, workload, sizes, dtype, device, bandwidth, only
+                        name, pairing, workload, sizes, dtype, device, only
                     )
-    return {**provenance(device), "copy_bandwidth_bytes_per_s": bandwidth, "rows": rows}
+    return _with_floors({**provenance(device), **limits, "rows": rows})
 
 
 def implementations(op: str, device: torch.device) -> list[Implementation]:
@@ -136,8 +140,9 @@ def table(result: dict[str, Any]) -> str:
     """The result of ``benchmark`` as text, with the share of the floor's speed that
     each row reaches."""
     lines = [
-        f"{result['device']}: a large copy moves {result['copy_bandwidth_bytes_per_s'] / 1e9:.0f} GB/s",
-        "(share: the least time the bytes could take, over the time taken)",
+        f"{result['device']}: a large copy moves {result['copy_bandwidth_bytes_per_s'] / 1e9:.0f} GB/s,",
+        f"a large matrix product does {result['arithmetic_rate_operations_per_s'] / 1e9:.0f} G operations/s",
+        "(share: the least time the bytes or the arithmetic could take, over the time taken)",
     ]
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in result["rows"]:
@@ -147,7 +152,8 @@ def table(result: dict[str, Any]) -> str:
         )
         groups.setdefault(heading, []).append(row)
     for heading, rows in groups.items():
-        lines += ["", f"{heading}: at least {rows[0]['floor_milliseconds']:.3f} ms"]
+        least = f"at least {rows[0]['floor_milliseconds']:.3f} ms ({rows[0]['floor']})"
+        lines += ["", f"{heading}: {least}"]
         absent: dict[str, list[str]] = {}
         for row in rows:
             if row["absent"]:
@@ -251,7 +257,25 @@ def _isolated(names: Sequence[str] | None, quick: bool) -> dict[str, Any]:
         for group in zip(*(result["rows"] for result in results), strict=True)
         for row in group
     ]
-    return {**results[0], "rows": rows}
+    # Each process measured the limits for itself; one floor holds for all of them.
+    return _with_floors({**results[0], "rows": rows})
+
+
+def _with_floors(result: dict[str, Any]) -> dict[str, Any]:
+    """The result, and in each row the least time that it could have taken, with the
+    limit that sets it."""
+    rows = []
+    for row in result["rows"]:
+        times = {
+            "bytes": row["fewest_bytes"] / result["copy_bandwidth_bytes_per_s"],
+            # The rate is float32's: half precision is computed in it, and float64 has
+            # no higher peak on any device, so there this is a floor, if a low one.
+            "arithmetic": row["fewest_operations"]
+            / result["arithmetic_rate_operations_per_s"],
+        }
+        floor = max(times, key=times.__getitem__)
+        rows.append({**row, "floor_milliseconds": 1e3 * times[floor], "floor": floor})
+    return {**result, "rows": rows}
 
 
 def _failed(row: dict[str, Any], failure: dict[str, Any]) -> dict[str, Any]:
@@ -273,7 +297,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name(device)
         if device.type == "cuda"
-        else _processor(),
+        else processor(),
         "driver": _first_line(
             "nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"
         ),
@@ -300,6 +324,22 @@ def copy_bandwidth(device: torch.device) -> float:
         * source.nbytes
         / (1e-3 * milliseconds([lambda: target.copy_(source)], device))
     )
+
+
+def arithmetic_rate(device: torch.device) -> float:
+    """Multiplications plus additions per second of a large matrix product in float32,
+    on a CPU by the threads in use."""
+    n = 8192 if device.type == "cuda" else 1024
+    generator = torch.Generator(device).manual_seed(0)
+    matrix = torch.randn(n, n, dtype=torch.float32, generator=generator, device=device)
+    product = torch.empty_like(matrix)
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")  # no tf32
+    try:
+        took = milliseconds([lambda: torch.mm(matrix, matrix, out=product)], device)
+    finally:
+        torch.set_float32_matmul_precision(precision)
+    return 2 * n**3 / (1e-3 * took)
 
 
 def milliseconds(
@@ -344,7 +384,6 @@ def _compare(
     sizes: Any,
     dtype: torch.dtype,
     device: torch.device,
-    bandwidth: float,
     only: str | None,
 ) -> list[dict[str, Any]]:
     """Rows of every implementation on one workload."""
@@ -359,7 +398,10 @@ def _compare(
     for _ in range(min(enough, MOST_SETS) - 1):
         sets.append(workload.draw(generator, sizes, dtype))
     cotangent, truth = _truth(pairing, sets[0], generator)
-    forward, backward = pairing.fewest_bytes(sets[0])
+    needs = []  # bytes and operations, of each pass
+    for count in (pairing.fewest_bytes, pairing.operations):
+        forward, backward = count(sets[0])
+        needs.append((forward, forward + backward))
     everything = [i for i in implementations(name, device) if only in (None, i.name)]
     measured = [
         _measure(implementation, sets, cotangent, truth, device)
@@ -375,12 +417,12 @@ def _compare(
             "implementation": implementation.name,
             "milliseconds": found[pass_].get("milliseconds"),
             "absent": found[pass_].get("absent"),
-            "fewest_bytes": fewest,
-            "floor_milliseconds": 1e3 * fewest / bandwidth,
+            "fewest_bytes": fewest_bytes,
+            "fewest_operations": fewest_operations,
             "peak_memory_bytes": found[pass_].get("peak_memory_bytes"),
             "relative_error": found[pass_].get("relative_error"),
         }
-        for pass_, fewest in zip(PASSES, (forward, forward + backward), strict=True)
+        for pass_, fewest_bytes, fewest_operations in zip(PASSES, *needs, strict=True)
         for implementation, found in zip(everything, measured, strict=True)
     ]
 
@@ -532,7 +574,8 @@ def _ours(op: str, arguments: Arguments, backend: str) -> Call:
     return _call(op, PAIRINGS[op].op, arguments, backend=backend)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the CPU."""
     cpuinfo = Path("/proc/cpuinfo")
     names = [
         line.split(":", 1)[1].strip()

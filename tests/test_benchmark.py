@@ -11,7 +11,15 @@ import torch
 import seqlab
 from seqlab import benchmark as benchmarking
 from seqlab.__main__ import main
-from seqlab.benchmark import Absent, Implementation, _call, benchmark, milliseconds, table
+from seqlab.benchmark import (
+    Absent,
+    Implementation,
+    _call,
+    arithmetic_rate,
+    benchmark,
+    milliseconds,
+    table,
+)
 from seqlab.catalogue import PAIRINGS, sizes
 
 ROOT = Path(seqlab.__file__).parent.parent
@@ -25,6 +33,7 @@ def quick_and_small(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(benchmarking, "copy_bandwidth", lambda device: 1e10)
+    monkeypatch.setattr(benchmarking, "arithmetic_rate", lambda device: 1e11)
     monkeypatch.setattr(
         benchmarking, "milliseconds", lambda calls, device: milliseconds(calls, device, budget=0.001)
     )
@@ -40,13 +49,14 @@ def test_rows_follow_the_schema_and_cover_everything():
     result = benchmark()
     assert set(result) == {
         "device", "driver", "torch", "triton", "python", "commit", "date",
-        "copy_bandwidth_bytes_per_s", "rows",
+        "copy_bandwidth_bytes_per_s", "arithmetic_rate_operations_per_s", "rows",
     }  # fmt: skip
     assert json.loads(json.dumps(result)) == result
     for row in result["rows"]:
         assert set(row) == {
             "op", "variant", "shape", "dtype", "pass", "implementation", "milliseconds", "absent",
-            "fewest_bytes", "floor_milliseconds", "peak_memory_bytes", "relative_error",
+            "fewest_bytes", "fewest_operations", "floor_milliseconds", "floor",
+            "peak_memory_bytes", "relative_error",
         }  # fmt: skip
         assert (row["absent"] is None) == (row["milliseconds"] is not None)
     measured = [row for row in result["rows"] if row["absent"] is None]
@@ -71,6 +81,59 @@ def test_floor_is_fewest_bytes_over_bandwidth():
     for row in rows:
         assert row["fewest_bytes"] == elements * 4 * (2 if row["pass"] == "forward" else 5)
         assert row["floor_milliseconds"] == pytest.approx(1e3 * row["fewest_bytes"] / 1e10)
+        assert row["floor"] == "bytes"
+
+
+def test_floor_is_the_arithmetic_where_that_takes_longer(monkeypatch):
+    monkeypatch.setattr(benchmarking, "arithmetic_rate", lambda device: 1e8)
+    result = benchmark(quick=True)
+    rows = [row for row in result["rows"] if row["variant"] == "real fixed"]
+    elements = 2 * 6 * 3
+    for row in rows:
+        assert row["fewest_operations"] == elements * (2 if row["pass"] == "forward" else 2 + 4)
+        assert row["floor_milliseconds"] == pytest.approx(1e3 * row["fewest_operations"] / 1e8)
+        assert row["floor"] == "arithmetic"
+    assert "at least 0.001 ms (arithmetic)" in table(result)
+
+
+def test_one_floor_holds_for_the_implementations_of_all_processes(monkeypatch):
+    """Each process measures the limits for itself, and never finds quite the same."""
+    bandwidths = iter((1e10, 2e10))
+
+    def in_a_process(command, **_):
+        name, out = command[command.index("--only") + 1], command[command.index("--out") + 1]
+        Path(out).write_text(json.dumps(benchmark(quick=True, only=name)))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(benchmarking, "copy_bandwidth", lambda device: next(bandwidths))
+    ours = benchmarking.implementations("linear_scan", CPU)[:2]
+    monkeypatch.setattr(benchmarking, "implementations", lambda op, device: ours)
+    monkeypatch.setattr(benchmarking, "provenance", lambda device: {})  # it runs git
+    monkeypatch.setattr(benchmarking.subprocess, "run", in_a_process)
+    result = benchmarking._isolated(["linear_scan"], quick=True)
+    assert result["copy_bandwidth_bytes_per_s"] == 1e10
+    assert {row["implementation"] for row in result["rows"]} == {"seqlab, portable", "python loop"}
+    for row in result["rows"]:
+        assert row["floor_milliseconds"] == pytest.approx(1e3 * row["fewest_bytes"] / 1e10)
+
+
+def test_arithmetic_rate_leaves_the_precision_as_it_was(monkeypatch):
+    seen = []
+
+    def take_a_millisecond(calls, device):
+        seen.append(torch.get_float32_matmul_precision())
+        calls[0]()
+        return 1.0
+
+    monkeypatch.setattr(benchmarking, "milliseconds", take_a_millisecond)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        assert arithmetic_rate(CPU) == pytest.approx(2 * 1024**3 / 1e-3)
+        assert seen == ["highest"]
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_quick_takes_one_size_and_one_dtype():

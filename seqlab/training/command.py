@@ -10,16 +10,18 @@ import torch
 from torch import nn
 
 from seqlab import tasks
-from seqlab.nn import GRU, LRU, LSTM, RNN, SequenceModel
+from seqlab.nn import GRU, LRU, LSTM, RNN, HippoRNN, Readout, SequenceModel
 from seqlab.tasks import Task
 from seqlab.training.loop import train
 
 TASKS: dict[str, Callable[[], Task]] = {
     "digits": tasks.sequential_digits,
     "mnist14": lambda: tasks.sequential_mnist(side=14),
+    "pmnist14": lambda: tasks.sequential_mnist(side=14, permutation=0),
     "mnist28": lambda: tasks.sequential_mnist(side=28),
     "pmnist28": lambda: tasks.sequential_mnist(side=28, permutation=0),
     "full-mnist": tasks.full_mnist,
+    "japanese-vowels": tasks.japanese_vowels,
     "copying": tasks.copying,
     "delay": tasks.delay,
     "adding": tasks.adding,
@@ -31,20 +33,27 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "lstm": lambda width: LSTM(width, width),
     "gru": lambda width: GRU(width, width),
 }
+# Cells read the input and are read out themselves, in no stack, as in chapter 4.
+CELLS: dict[str, Callable[[int, int], nn.Module]] = {
+    "hippo": lambda inputs, width: HippoRNN(inputs, width, order=width),
+}
+DEPTH = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `run` reads."""
     parser.add_argument("--task", choices=TASKS, default="digits")
-    parser.add_argument("--layer", choices=LAYERS, default="lru")
+    parser.add_argument("--layer", choices=(*LAYERS, *CELLS), default="lru")
     parser.add_argument(
         "--width",
         type=int,
         default=64,
-        help="channels of the stack and size of its states",
+        help="channels of the model and size of its states",
     )
     parser.add_argument(
-        "--depth", type=int, default=2, help="number of residual blocks"
+        "--depth",
+        type=int,
+        help=f"number of residual blocks, by default {DEPTH}; {', '.join(CELLS)}: none",
     )
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch-size", type=int, default=32)
@@ -67,16 +76,11 @@ def run(args: argparse.Namespace) -> int:
     """Train, print the result, write the record; 0 if the loss stayed finite, 1 if not,
     2 for bad input."""
     torch.manual_seed(args.seed)
+    if args.depth is None and args.layer in LAYERS:
+        args.depth = DEPTH
     try:
         task = TASKS[args.task]()
-        model = SequenceModel(
-            LAYERS[args.layer],
-            task.inputs,
-            args.width,
-            args.depth,
-            task.outputs,
-            pool=task.pool,
-        )
+        model = build(args, task)
         history = train(
             model,
             task,
@@ -112,3 +116,18 @@ def run(args: argparse.Namespace) -> int:
         }
         args.json.write_text(json.dumps(record, indent=1) + "\n")
     return 1 if history.diverged else 0
+
+
+def build(args: argparse.Namespace, task: Task) -> nn.Module:
+    """The model asked for: a stack of blocks around the layer, or a cell alone."""
+    if args.layer in LAYERS:
+        layer, pool = LAYERS[args.layer], task.pool
+        return SequenceModel(
+            layer, task.inputs, args.width, args.depth, task.outputs, pool
+        )
+    if args.depth is not None:
+        raise ValueError(
+            f"depth: expected none with {args.layer}, which stands alone, got {args.depth}"
+        )
+    cell = CELLS[args.layer](task.inputs, args.width)
+    return Readout(cell, args.width, task.outputs, last=task.pool)
