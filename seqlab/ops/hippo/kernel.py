@@ -9,12 +9,24 @@ cut into J chunks of STEPS steps, and all chunks of all rows run at the same tim
       3. from s_j     c_1 c_2 ..  ...              ... c_L      written once
 
 Phi_j maps the state before chunk j to the state after it (equation 4.14). It depends on
-the transition alone, not on the signal, so it is computed once and kept.
+the transition alone, not on the signal, so it is computed once and kept. Many chunks are
+carried in groups: within all groups at the same time, then from group to group, then one
+product with what each chunk makes of its group's first state. Where the last coefficients
+alone are wanted, of a signal that is not too long, even the N x L weights of the samples
+are kept, and there is one matrix product in all.
 
-LegS (``walk_kernel``, ``walk_back_kernel``). One program owns ROWS rows of one chunk,
-with the N coefficients across the lanes, and walks its steps in registers. A step is
-one triangular solve (equation 4.18), and the solve is a linear recurrence over the
-order (equation 4.13): an associative scan, O(N) work, no N x N matrix anywhere.
+LegS (``walk_kernel``, ``walk_back_kernel``). One program owns PAIRS pairs of a chunk and a
+row, with their N coefficients in registers, and walks the steps of the chunk. A step is
+one triangular solve (equation 4.18), and the solve is a linear recurrence over the order
+(equation 4.13): an associative scan, O(N) work, no N x N matrix anywhere. Up to 64
+coefficients fit into the registers of one lane, which then solves without a word to the
+others; more of them are spread over the lanes of a warp (``AXIS`` is that of the order):
+
+             AXIS = 0                        AXIS = 1
+             lane 0   lane 1  ...            lanes  0    1   ...  31
+      c_0     pair     pair          pair 0        c_0  c_1  ...  c_31, c_32 ...
+      ...      0        1            pair 1        c_0  c_1  ...
+      c_N-1
 
 Time-invariant measures (``expand_kernel``, ``contract_kernel``). All steps of a chunk
 are one matrix product: with i the step inside the chunk,
@@ -29,6 +41,7 @@ Bytes (equation 4.16), with e bytes a number: forward reads e R L and writes e R
 Steps 1 and 2 add e R L and 8 R J N, less than a tenth for STEPS >= 32.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -52,31 +65,45 @@ def compose(a1, b1, p1, q1, a2, b2, p2, q2):
 
 
 @triton.jit
-def solve(y, a, r, d, ROWS: tl.constexpr, ORDER: tl.constexpr):
-    """x with (I - a A) x = y for every row, where A = -(r r^T below the diagonal, d on
+def solve(y, a, r, d, AXIS: tl.constexpr):
+    """x with (I - a A) x = y along ``AXIS``, where A = -(r r^T below the diagonal, d on
     it)."""
     inverse = 1.0 / (1.0 + a * d)
-    decay = tl.broadcast_to((1.0 + a * (d - r * r)) * inverse, (ROWS, ORDER))
-    one = tl.full((ROWS, ORDER), 1.0, tl.float32)
-    zero = tl.full((ROWS, ORDER), 0.0, tl.float32)
+    decay = tl.broadcast_to((1.0 + a * (d - r * r)) * inverse, y.shape)
+    one = tl.full(y.shape, 1.0, tl.float32)
+    zero = tl.full(y.shape, 0.0, tl.float32)
     _, _, _, q = tl.associative_scan(
-        (decay, r * y * inverse, one, zero), 1, compose
+        (decay, r * y * inverse, one, zero), AXIS, compose
     )  # eq. 4.13
     return (y - a * r * q) * inverse
 
 
 @triton.jit
-def load_transition(order, BACK: tl.constexpr, ORDER: tl.constexpr):
-    """The orders n of the lanes, which of them exist, and r_n and d_n there.
+def load_transition(
+    order: tl.constexpr, BACK: tl.constexpr, ORDER: tl.constexpr, AXIS: tl.constexpr
+):
+    """The orders n along ``AXIS``, which of them exist, and r_n and d_n there.
 
     The transpose of A is A with the orders counted from the other end.
     """
-    lane = tl.arange(0, ORDER)[None, :]
-    n = order - 1 - lane if BACK else lane
+    n = tl.expand_dims(tl.arange(0, ORDER), 1 - AXIS)
+    if BACK:
+        n = order - 1 - n
     exists = (n >= 0) & (n < order)
     r = tl.sqrt(tl.where(exists, 2.0 * n + 1.0, 0.0))
     d = tl.where(exists, n + 1.0, 0.0)
     return n, exists, r, d
+
+
+@triton.jit
+def load_pairs(rows, chunks, steps, PAIRS: tl.constexpr, AXIS: tl.constexpr):
+    """The program's pairs along the other axis, rows first: row, chunk, the time that the
+    chunk begins at, and which pairs exist."""
+    pair = tl.program_id(0).to(tl.int64) * PAIRS + tl.arange(0, PAIRS)
+    pair = tl.expand_dims(pair, AXIS)
+    row = pair % rows
+    j = pair // rows
+    return row, j, j * steps, j < chunks
 
 
 @triton.jit(do_not_specialize=["length", "start", "steps"])
@@ -87,44 +114,46 @@ def walk_kernel(
     end_ptr,
     length,
     channels,
-    order,
     rows,
     chunks,
     start,
     steps,
+    order: tl.constexpr,
     ALPHA: tl.constexpr,
-    ROWS: tl.constexpr,
+    PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
+    AXIS: tl.constexpr,
 ):
     """LegS from the state at ``start_ptr`` (R, J, N), zeros if None: every coefficient
     to ``c_ptr`` (B, L, D, N), those after each chunk to ``end_ptr`` (R, J, N); neither
     if None. Without ``f_ptr`` the signal is zero."""
-    j = tl.program_id(1)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
-    n, exists, r, d = load_transition(order, False, ORDER)
-    inside = (row < rows) & exists
+    row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS, AXIS)
+    n, exists, r, d = load_transition(order, False, ORDER, AXIS)
     at = (row * chunks + j) * order + n
-    c = tl.full((ROWS, ORDER), 0.0, tl.float32)
+    c = tl.zeros(at.shape, tl.float32)
     if start_ptr is not None:
-        c = tl.load(start_ptr + at, mask=inside, other=0.0)
-    f = tl.full((ROWS, 1), 0.0, tl.float32)
+        c = tl.load(start_ptr + at, mask=alive & exists, other=0.0)
+    f = tl.zeros(row.shape, tl.float32)
 
-    begin = j * steps
     now = ((row // channels) * length + begin) * channels + row % channels
-    for t in range(begin, tl.minimum(begin + steps, length)):
-        k = (start + t + 1).to(tl.float32)
+    i = steps * 0
+    while i < steps:  # in a for loop the compiler would solve twice, in two layouts
+        k = (start + begin + i + 1).to(tl.float32)
+        inside = alive & (begin + i < length)
         if f_ptr is not None:
-            f = tl.load(f_ptr + now, mask=row < rows, other=0.0).to(tl.float32)
-        a = ALPHA / k
-        x = solve(c + a * r * f, a, r, d, ROWS, ORDER)
+            f = tl.load(f_ptr + now, mask=inside, other=0.0).to(tl.float32)
+        a = tl.where(inside, ALPHA / k, 0.0)  # with a = 0 a step changes nothing
+        x = solve(c + a * r * f, a, r, d, AXIS)
         rho = (1.0 - ALPHA) / ALPHA * k / tl.maximum(k - 1.0, 1.0)
         c = x + rho * (x - c)  # eq. 4.18
         c = tl.where(k == 1.0, tl.where(n == 0, f, 0.0), c)  # eq. 4.10
         if c_ptr is not None:
-            tl.store(c_ptr + now * order + n, c.to(c_ptr.dtype.element_ty), mask=inside)
+            out = c.to(c_ptr.dtype.element_ty)
+            tl.store(c_ptr + now * order + n, out, mask=inside & exists)
         now += channels
+        i += 1
     if end_ptr is not None:
-        tl.store(end_ptr + at, c, mask=inside)
+        tl.store(end_ptr + at, c, mask=alive & exists)
 
 
 @triton.jit(do_not_specialize=["length", "start", "steps"])
@@ -136,14 +165,15 @@ def walk_back_kernel(
     leave_ptr,
     length,
     channels,
-    order,
     rows,
     chunks,
     start,
     steps,
+    order: tl.constexpr,
     ALPHA: tl.constexpr,
-    ROWS: tl.constexpr,
+    PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
+    AXIS: tl.constexpr,
 ):
     """The adjoint of ``walk_kernel``, from late to early times.
 
@@ -151,43 +181,39 @@ def walk_back_kernel(
     arrives at each chunk's end from the later ones (R, J, N), zeros if None. Out:
     gradients of f, and what leaves each chunk at its start; neither if None.
     """
-    j = tl.program_id(1)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
-    n, exists, r, d = load_transition(order, True, ORDER)
-    inside = (row < rows) & exists
+    row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS, AXIS)
+    n, exists, r, d = load_transition(order, True, ORDER, AXIS)
     at = (row * chunks + j) * order + n
-    g = tl.full((ROWS, ORDER), 0.0, tl.float32)
+    g = tl.zeros(at.shape, tl.float32)
     if arrive_ptr is not None:
-        g = tl.load(arrive_ptr + at, mask=inside, other=0.0)
+        g = tl.load(arrive_ptr + at, mask=alive & exists, other=0.0)
+    final = alive & (j == chunks - 1) & exists
+    g += tl.load(grad_last_ptr + row * order + n, mask=final, other=0.0)
 
-    begin = j * steps
-    end = tl.minimum(begin + steps, length)
-    now = ((row // channels) * length + end - 1) * channels + row % channels
-    if end == length:
-        g += tl.load(grad_last_ptr + row * order + n, mask=inside, other=0.0)
-    for back in range(0, end - begin):
-        k = (start + end - back).to(tl.float32)
+    now = ((row // channels) * length + begin + steps - 1) * channels + row % channels
+    i = steps
+    while i > 0:
+        k = (start + begin + i).to(tl.float32)
+        inside = alive & (begin + i <= length)
         if grad_c_ptr is not None:
-            g += tl.load(grad_c_ptr + now * order + n, mask=inside, other=0.0).to(
-                tl.float32
-            )
-        a = ALPHA / k
-        x = solve(g, a, r, d, ROWS, ORDER)
+            own = tl.load(grad_c_ptr + now * order + n, mask=inside & exists, other=0.0)
+            g += own.to(tl.float32)
+        a = tl.where(inside, ALPHA / k, 0.0)
+        x = solve(g, a, r, d, AXIS)
         rho = (1.0 - ALPHA) / ALPHA * k / tl.maximum(k - 1.0, 1.0)
         if grad_f_ptr is not None:
             weight = tl.where(
                 k == 1.0, tl.where(n == 0, g, 0.0), (1.0 + rho) * a * r * x
             )
-            grad_f = tl.reduce(weight, 1, add)[:, None]  # eq. 4.15
+            grad_f = tl.expand_dims(tl.reduce(weight, AXIS, add), AXIS)  # eq. 4.15
             tl.store(
-                grad_f_ptr + now,
-                grad_f.to(grad_f_ptr.dtype.element_ty),
-                mask=row < rows,
+                grad_f_ptr + now, grad_f.to(grad_f_ptr.dtype.element_ty), mask=inside
             )
         g = tl.where(k == 1.0, 0.0, x + rho * (x - g))
         now -= channels
+        i -= 1
     if leave_ptr is not None:
-        tl.store(leave_ptr + at, g, mask=inside)
+        tl.store(leave_ptr + at, g, mask=alive & exists)
 
 
 @triton.jit(do_not_specialize=["chunks"])
@@ -201,24 +227,22 @@ def carry_kernel(
     chunks,
     order,
     map_stride,
-    map_row,
-    map_column,
-    BACK: tl.constexpr,
+    GROUP: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
     ORDER: tl.constexpr,
 ):
-    """The state before each chunk (R, J, N) and after the last one (R, N): x <- x Map_j
-    + add_j, over the chunks in order or, BACK, in reverse; from ``first_ptr`` (R, N),
-    zeros if None."""
+    """The state before each chunk (R, J, N) and after each group of GROUP chunks (R,
+    groups, N): x <- x Map_j + add_j, in every group from ``first_ptr`` (R, N), zeros if
+    None."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    group = tl.program_id(1)
     n = tl.arange(0, ORDER)[None, :]
     inside = (row < rows) & (n < order)
     x = tl.full((ROWS, ORDER), 0.0, tl.float32)
     if first_ptr is not None:
         x = tl.load(first_ptr + row * order + n, mask=inside, other=0.0)
-    for i in range(0, chunks):
-        j = chunks - 1 - i if BACK else i
+    for j in range(group * GROUP, tl.minimum(group * GROUP + GROUP, chunks)):
         at = (row * chunks + j) * order
         tl.store(before_ptr + at + n, x, mask=inside)
         tl.debug_barrier()  # a product needs it in other lanes: it goes through memory
@@ -231,12 +255,13 @@ def carry_kernel(
                 other=0.0,
             )
             matrix = tl.load(
-                map_ptr + j * map_stride + k[:, None] * map_row + n * map_column,
+                map_ptr + j.to(tl.int64) * map_stride + k[:, None] * order + n,
                 mask=(k[:, None] < order) & (n < order),
                 other=0.0,
             )
             x += tl.dot(part, matrix, input_precision="ieee")  # eq. 4.14
-    tl.store(after_ptr + row * order + n, x, mask=inside)
+    at = (row * tl.num_programs(1) + group) * order
+    tl.store(after_ptr + at + n, x, mask=inside)
 
 
 @triton.jit(do_not_specialize=["length", "chunks"])
@@ -361,6 +386,12 @@ def project(
     f = f.contiguous()
     batch, length, channels = f.shape
     shape = (batch, channels, memory.order)
+    if not return_all and _has_weights(memory, length):
+        weights, kept = _legs_weights(memory, start, length)
+        last = f.float().transpose(1, 2) @ weights
+        if state is not None:
+            last = last + state @ kept
+        return last.to(f.dtype, copy=True), last
     c = f.new_empty((batch, length, channels, memory.order)) if return_all else None
     with torch.cuda.device_of(f):
         form = _project_legs if memory.measure == "legs" else _project_invariant
@@ -378,34 +409,50 @@ def gradients(
 ) -> tuple[Tensor, Tensor]:
     """Gradients to f (B, L, D) and to the first state (B, D, N)."""
     batch, channels, _ = grad_last.shape
-    grad_f = grad_c.new_empty((batch, length, channels))
-    every = grad_c.contiguous() if return_all else None
     if not return_all:
         grad_last = grad_last + grad_c
+        if _has_weights(memory, length):
+            weights, kept = _legs_weights(memory, start, length)
+            grad_f = (grad_last @ weights.T).transpose(1, 2).to(grad_c.dtype)
+            return grad_f.contiguous(), grad_last @ kept.T
+    grad_f = grad_c.new_empty((batch, length, channels))
+    every = grad_c.contiguous() if return_all else None
     with torch.cuda.device_of(grad_last):
         form = _gradients_legs if memory.measure == "legs" else _gradients_invariant
         grad_state = form(every, grad_last.contiguous(), grad_f, memory, start)
     return grad_f, grad_state.view(grad_last.shape)
 
 
+def _has_weights(memory: Memory, length: int) -> bool:
+    return memory.measure == "legs" and memory.order * length <= MOST_WEIGHTS
+
+
+@lru_cache(maxsize=4)
+def _legs_weights(memory: Memory, start: int, length: int) -> tuple[Tensor, Tensor]:
+    """What each sample (L, N) and the state before them (N, N) give to the last
+    coefficients: the adjoint of LegS, applied to the unit vectors."""
+    units = torch.eye(memory.order, device=memory.device)[:, None]
+    of_samples = units.new_empty((memory.order, length, 1))
+    with torch.cuda.device_of(units):
+        of_state = _gradients_legs(None, units, of_samples, memory, start)
+    return of_samples[:, :, 0].T.contiguous(), of_state.view(units.shape)[:, 0].T
+
+
 def _project_legs(
     f: Tensor, state: Tensor | None, c: Tensor | None, memory: Memory, start: int
 ) -> Tensor:
     batch, length, channels = f.shape
-    rows, steps, ROWS = batch * channels, *_legs_tiling(f, memory.order)
+    rows = batch * channels
+    steps = _legs_steps(f, memory.order)
     chunks = triton.cdiv(length, steps)
     ends = f.new_empty((rows, chunks, memory.order), dtype=torch.float32)
-    numbers = (length, channels, memory.order, rows, chunks, start, steps)
-    constants = {
-        "ALPHA": ALPHA[memory.method], "ROWS": ROWS, "ORDER": _padded(memory.order), "num_warps": 1,
-    }  # fmt: skip
-    grid = (triton.cdiv(rows, ROWS), chunks)
+    grid, constants = _legs_tiling(f, rows * chunks, memory)
+    numbers = (length, channels, rows, chunks, start, steps)
     if chunks == 1 and c is not None:
         walk_kernel[grid](f, state, c, ends, *numbers, **constants)
         return ends
     walk_kernel[grid](f, None, None, ends, *numbers, **constants)
-    jumps = _legs_jumps(memory, start, length, steps)
-    starts, last = _carry(state, ends, jumps, back=False)
+    starts, last = _carry(state, ends, _legs_jumps(memory, start, length, steps, False))
     if c is not None:
         walk_kernel[grid](f, starts, c, ends, *numbers, **constants)
         last = ends[:, -1]
@@ -416,22 +463,19 @@ def _gradients_legs(
     grad_c: Tensor | None, grad_last: Tensor, grad_f: Tensor, memory: Memory, start: int
 ) -> Tensor:
     batch, length, channels = grad_f.shape
-    rows, steps, ROWS = batch * channels, *_legs_tiling(grad_f, memory.order)
+    rows = batch * channels
+    steps = _legs_steps(grad_f, memory.order)
     chunks = triton.cdiv(length, steps)
     leave = grad_last.new_empty((rows, chunks, memory.order))
-    numbers = (length, channels, memory.order, rows, chunks, start, steps)
-    constants = {
-        "ALPHA": ALPHA[memory.method], "ROWS": ROWS, "ORDER": _padded(memory.order), "num_warps": 1,
-    }  # fmt: skip
-    grid = (triton.cdiv(rows, ROWS), chunks)
-    if chunks == 1:
-        arrive = None
-    else:
+    grid, constants = _legs_tiling(grad_f, rows * chunks, memory)
+    numbers = (length, channels, rows, chunks, start, steps)
+    arrive = None
+    if chunks > 1:
         walk_back_kernel[grid](
             grad_c, grad_last, None, None, leave, *numbers, **constants
         )
-        jumps = _legs_jumps(memory, start, length, steps)
-        arrive, _ = _carry(None, leave, jumps, back=True)
+        jumps = _legs_jumps(memory, start, length, steps, True)
+        arrive = _carry(None, leave.flip(1), jumps)[0].flip(1)
     walk_back_kernel[grid](
         grad_c, grad_last, arrive, grad_f, leave, *numbers, **constants
     )
@@ -449,7 +493,7 @@ def _project_invariant(
     padded[:, :length] = f
     inside = padded.transpose(1, 2).reshape(rows, chunks, STEPS)
     starts, _ = _carry(
-        state, inside @ weights[-1, :STEPS], weights[-1:, STEPS:], back=False
+        state, inside @ weights[-1, :STEPS], _invariant_jumps(memory, chunks, False)
     )
     last = f.new_empty((rows, order), dtype=torch.float32)
     pairs = rows * chunks
@@ -476,51 +520,91 @@ def _gradients_invariant(
         STEPS=STEPS, ROWS=16, BLOCK=BLOCK, COLUMNS=COLUMNS,
     )  # fmt: skip
     arrive, grad_state = _carry(
-        None, own[..., STEPS:].contiguous(), weights[-1:, STEPS:], back=True
+        None, own[..., STEPS:].flip(1), _invariant_jumps(memory, chunks, True)
     )
-    inside = own[..., :STEPS] + arrive @ weights[-1, :STEPS].mT
+    inside = own[..., :STEPS] + arrive.flip(1) @ weights[-1, :STEPS].mT
     every = inside.reshape(batch, channels, chunks * STEPS)[..., :length]
     grad_f.copy_(every.transpose(1, 2))  # eq. 4.15
     return grad_state
 
 
-def _carry(
-    first: Tensor | None, add: Tensor, maps: Tensor, back: bool
-) -> tuple[Tensor, Tensor]:
-    """The states before the chunks (R, J, N), in the order walked, and the state after
-    them; ``maps`` are (J or 1, N, N) and act on row vectors from the right."""
+@dataclass(frozen=True)
+class Jumps:
+    """How chunks map states, which are row vectors: ``maps`` (J or 1, N, N). Of more
+    than GROUP chunks also what each makes of its group's first state, ``within`` (groups
+    or 1, GROUP, N, N), and how whole groups map states."""
+
+    maps: Tensor
+    within: Tensor | None = None
+    groups: "Jumps | None" = None
+
+
+def jumps_of(maps: Tensor, chunks: int) -> Jumps:
+    """From the maps of the chunks, (J, N, N), or (1, N, N) if all are the same."""
+    if chunks <= GROUP:
+        return Jumps(maps.contiguous())
+    groups = triton.cdiv(chunks, GROUP)
+    unit = torch.eye(maps.shape[-1]).to(maps)
+    if len(maps) == 1:
+        grouped = maps.expand(1, GROUP, -1, -1)
+    else:
+        missing = groups * GROUP - chunks
+        filled = torch.cat([maps, unit.expand(missing, -1, -1)])
+        grouped = filled.unflatten(0, (groups, GROUP))
+    within = [unit.expand(len(grouped), -1, -1)]
+    for i in range(GROUP):
+        within.append(within[-1] @ grouped[:, i])
+    whole = jumps_of(within.pop(), groups)
+    return Jumps(maps.contiguous(), torch.stack(within, dim=1), whole)
+
+
+def _carry(first: Tensor | None, add: Tensor, jumps: Jumps) -> tuple[Tensor, Tensor]:
+    """The states before the chunks (R, J, N) and after them (R, N), from that before the
+    first and what each chunk adds."""
     rows, chunks, order = add.shape
     before = torch.empty_like(add)
-    after = add.new_empty((rows, order))
-    stride, along, across = maps.stride()
-    if back:
-        along, across = across, along
-    carry_kernel[(triton.cdiv(rows, 16),)](
-        None if first is None else first.contiguous(), add.contiguous(), maps, before, after,
-        rows, chunks, order, 0 if len(maps) == 1 else stride, along, across,
-        BACK=back, ROWS=16, BLOCK=_blocks(add, order)[0], ORDER=_padded(order),
+    groups = 1 if jumps.groups is None else triton.cdiv(chunks, GROUP)
+    after = add.new_empty((rows, groups, order))
+    begin = first if groups == 1 and first is not None else None
+    carry_kernel[(triton.cdiv(rows, 16), groups)](
+        None if begin is None else begin.contiguous(), add.contiguous(), jumps.maps, before, after,
+        rows, chunks, order, 0 if len(jumps.maps) == 1 else order * order,
+        GROUP=GROUP, ROWS=16, BLOCK=_blocks(add, order)[0], ORDER=_padded(order),
     )  # fmt: skip
-    return before, after
+    if jumps.groups is None:
+        return before, after[:, 0]
+    assert jumps.within is not None
+    starts, last = _carry(first, after, jumps.groups)
+    heard = torch.einsum(
+        "rgn,gcnm->rgcm", starts, jumps.within.expand(groups, -1, -1, -1)
+    )
+    return before + heard.flatten(1, 2)[:, :chunks], last
+
+
+@lru_cache(maxsize=4)
+def _legs_jumps(
+    memory: Memory, start: int, length: int, steps: int, back: bool
+) -> Jumps:
+    """Phi_j transposed, where each unit vector ends that a chunk starts from; for the
+    gradient, BACK, Phi_j from the last chunk to the first. Kept, as the signal has no
+    part in it."""
+    order = memory.order
+    chunks = triton.cdiv(length, steps)
+    units = torch.eye(order, device=memory.device)[:, None].repeat(1, chunks, 1)
+    ends = torch.empty_like(units)
+    grid, constants = _legs_tiling(units, order * chunks, memory)
+    walk_kernel[grid](
+        None, units, None, ends, length, 1, order, chunks, start, steps, **constants
+    )  # fmt: skip
+    maps = ends.transpose(0, 1)
+    return jumps_of(maps.flip(0).mT if back else maps, chunks)
 
 
 @lru_cache(maxsize=8)
-def _legs_jumps(memory: Memory, start: int, length: int, steps: int) -> Tensor:
-    """Phi_j transposed for every chunk, (J, N, N): where each unit vector ends that the
-    chunk starts from. Kept, as the signal has no part in it."""
-    order = memory.order
-    chunks = triton.cdiv(length, steps)
-    unit = (
-        torch.eye(order, device=memory.device)[:, None]
-        .expand(-1, chunks, -1)
-        .contiguous()
-    )
-    ends = torch.empty_like(unit)
-    ROWS = 1 if unit.is_cuda else _padded(order)
-    walk_kernel[(triton.cdiv(order, ROWS), chunks)](
-        None, unit, None, ends, length, 1, order, order, chunks, start, steps,
-        ALPHA=ALPHA[memory.method], ROWS=ROWS, ORDER=_padded(order), num_warps=1,
-    )  # fmt: skip
-    return ends.transpose(0, 1)
+def _invariant_jumps(memory: Memory, chunks: int, back: bool) -> Jumps:
+    """The same for a time-invariant measure: one map for all chunks."""
+    jump = _invariant_weights(memory)[-1:, STEPS:]
+    return jumps_of(jump.mT if back else jump, chunks)
 
 
 @lru_cache(maxsize=8)
@@ -547,14 +631,43 @@ def _padded(order: int) -> int:
 STEPS = 16  # of a chunk of the time-invariant measures
 
 
-def _legs_tiling(f: Tensor, order: int) -> tuple[int, int]:
-    """Steps of a chunk and rows of a program: the walk of a chunk and the carry over
-    all chunks take turns, so both are near sqrt(L)."""
-    if not f.is_cuda:  # small tiles, as the interpreter visits their numbers one by one
-        return 3 if order < 64 else 8, 2
-    batch, length, channels = f.shape
-    steps = max(32, triton.next_power_of_2(int(length**0.5)))
-    return steps, 1 if batch * channels * length // steps < 2**14 else 4
+GROUP = 16  # chunks that are carried together
+MOST_WEIGHTS = 2**24  # numbers to keep for the last coefficients alone: 64 MiB
+MOST_IN_MAPS = 2**25  # numbers to keep for the maps of the chunks: 128 MiB
+WALKERS = (
+    2**14
+)  # pairs of a chunk and a row: a warp of them for every scheduler of an H100
+MOST_IN_A_LANE = 64  # coefficients that fit into the registers of a lane
+
+
+def _legs_steps(like: Tensor, order: int) -> int:
+    """Steps of a chunk: few enough that the chunks of all rows keep the GPU busy, and as
+    many as it takes to keep a map for each."""
+    if not like.is_cuda:  # the interpreter visits the numbers one by one
+        return 3 if order < 64 else 8
+    batch, length, channels = like.shape
+    steps = max(
+        16,
+        batch * channels * length // WALKERS,
+        length * order * order // MOST_IN_MAPS,
+    )
+    return triton.next_power_of_2(steps)
+
+
+def _legs_tiling(like: Tensor, pairs: int, memory: Memory) -> tuple[tuple, dict]:
+    """The grid and the constants of a walk."""
+    order = _padded(memory.order)
+    if not like.is_cuda:
+        AXIS, PAIRS = (0, 4) if order <= 16 else (1, 2)
+    elif order <= MOST_IN_A_LANE:
+        AXIS, PAIRS = 0, 32
+    else:
+        AXIS, PAIRS = 1, 1
+    constants = {
+        "order": memory.order, "ALPHA": ALPHA[memory.method],
+        "PAIRS": PAIRS, "ORDER": order, "AXIS": AXIS, "num_warps": 1,
+    }  # fmt: skip
+    return (triton.cdiv(pairs, PAIRS),), constants
 
 
 def _blocks(like: Tensor, order: int) -> tuple[int, int]:

@@ -12,13 +12,14 @@ def variants(capability):
     orders = (16, 64, 256) if capability == 90 else (256,)
     for dtype in names:
         for order in orders if dtype == "fp32" else (64,):
-            walk = {"ROWS": 4, "ORDER": order}
+            lanes = {"PAIRS": 32, "AXIS": 0} if order <= 64 else {"PAIRS": 1, "AXIS": 1}
+            walk = {"ORDER": order, **lanes}
             product = {"STEPS": kernel.STEPS, "ROWS": 16, "BLOCK": 16}
             yield from (
                 variant(kernel.walk_kernel, {"ALPHA": 0.5, **walk}, (), dtype, 1),
                 variant(
                     kernel.walk_kernel,
-                    {"ALPHA": 1.0, **walk, "ROWS": 1},
+                    {"ALPHA": 1.0, **walk},
                     ("f_ptr", "c_ptr"),
                     dtype,
                     1,
@@ -31,9 +32,9 @@ def variants(capability):
                 variant(kernel.contract_kernel, {**product, "COLUMNS": 32}, (), dtype, 4),
             )
             if dtype == "fp32":
-                carry = {"ROWS": 16, "BLOCK": 16, "ORDER": order}
-                for back in (False, True):
-                    yield variant(kernel.carry_kernel, {"BACK": back, **carry}, (), dtype, 4)
+                carry = {"GROUP": kernel.GROUP, "ROWS": 16, "BLOCK": 16, "ORDER": order}
+                yield variant(kernel.carry_kernel, carry, (), dtype, 4)
+                yield variant(kernel.carry_kernel, carry, ("first_ptr",), dtype, 4)
 
 
 def variant(function, constants, absent, dtype, warps):
