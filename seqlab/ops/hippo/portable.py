@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.linalg import solve_triangular
 
-from seqlab.ops.hippo.transition import ALPHA, Memory
-from seqlab.ops.linear_scan.portable import scan
+from seqlab.ops.hippo.transition import ALPHA, Memory, hippo_transition
 
 
 def project(
@@ -33,7 +33,7 @@ def project(
     )
     steps = _steps(memory)
     c = []
-    for stretch in _stretches(length, start):
+    for stretch in _stretches(length, start, memory):
         every, carry = stretch.forward(
             rows[:, stretch.inside], carry, steps, return_all
         )
@@ -64,7 +64,7 @@ def gradients(
         flowing = flowing + wide.flatten(0, 1).T
     steps = _steps(memory)
     grad_f: list[Tensor] = []
-    for stretch in reversed(_stretches(length, start)):
+    for stretch in reversed(_stretches(length, start, memory)):
         inside = None if rows is None else rows[..., stretch.inside]
         every, flowing = stretch.backward(inside, flowing, steps)
         grad_f.insert(0, every)
@@ -103,24 +103,29 @@ class Dense:
 
 
 class Triangular:
-    """Steps of LegS at O(N) each, through prefix sums and linear recurrences over the
-    order: one solve where the step is implicit, one product where it is not."""
+    """Steps of LegS through the triangle of A: one solve where the step is implicit, one
+    product where it is not. Both are O(N^2), and one library call: equation 4.13's O(N),
+    as several tensor operations, was no faster at any order up to 256."""
 
     invariant = False
 
     def __init__(self, memory: Memory):
         self.alpha = ALPHA[memory.method]
-        n = torch.arange(memory.order, dtype=memory.dtype, device=memory.device)
-        self.r, self.d = (2 * n + 1).sqrt()[:, None], (n + 1)[:, None]
+        A, B = hippo_transition(memory.measure, memory.order)
+        self.A, self.B, self.one = (
+            x.to(memory.device, memory.dtype)
+            for x in (A, B[:, None], torch.eye(memory.order))
+        )
 
     def advance(self, c: Tensor, f: Tensor | None, numbers: list[int]) -> Tensor:
         k, now, before = self._coefficients(numbers)
-        signal = 0 if f is None else self.r * f
         if self.alpha == 0:
-            after = c + before * (_multiply(self.r, self.d, c) + signal)
+            signal = 0 if f is None else self.B * f
+            after = c + before * (self.A @ c + signal)
         else:
-            x = _solve(self.r, self.d, now, c + now * signal)
-            after = x + before / now * (x - c)  # eq. 4.18
+            y = c if f is None else torch.addcmul(c, now * self.B, f)
+            x = _solve(torch.addcmul(self.one, now, self.A, value=-1), y, upper=False)
+            after = torch.lerp(c, x, 1 + before / now)  # eq. 4.18
         if numbers[0] > 1:
             return after
         first = torch.zeros_like(after)  # eq. 4.10
@@ -130,15 +135,13 @@ class Triangular:
 
     def retreat(self, g: Tensor, numbers: list[int]) -> tuple[Tensor, Tensor]:
         k, now, before = self._coefficients(numbers)
-        # The transpose of A is A with the orders counted from the other end.
-        r, d = self.r.flip(0), self.d.flip(0)
-        x = g.flip(1)
         if self.alpha == 0:
-            earlier = (x + before * _multiply(r, d, x)).flip(1)
+            x, earlier = g, g + before * (self.A.mT @ g)
         else:
-            x = _solve(r, d, now, x)
-            earlier = (x + before / now * (x - g.flip(1))).flip(1)
-        grad_f = ((now + before) * r * x).sum(1)
+            left = torch.addcmul(self.one, now, self.A, value=-1)
+            x = _solve(left.mT, g, upper=True)
+            earlier = torch.lerp(g, x, 1 + before / now)
+        grad_f = (((now + before) * self.B).mT @ x)[:, 0]
         if numbers[0] > 1:
             return grad_f, earlier
         return torch.where(k[:, 0] == 1, g[:, 0], grad_f), torch.where(
@@ -146,25 +149,13 @@ class Triangular:
         )
 
     def _coefficients(self, numbers: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        k = torch.tensor(numbers).to(self.r)[:, None, None]
+        k = torch.tensor(numbers).to(self.A)[:, None, None]
         return k, self.alpha / k, (1 - self.alpha) / (k - 1).clamp(min=1)
 
 
-def _multiply(r: Tensor, d: Tensor, c: Tensor) -> Tensor:
-    """A c, with A = -(r r^T below the diagonal, d on it)."""
-    weighted = r * c
-    return -r * (weighted.cumsum(1) - weighted) - d * c
-
-
-def _solve(r: Tensor, d: Tensor, a: Tensor, y: Tensor) -> Tensor:
-    """x with (I - a A) x = y, for a of (J, 1, 1)."""
-    inverse = 1 / (1 + a * d)
-    q, _ = scan(
-        (1 + a * (d - r * r)) * inverse, (r * inverse * y).contiguous(), None, False
-    )  # eq. 4.13
-    x = inverse * y
-    x[:, 1:] -= a * (r * inverse)[:, 1:] * q[:, :-1]
-    return x
+def _solve(left: Tensor, y: Tensor, upper: bool) -> Tensor:
+    """x with left x = y. Solved as x^T left^T = y^T: up to twice as fast on a CPU."""
+    return solve_triangular(left.mT, y.mT, upper=not upper, left=False).mT
 
 
 @dataclass(frozen=True)
@@ -195,7 +186,8 @@ class Stretch:
         order, rows = carry.shape
         f = f.unflatten(1, (self.chunks, self.steps)).permute(2, 1, 0)[:, :, None]
         starts = [carry]
-        if self.chunks > 1 or not return_all:
+        nothing = carry.new_empty(order, rows, 0)
+        if self.chunks > 1:
             end, jump = (
                 carry.new_zeros(self.chunks, order, rows),
                 self.units(carry, steps),
@@ -205,13 +197,16 @@ class Stretch:
                 jump = steps.advance(jump, None, self.numbers(i))
             for j in range(self.chunks):
                 starts.append(jump[j % len(jump)] @ starts[j] + end[j])  # eq. 4.14
-        if not return_all:
-            return carry.new_empty(order, rows, 0), starts[-1]
+            if not return_all:
+                return nothing, starts[-1]
         c = torch.stack(starts[: self.chunks])
         every = []
         for i in range(self.steps):
             c = steps.advance(c, f[i], self.numbers(i))
-            every.append(c)
+            if return_all:
+                every.append(c)
+        if not return_all:
+            return nothing, c[-1]
         return torch.stack(every, dim=1).permute(2, 3, 0, 1).flatten(2), c[-1]
 
     def backward(
@@ -238,13 +233,16 @@ class Stretch:
             if grad_c is not None:
                 g = g + grad_c[i]
             grad_f_i, g = steps.retreat(g, self.numbers(i))
-            grad_f.insert(0, grad_f_i)
-        return torch.stack(grad_f, dim=1).permute(2, 0, 1).flatten(1), g[0]
+            grad_f.append(grad_f_i)
+        return torch.stack(grad_f[::-1], dim=1).permute(2, 0, 1).flatten(1), g[0]
 
 
-def _stretches(length: int, start: int) -> list[Stretch]:
-    """About sqrt(L) chunks of about sqrt(L) steps, then one chunk of what is left."""
-    steps = math.isqrt(length)
+def _stretches(length: int, start: int, memory: Memory) -> list[Stretch]:
+    """About sqrt(L) chunks of about sqrt(L) steps, then one chunk of what is left. LegS
+    of high order walks all steps as one chunk on a CPU: each chunk of it has a map of
+    its own, and that costs N columns at every step, more than the calls it saves."""
+    one = memory.measure == "legs" and memory.order > 96 and memory.device.type == "cpu"
+    steps = length if one else math.isqrt(length)
     chunks = length // steps
     whole = chunks * steps
     stretches = [Stretch(start + 1, slice(0, whole), chunks, steps)]

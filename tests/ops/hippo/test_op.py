@@ -33,6 +33,18 @@ def test_portable_form_is_the_reference(measure, method, length, return_all):
         np.testing.assert_allclose(value.numpy(), truth, rtol=1e-10, atol=1e-11 * np.abs(truth).max())
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("return_all", [True, False])
+def test_portable_form_is_the_reference_at_high_order(method, return_all):
+    """LegS then walks all steps as one chunk."""
+    f, state = signal(1, 26, 2), signal(1, 2, 100, seed=1)
+    options = {"method": method, "start": 4000, "return_all": return_all}
+    expected = reference.hippo_project(f.numpy(), 100, state=state.numpy(), **options)
+    found = ops.hippo_project(f, 100, state=state, **options)
+    for value, truth in zip(found, expected, strict=True):
+        np.testing.assert_allclose(value.numpy(), truth, rtol=1e-10, atol=1e-11 * np.abs(truth).max())
+
+
 @every_measure
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_split_and_resume_is_whole(measure, backend):
@@ -88,6 +100,18 @@ def test_gradients_are_those_of_finite_differences(measure, return_all, length):
         )
 
     assert torch.autograd.gradcheck(project, (f, state))
+
+
+@pytest.mark.parametrize("return_all", [True, False])
+def test_gradients_are_the_transpose_at_high_order(return_all):
+    f, state = signal(1, 11, 2).requires_grad_(), signal(1, 2, 100, seed=1).requires_grad_()
+    g, other = signal(1, 11, 2, seed=2), signal(1, 2, 100, seed=3)
+    c, last = ops.hippo_project(f, 100, state=state, start=3, return_all=return_all)
+    weights = torch.randn_like(c), torch.randn_like(last)
+    grad_f, grad_state = torch.autograd.grad((c, last), (f, state), weights)
+    found = ops.hippo_project(g, 100, state=other, start=3, return_all=return_all)
+    forward = sum((w * x).sum() for w, x in zip(weights, found, strict=True))
+    torch.testing.assert_close((grad_f * g).sum() + (grad_state * other).sum(), forward)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
