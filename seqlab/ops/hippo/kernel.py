@@ -41,7 +41,6 @@ Bytes (equation 4.16), with e bytes a number: forward reads e R L and writes e R
 Steps 1 and 2 add e R L and 8 R J N, less than a tenth for STEPS >= 32.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -49,6 +48,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from seqlab.ops.hippo.jumps import GROUP, Jumps, jumps_of
 from seqlab.ops.hippo.transition import ALPHA, Memory
 
 
@@ -130,10 +130,10 @@ def walk_kernel(
     row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS, AXIS)
     n, exists, r, d = load_transition(order, False, ORDER, AXIS)
     at = (row * chunks + j) * order + n
-    c = tl.zeros(at.shape, tl.float32)
+    c = tl.full(at.shape, 0.0, tl.float32)
     if start_ptr is not None:
         c = tl.load(start_ptr + at, mask=alive & exists, other=0.0)
-    f = tl.zeros(row.shape, tl.float32)
+    f = tl.full(row.shape, 0.0, tl.float32)
 
     now = ((row // channels) * length + begin) * channels + row % channels
     i = steps * 0
@@ -184,7 +184,7 @@ def walk_back_kernel(
     row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS, AXIS)
     n, exists, r, d = load_transition(order, True, ORDER, AXIS)
     at = (row * chunks + j) * order + n
-    g = tl.zeros(at.shape, tl.float32)
+    g = tl.full(at.shape, 0.0, tl.float32)
     if arrive_ptr is not None:
         g = tl.load(arrive_ptr + at, mask=alive & exists, other=0.0)
     final = alive & (j == chunks - 1) & exists
@@ -255,7 +255,7 @@ def carry_kernel(
                 other=0.0,
             )
             matrix = tl.load(
-                map_ptr + j.to(tl.int64) * map_stride + k[:, None] * order + n,
+                map_ptr + j * map_stride + k[:, None] * order + n,
                 mask=(k[:, None] < order) & (n < order),
                 other=0.0,
             )
@@ -528,36 +528,6 @@ def _gradients_invariant(
     return grad_state
 
 
-@dataclass(frozen=True)
-class Jumps:
-    """How chunks map states, which are row vectors: ``maps`` (J or 1, N, N). Of more
-    than GROUP chunks also what each makes of its group's first state, ``within`` (groups
-    or 1, GROUP, N, N), and how whole groups map states."""
-
-    maps: Tensor
-    within: Tensor | None = None
-    groups: "Jumps | None" = None
-
-
-def jumps_of(maps: Tensor, chunks: int) -> Jumps:
-    """From the maps of the chunks, (J, N, N), or (1, N, N) if all are the same."""
-    if chunks <= GROUP:
-        return Jumps(maps.contiguous())
-    groups = triton.cdiv(chunks, GROUP)
-    unit = torch.eye(maps.shape[-1]).to(maps)
-    if len(maps) == 1:
-        grouped = maps.expand(1, GROUP, -1, -1)
-    else:
-        missing = groups * GROUP - chunks
-        filled = torch.cat([maps, unit.expand(missing, -1, -1)])
-        grouped = filled.unflatten(0, (groups, GROUP))
-    within = [unit.expand(len(grouped), -1, -1)]
-    for i in range(GROUP):
-        within.append(within[-1] @ grouped[:, i])
-    whole = jumps_of(within.pop(), groups)
-    return Jumps(maps.contiguous(), torch.stack(within, dim=1), whole)
-
-
 def _carry(first: Tensor | None, add: Tensor, jumps: Jumps) -> tuple[Tensor, Tensor]:
     """The states before the chunks (R, J, N) and after them (R, N), from that before the
     first and what each chunk adds."""
@@ -631,7 +601,6 @@ def _padded(order: int) -> int:
 STEPS = 16  # of a chunk of the time-invariant measures
 
 
-GROUP = 16  # chunks that are carried together
 MOST_WEIGHTS = 2**24  # numbers to keep for the last coefficients alone: 64 MiB
 MOST_IN_MAPS = 2**25  # numbers to keep for the maps of the chunks: 128 MiB
 WALKERS = (
