@@ -3,11 +3,14 @@
 ``python -m benchmarks.verification --out benchmarks/results/verification_DEVICE.json``
 
 The same comparisons as ``python -m seqlab verify``, with every error and its bound written down beside where and
-when they were found. Fails, after writing, when an error is over its bound.
+when they were found. As many processes as there are cores share the work. Fails, after writing, when an error is
+over its bound.
 """
 
 import argparse
 import json
+import multiprocessing
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +19,7 @@ import torch
 
 from seqlab.benchmark import provenance
 from seqlab.catalogue import PAIRINGS
-from seqlab.verify import BACKENDS, absent_backends, table, verify
+from seqlab.verify import BACKENDS, Comparison, absent_backends, comparisons, table
 
 
 def main() -> int:
@@ -26,7 +29,10 @@ def main() -> int:
     parser.add_argument("--ops", nargs="+", choices=PAIRINGS, help="default: all of the catalogue")
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, help="default: all that this machine has")
     arguments = parser.parse_args()
-    rows = verify(arguments.ops, arguments.backends)
+    # A GPU cannot be shared with processes that are forked: they are started afresh.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(os.cpu_count(), torch.set_num_threads, (1,)) as pool:
+        rows = pool.map(Comparison.run, comparisons(arguments.ops, arguments.backends), chunksize=1)
     print(table(rows))
     result = {
         **provenance(torch.device("cuda" if torch.cuda.is_available() else "cpu")),

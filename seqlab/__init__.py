@@ -6,13 +6,14 @@ first named, so ``import seqlab`` needs neither a GPU nor Triton nor matplotlib.
 """
 
 import importlib
-from importlib.metadata import version
 from types import ModuleType
 
 from seqlab.doctor import doctor
 from seqlab.show import show
 
-__version__ = version("seqlab")
+__version__ = (
+    "0.1.0"  # pyproject.toml reads it; a copy that is not installed has it too
+)
 __all__ = [
     "__version__",
     "doctor",

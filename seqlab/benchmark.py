@@ -39,6 +39,8 @@ from seqlab.ops.backends import has_triton
 ROOT = Path(__file__).parent.parent
 MOST_SETS = 32  # of inputs; workloads so small that this does not fill the cache are not worth timing
 PATIENCE = 90  # seconds for all measurements of one implementation
+QUEUED = 20  # calls that are launched ahead of the GPU
+CYCLES_PER_SECOND = 2e9  # about what a GPU's clock does
 PASSES = ("forward", "forward+backward")
 
 
@@ -364,17 +366,25 @@ def _times(calls: Sequence[Callable[[], object]], device: torch.device) -> list[
             call()
             moments.append(time.perf_counter())
         return [1e3 * (after - before) for before, after in itertools.pairwise(moments)]
-    events = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in calls]
     torch.cuda.synchronize()
-    torch.cuda._sleep(
-        20_000_000
-    )  # about 10 ms, in which launches get ahead of the GPU and stay out of the times
-    for call, (start, end) in zip(calls, events, strict=True):
-        start.record()
-        call()
-        end.record()
-    torch.cuda.synchronize()
-    return [start.elapsed_time(end) for start, end in events]
+    started = time.perf_counter()
+    calls[0]()
+    launch = time.perf_counter() - started
+    times = []
+    for first in range(0, len(calls), QUEUED):
+        batch = calls[first : first + QUEUED]
+        events = [
+            [torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in batch
+        ]
+        # The GPU idles while launches queue up behind it, which stay out of the times.
+        torch.cuda._sleep(int(1.5 * launch * len(batch) * CYCLES_PER_SECOND))
+        for call, (start, end) in zip(batch, events, strict=True):
+            start.record()
+            call()
+            end.record()
+        torch.cuda.synchronize()
+        times += [start.elapsed_time(end) for start, end in events]
+    return times
 
 
 def _compare(

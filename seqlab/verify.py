@@ -63,6 +63,32 @@ def verify(
     machine has if None. Raises ``ValueError`` for an op or a backend that does not
     exist or that this machine does not have.
     """
+    return [comparison.run() for comparison in comparisons(names, backends)]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row to find: of an op's sample on a backend in a precision, or, without a
+    backend, of the loop that gives the true gradients."""
+
+    op: str
+    sample: int
+    backend: str | None = None
+    precision: str | None = None
+
+    def run(self) -> Row:
+        """Compare; takes up to some seconds."""
+        pairing = PAIRINGS[self.op]
+        sample = pairing.samples[self.sample]
+        if self.backend is None or self.precision is None:
+            return _check_loop(self.op, pairing, sample)
+        return _check_op(self.op, pairing, sample, self.backend, self.precision)
+
+
+def comparisons(
+    names: Iterable[str] | None = None, backends: Iterable[str] | None = None
+) -> list[Comparison]:
+    """What ``verify`` compares, for those who spread the work over processes."""
     missing = absent_backends()
     names = list(PAIRINGS) if names is None else list(names)
     backends = (
@@ -82,18 +108,18 @@ def verify(
             )
         if name in missing:
             raise ValueError(f"backends: {name!r} cannot run here: {missing[name]}")
-    rows = []
+    found = []
     for name in names:
-        pairing = PAIRINGS[name]
-        rows += [_check_loop(name, pairing, sample) for sample in pairing.samples]
-        for backend in (each for each in backends if each in pairing.sizes):
+        samples = list(enumerate(PAIRINGS[name].samples))
+        found += [Comparison(name, number) for number, _ in samples]
+        for backend in (each for each in backends if each in PAIRINGS[name].sizes):
             for precision in _precisions(backend):
-                rows += [
-                    _check_op(name, pairing, sample, backend, precision)
-                    for sample in pairing.samples
+                found += [
+                    Comparison(name, number, backend, precision)
+                    for number, sample in samples
                     if precision in COMPLEX or not sample.imaginary
                 ]
-    return rows
+    return found
 
 
 def absent_backends() -> dict[str, str]:

@@ -68,106 +68,114 @@ def test_values_and_gradients_equal_the_reference(name):
     assert all(row.passed for row in rows), table(rows)
 
 
-def test_kernels_are_what_runs_on_a_gpu(pairing, cases):
-    for arguments in cases(pairing):
-        with torch.no_grad():
-            default = pairing.op(**arguments)
-            kernel = pairing.op(**arguments, backend="triton")
-        assert all(torch.equal(x, y) for x, y in zip(default, kernel, strict=True))
+def test_kernels_are_what_runs_on_a_gpu(case):
+    pairing, draw = case
+    arguments = draw()
+    with torch.no_grad():
+        default = pairing.op(**arguments)
+        kernel = pairing.op(**arguments, backend="triton")
+    assert all(torch.equal(x, y) for x, y in zip(default, kernel, strict=True))
 
 
-def test_a_second_run_gives_the_same_bits(pairing, cases):
-    for arguments in cases(pairing):
-        with torch.no_grad():
-            first, second = (pairing.op(**arguments) for _ in range(2))
-        assert all(torch.equal(x, y) for x, y in zip(first, second, strict=True))
+def test_a_second_run_gives_the_same_bits(case):
+    pairing, draw = case
+    arguments = draw()
+    with torch.no_grad():
+        first, second = (pairing.op(**arguments) for _ in range(2))
+    assert all(torch.equal(x, y) for x, y in zip(first, second, strict=True))
 
 
-def test_registration_passes_opcheck(pairing, cases):
-    for arguments in cases(pairing):
-        everything, leaves = leaves_of(pairing, arguments)
-        with ForwardCalls() as forward:
-            outputs = pairing.op(**everything)
-        with BackwardCalls() as backward:
-            torch.autograd.grad(outputs[0].abs().sum(), list(leaves.values()))
-        assert forward.seen
-        assert backward.seen
-        # What autograd calls gets no gradients of its own.
-        detached = tree_map_only(Tensor, Tensor.detach, backward.seen)
-        for function, args, kwargs in forward.seen + detached:
-            outcome = torch.library.opcheck(function, args, kwargs)
-            assert set(outcome.values()) == {"SUCCESS"}
+def test_registration_passes_opcheck(case):
+    pairing, draw = case
+    arguments = draw()
+    everything, leaves = leaves_of(pairing, arguments)
+    with ForwardCalls() as forward:
+        outputs = pairing.op(**everything)
+    with BackwardCalls() as backward:
+        torch.autograd.grad(outputs[0].abs().sum(), list(leaves.values()))
+    assert forward.seen
+    assert backward.seen
+    # What autograd calls gets no gradients of its own.
+    detached = tree_map_only(Tensor, Tensor.detach, backward.seen)
+    for function, args, kwargs in forward.seen + detached:
+        outcome = torch.library.opcheck(function, args, kwargs)
+        assert set(outcome.values()) == {"SUCCESS"}
 
 
-def test_nothing_waits_for_the_gpu(pairing, cases):
-    for arguments in cases(pairing):
-        values_and_gradients(pairing, arguments)  # compiles, and fills what is kept between calls
-        torch.cuda.synchronize()
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            values_and_gradients(pairing, arguments)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+def test_nothing_waits_for_the_gpu(case):
+    pairing, draw = case
+    arguments = draw()
+    values_and_gradients(pairing, arguments)  # compiles, and fills what is kept between calls
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        values_and_gradients(pairing, arguments)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.timeout(900)
-def test_torch_compile(pairing, cases):
-    for arguments in cases(pairing):
-        torch._dynamo.reset()
-        compiled = torch.compile(pairing.op, fullgraph=True)
-        actual = values_and_gradients(pairing, arguments, op=compiled)
-        for one, other in zip(actual, values_and_gradients(pairing, arguments), strict=True):
-            assert_close(one, other, rtol=1e-5, atol=1e-5)
+def test_torch_compile(case):
+    pairing, draw = case
+    arguments = draw()
+    torch._dynamo.reset()
+    compiled = torch.compile(pairing.op, fullgraph=True)
+    actual = values_and_gradients(pairing, arguments, op=compiled)
+    for one, other in zip(actual, values_and_gradients(pairing, arguments), strict=True):
+        assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
-def test_a_cuda_graph_replays_with_new_inputs(pairing, cases):
-    for arguments in cases(pairing):
-        tensors = {key: value for key, value in arguments.items() if isinstance(value, Tensor)}
-        with torch.no_grad():
-            aside = torch.cuda.Stream()
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
-                pairing.op(**arguments)
-            torch.cuda.current_stream().wait_stream(aside)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                captured = pairing.op(**arguments)
-            for value in tensors.values():
-                value.mul_(0.5)
-            graph.replay()
-            expected = pairing.op(**arguments)
-        for one, other in zip(captured, expected, strict=True):
-            assert one.abs().sum() > 0
-            assert torch.equal(one, other)
+def test_a_cuda_graph_replays_with_new_inputs(case):
+    pairing, draw = case
+    arguments = draw()
+    tensors = {key: value for key, value in arguments.items() if isinstance(value, Tensor)}
+    with torch.no_grad():
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            pairing.op(**arguments)
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            captured = pairing.op(**arguments)
+        for value in tensors.values():
+            value.mul_(0.5)
+        graph.replay()
+        expected = pairing.op(**arguments)
+    for one, other in zip(captured, expected, strict=True):
+        assert one.abs().sum() > 0
+        assert torch.equal(one, other)
 
 
-def test_work_is_queued_on_the_current_stream(pairing, cases):
-    for arguments in cases(pairing):
-        expected = values_and_gradients(pairing, arguments)
-        late = {
-            key: torch.full_like(value, torch.nan) if isinstance(value, Tensor) else value
-            for key, value in arguments.items()
-        }
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            # The inputs arrive after a while, on this stream: a kernel on any other would read NaN.
-            torch.cuda._sleep(50_000_000)
-            for key, value in arguments.items():
-                if isinstance(value, Tensor):
-                    late[key].copy_(value)
-            actual = values_and_gradients(pairing, late)
-        stream.synchronize()
-        for one, other in zip(actual, expected, strict=True):
-            assert_close(one, other, rtol=1e-6, atol=1e-6)
+def test_work_is_queued_on_the_current_stream(case):
+    pairing, draw = case
+    arguments = draw()
+    expected = values_and_gradients(pairing, arguments)
+    late = {
+        key: torch.full_like(value, torch.nan) if isinstance(value, Tensor) else value
+        for key, value in arguments.items()
+    }
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        # The inputs arrive after a while, on this stream: a kernel on any other would read NaN.
+        torch.cuda._sleep(50_000_000)
+        for key, value in arguments.items():
+            if isinstance(value, Tensor):
+                late[key].copy_(value)
+        actual = values_and_gradients(pairing, late)
+    stream.synchronize()
+    for one, other in zip(actual, expected, strict=True):
+        assert_close(one, other, rtol=1e-6, atol=1e-6)
 
 
-def test_tensors_of_a_device_that_is_not_the_current_one(pairing, cases):
+def test_tensors_of_a_device_that_is_not_the_current_one(case):
+    pairing, draw = case
+    arguments = draw()
     if torch.cuda.device_count() < 2:
         pytest.skip("there is one GPU only, and this test needs a second")
     assert torch.cuda.current_device() == 0
-    for first, second in zip(cases(pairing), cases(pairing, "cuda:1"), strict=True):
-        actual = values_and_gradients(pairing, second)
-        for one, other in zip(actual, values_and_gradients(pairing, first), strict=True):
-            assert one.device == torch.device("cuda:1")
-            assert_close(one.cpu(), other.cpu(), rtol=1e-6, atol=1e-6)
+    actual = values_and_gradients(pairing, draw("cuda:1"))
+    for one, other in zip(actual, values_and_gradients(pairing, arguments), strict=True):
+        assert one.device == torch.device("cuda:1")
+        assert_close(one.cpu(), other.cpu(), rtol=1e-6, atol=1e-6)
