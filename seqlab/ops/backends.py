@@ -14,9 +14,13 @@ from seqlab.ops.arguments import dtype_names
 BACKENDS = ("triton", "portable")
 
 
+# Looked up once: torch.compile cannot trace the search.
+_HAS_TRITON = importlib.util.find_spec("triton") is not None
+
+
 def has_triton() -> bool:
     """Whether Triton is installed (it is not on macOS and Windows)."""
-    return importlib.util.find_spec("triton") is not None
+    return _HAS_TRITON
 
 
 def choose_backend(

@@ -37,7 +37,7 @@ for function, constants, types, multiples_of_16, warps in variants(capability):
     aligned = {
         (i,): [["tt.divisibility", 16]]
         for i, name in enumerate(function.arg_names)
-        if name in types or name in multiples_of_16
+        if name in types or (name in multiples_of_16 and name not in constants)
     }
     source = ASTSource(function, signature=signature, constexprs=constants, attrs=aligned)
     compiled = compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})

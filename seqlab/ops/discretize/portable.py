@@ -97,14 +97,14 @@ def diagonal_gradients(
     """Gradients to A, B and dt, summed over the axes where these do not vary."""
     wide_A, wide_B, wide_dt = _widen(A, B, dt)
     slope_A, pairs = _slopes(wide_dt * wide_A, method, alpha)
-    grad_z = grad_A_bar.to(slope_A.dtype) * slope_A.conj()
+    grad_z = grad_A_bar.to(slope_A.dtype) * torch.conj_physical(slope_A)
     grad_B, grad_dt = torch.zeros_like(grad_z), torch.zeros_like(grad_z)
     grads = grad_B_bar.to(grad_z.dtype).reshape(-1, *grad_z.shape)
     for (weight, slope), grad in zip(pairs, grads, strict=True):
-        grad_z = grad_z + wide_dt * (slope * wide_B).conj() * grad
-        grad_B = grad_B + wide_dt * weight.conj() * grad
-        grad_dt = grad_dt + (weight * wide_B).conj() * grad
-    grad_dt = grad_dt + wide_A.conj() * grad_z  # eq. 5.14
+        grad_z = grad_z + wide_dt * torch.conj_physical(slope * wide_B) * grad
+        grad_B = grad_B + wide_dt * torch.conj_physical(weight) * grad
+        grad_dt = grad_dt + torch.conj_physical(weight * wide_B) * grad
+    grad_dt = grad_dt + torch.conj_physical(wide_A) * grad_z  # eq. 5.14
     return (
         (wide_dt * grad_z).sum_to_size(A.shape).to(A.dtype),
         grad_B.sum_to_size(B.shape).to(B.dtype),

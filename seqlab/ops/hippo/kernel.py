@@ -173,16 +173,16 @@ def walk_back_kernel(
     ALPHA: tl.constexpr,
     PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
-    AXIS: tl.constexpr,
 ):
-    """The adjoint of ``walk_kernel``, from late to early times.
+    """The adjoint of ``walk_kernel``, from late to early times, with the orders spread
+    over the lanes: read backwards they would not come into one lane by themselves.
 
     In: gradients of every coefficient (none if None), of the last ones (R, N), and what
     arrives at each chunk's end from the later ones (R, J, N), zeros if None. Out:
     gradients of f, and what leaves each chunk at its start; neither if None.
     """
-    row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS, AXIS)
-    n, exists, r, d = load_transition(order, True, ORDER, AXIS)
+    row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS, 1)
+    n, exists, r, d = load_transition(order, True, ORDER, 1)
     at = (row * chunks + j) * order + n
     g = tl.full(at.shape, 0.0, tl.float32)
     if arrive_ptr is not None:
@@ -199,13 +199,13 @@ def walk_back_kernel(
             own = tl.load(grad_c_ptr + now * order + n, mask=inside & exists, other=0.0)
             g += own.to(tl.float32)
         a = tl.where(inside, ALPHA / k, 0.0)
-        x = solve(g, a, r, d, AXIS)
+        x = solve(g, a, r, d, 1)
         rho = (1.0 - ALPHA) / ALPHA * k / tl.maximum(k - 1.0, 1.0)
         if grad_f_ptr is not None:
             weight = tl.where(
                 k == 1.0, tl.where(n == 0, g, 0.0), (1.0 + rho) * a * r * x
             )
-            grad_f = tl.expand_dims(tl.reduce(weight, AXIS, add), AXIS)  # eq. 4.15
+            grad_f = tl.reduce(weight, 1, add)[:, None]  # eq. 4.15
             tl.store(
                 grad_f_ptr + now, grad_f.to(grad_f_ptr.dtype.element_ty), mask=inside
             )
@@ -467,7 +467,7 @@ def _gradients_legs(
     steps = _legs_steps(grad_f, memory.order)
     chunks = triton.cdiv(length, steps)
     leave = grad_last.new_empty((rows, chunks, memory.order))
-    grid, constants = _legs_tiling(grad_f, rows * chunks, memory)
+    grid, constants = _legs_tiling(grad_f, rows * chunks, memory, back=True)
     numbers = (length, channels, rows, chunks, start, steps)
     arrive = None
     if chunks > 1:
@@ -623,19 +623,20 @@ def _legs_steps(like: Tensor, order: int) -> int:
     return triton.next_power_of_2(steps)
 
 
-def _legs_tiling(like: Tensor, pairs: int, memory: Memory) -> tuple[tuple, dict]:
+def _legs_tiling(
+    like: Tensor, pairs: int, memory: Memory, back: bool = False
+) -> tuple[tuple, dict]:
     """The grid and the constants of a walk."""
     order = _padded(memory.order)
+    in_a_lane = order <= MOST_IN_A_LANE and not back
+    PAIRS = 32 if in_a_lane else max(1, 256 // order)
     if not like.is_cuda:
-        AXIS, PAIRS = (0, 4) if order <= 16 else (1, 2)
-    elif order <= MOST_IN_A_LANE:
-        AXIS, PAIRS = 0, 32
-    else:
-        AXIS, PAIRS = 1, 1
+        PAIRS = 4
     constants = {
-        "order": memory.order, "ALPHA": ALPHA[memory.method],
-        "PAIRS": PAIRS, "ORDER": order, "AXIS": AXIS, "num_warps": 1,
+        "order": memory.order, "ALPHA": ALPHA[memory.method], "PAIRS": PAIRS, "ORDER": order, "num_warps": 1,
     }  # fmt: skip
+    if not back:
+        constants["AXIS"] = 0 if in_a_lane else 1
     return (triton.cdiv(pairs, PAIRS),), constants
 
 

@@ -569,8 +569,8 @@ def gradients(
     if fixed:
         grad_a = grad_a.sum(0)
     if state is not None:
-        from_state = (
-            grad_b[:, first].to(state.dtype) * state.conj()
+        from_state = grad_b[:, first].to(state.dtype) * torch.conj_physical(
+            state
         )  # eq. 2.8 at the first time
         if fixed:
             grad_a = grad_a + from_state.sum(0)

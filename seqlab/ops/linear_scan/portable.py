@@ -105,20 +105,24 @@ def gradients(
     g = torch.empty(h.shape, dtype=wide, device=h.device)
     torch.add(grad_h[:, end], grad_last, out=g[:, end])
     if length > 1:
-        a_next = (a if a.ndim == 1 else a[:, outer]).conj().resolve_conj()
+        a_next = torch.conj_physical(a if a.ndim == 1 else a[:, outer])
         _scan_into(
             g[:, inner], a_next, grad_h[:, inner], g[:, end], not reverse
         )  # eq. 2.6
-    grad_state = (a if a.ndim == 1 else a[:, start]).conj() * g[:, start]  # eq. 2.9
+    grad_state = (
+        torch.conj_physical(a if a.ndim == 1 else a[:, start]) * g[:, start]
+    )  # eq. 2.9
 
     if a.ndim == 1:
-        grad_a = (g[:, outer] * h[:, inner].conj()).sum((0, 1))  # eq. 2.8
+        grad_a = (g[:, outer] * torch.conj_physical(h[:, inner])).sum((0, 1))  # eq. 2.8
         if state is not None:
-            grad_a = grad_a + (g[:, start] * state.conj()).sum(0)
+            grad_a = grad_a + (g[:, start] * torch.conj_physical(state)).sum(0)
     else:
         grad_a = torch.empty_like(g)
-        torch.mul(g[:, outer], h[:, inner].conj(), out=grad_a[:, outer])
-        grad_a[:, start] = 0 if state is None else g[:, start] * state.conj()
+        torch.mul(g[:, outer], torch.conj_physical(h[:, inner]), out=grad_a[:, outer])
+        grad_a[:, start] = (
+            0 if state is None else g[:, start] * torch.conj_physical(state)
+        )
     return (
         grad_a.to(dtype),
         g.to(dtype),

@@ -13,7 +13,8 @@ def variants(capability):
     for dtype in names:
         for order in orders if dtype == "fp32" else (64,):
             lanes = {"PAIRS": 32, "AXIS": 0} if order <= 64 else {"PAIRS": 1, "AXIS": 1}
-            walk = {"ORDER": order, **lanes}
+            walk = {"order": order, "ORDER": order, **lanes}
+            back = {"order": order, "ORDER": order, "PAIRS": max(1, 256 // order)}
             product = {"STEPS": kernel.STEPS, "ROWS": 16, "BLOCK": 16}
             yield from (
                 variant(kernel.walk_kernel, {"ALPHA": 0.5, **walk}, (), dtype, 1),
@@ -24,9 +25,9 @@ def variants(capability):
                     dtype,
                     1,
                 ),
-                variant(kernel.walk_back_kernel, {"ALPHA": 0.5, **walk}, (), dtype, 1),
+                variant(kernel.walk_back_kernel, {"ALPHA": 0.5, **back}, (), dtype, 1),
                 variant(
-                    kernel.walk_back_kernel, {"ALPHA": 0.5, **walk}, ("grad_c_ptr", "grad_f_ptr"), dtype, 1
+                    kernel.walk_back_kernel, {"ALPHA": 0.5, **back}, ("grad_c_ptr", "grad_f_ptr"), dtype, 1
                 ),
                 variant(kernel.expand_kernel, {**product, "ORDER": order}, (), dtype, 4),
                 variant(kernel.contract_kernel, {**product, "COLUMNS": 32}, (), dtype, 4),
