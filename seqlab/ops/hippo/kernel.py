@@ -16,17 +16,10 @@ alone are wanted, of a signal that is not too long, even the N x L weights of th
 are kept, and there is one matrix product in all.
 
 LegS (``walk_kernel``, ``walk_back_kernel``). One program owns PAIRS pairs of a chunk and a
-row, with their N coefficients in registers, and walks the steps of the chunk. A step is
-one triangular solve (equation 4.18), and the solve is a linear recurrence over the order
-(equation 4.13): an associative scan, O(N) work, no N x N matrix anywhere. Up to 64
-coefficients fit into the registers of one lane, which then solves without a word to the
-others; more of them are spread over the lanes of a warp (``AXIS`` is that of the order):
-
-             AXIS = 0                        AXIS = 1
-             lane 0   lane 1  ...            lanes  0    1   ...  31
-      c_0     pair     pair          pair 0        c_0  c_1  ...  c_31, c_32 ...
-      ...      0        1            pair 1        c_0  c_1  ...
-      c_N-1
+row, with their N coefficients across the lanes of a warp, and walks the steps of the
+chunk. A step is one triangular solve (equation 4.18), and the solve is a linear
+recurrence over the order (equation 4.13): an associative scan, O(N) work, no N x N matrix
+anywhere.
 
 Time-invariant measures (``expand_kernel``, ``contract_kernel``). All steps of a chunk
 are one matrix product: with i the step inside the chunk,
@@ -65,30 +58,27 @@ def compose(a1, b1, p1, q1, a2, b2, p2, q2):
 
 
 @triton.jit
-def solve(y, a, r, d, AXIS: tl.constexpr):
-    """x with (I - a A) x = y along ``AXIS``, where A = -(r r^T below the diagonal, d on
-    it)."""
+def slope(y, a, r, d, PAIRS: tl.constexpr, ORDER: tl.constexpr):
+    """-A x for every pair, where (I - a A) x = y and A = -(r r^T below the diagonal, d on
+    it). Not x itself: beside the y of a long history, a A x is lost in rounding."""
     inverse = 1.0 / (1.0 + a * d)
-    decay = tl.broadcast_to((1.0 + a * (d - r * r)) * inverse, y.shape)
-    one = tl.full(y.shape, 1.0, tl.float32)
-    zero = tl.full(y.shape, 0.0, tl.float32)
+    decay = tl.broadcast_to((1.0 + a * (d - r * r)) * inverse, (PAIRS, ORDER))
+    one = tl.full((PAIRS, ORDER), 1.0, tl.float32)
+    zero = tl.full((PAIRS, ORDER), 0.0, tl.float32)
     _, _, _, q = tl.associative_scan(
-        (decay, r * y * inverse, one, zero), AXIS, compose
+        (decay, r * y * inverse, one, zero), 1, compose
     )  # eq. 4.13
-    return (y - a * r * q) * inverse
+    return (d * y + r * q) * inverse
 
 
 @triton.jit
-def load_transition(
-    order: tl.constexpr, BACK: tl.constexpr, ORDER: tl.constexpr, AXIS: tl.constexpr
-):
-    """The orders n along ``AXIS``, which of them exist, and r_n and d_n there.
+def load_transition(order, BACK: tl.constexpr, ORDER: tl.constexpr):
+    """The orders n of the lanes, which of them exist, and r_n and d_n there.
 
     The transpose of A is A with the orders counted from the other end.
     """
-    n = tl.expand_dims(tl.arange(0, ORDER), 1 - AXIS)
-    if BACK:
-        n = order - 1 - n
+    lane = tl.arange(0, ORDER)[None, :]
+    n = order - 1 - lane if BACK else lane
     exists = (n >= 0) & (n < order)
     r = tl.sqrt(tl.where(exists, 2.0 * n + 1.0, 0.0))
     d = tl.where(exists, n + 1.0, 0.0)
@@ -96,14 +86,19 @@ def load_transition(
 
 
 @triton.jit
-def load_pairs(rows, chunks, steps, PAIRS: tl.constexpr, AXIS: tl.constexpr):
-    """The program's pairs along the other axis, rows first: row, chunk, the time that the
-    chunk begins at, and which pairs exist."""
-    pair = tl.program_id(0).to(tl.int64) * PAIRS + tl.arange(0, PAIRS)
-    pair = tl.expand_dims(pair, AXIS)
-    row = pair % rows
+def load_pairs(rows, chunks, steps, PAIRS: tl.constexpr):
+    """The program's pairs, rows first: row, chunk, the time that the chunk begins at, and
+    which pairs exist."""
+    pair = tl.program_id(0).to(tl.int64) * PAIRS + tl.arange(0, PAIRS)[:, None]
     j = pair // rows
-    return row, j, j * steps, j < chunks
+    return pair % rows, j, j * steps, j < chunks
+
+
+@triton.jit
+def step_sizes(k, ALPHA: tl.constexpr):
+    """Of step k: how far ahead x lies, and how far its slope leads."""
+    ahead = ALPHA / k
+    return ahead, ahead + (1.0 - ALPHA) / tl.maximum(k - 1.0, 1.0)
 
 
 @triton.jit(do_not_specialize=["length", "start", "steps"])
@@ -114,44 +109,40 @@ def walk_kernel(
     end_ptr,
     length,
     channels,
+    order,
     rows,
     chunks,
     start,
     steps,
-    order: tl.constexpr,
     ALPHA: tl.constexpr,
     PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
-    AXIS: tl.constexpr,
 ):
     """LegS from the state at ``start_ptr`` (R, J, N), zeros if None: every coefficient
     to ``c_ptr`` (B, L, D, N), those after each chunk to ``end_ptr`` (R, J, N); neither
     if None. Without ``f_ptr`` the signal is zero."""
-    row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS, AXIS)
-    n, exists, r, d = load_transition(order, False, ORDER, AXIS)
+    row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS)
+    n, exists, r, d = load_transition(order, False, ORDER)
     at = (row * chunks + j) * order + n
-    c = tl.full(at.shape, 0.0, tl.float32)
+    c = tl.full((PAIRS, ORDER), 0.0, tl.float32)
     if start_ptr is not None:
         c = tl.load(start_ptr + at, mask=alive & exists, other=0.0)
-    f = tl.full(row.shape, 0.0, tl.float32)
+    f = tl.full((PAIRS, 1), 0.0, tl.float32)
 
     now = ((row // channels) * length + begin) * channels + row % channels
-    i = steps * 0
-    while i < steps:  # in a for loop the compiler would solve twice, in two layouts
+    for i in range(0, steps):
         k = (start + begin + i + 1).to(tl.float32)
         inside = alive & (begin + i < length)
         if f_ptr is not None:
             f = tl.load(f_ptr + now, mask=inside, other=0.0).to(tl.float32)
-        a = tl.where(inside, ALPHA / k, 0.0)  # with a = 0 a step changes nothing
-        x = solve(c + a * r * f, a, r, d, AXIS)
-        rho = (1.0 - ALPHA) / ALPHA * k / tl.maximum(k - 1.0, 1.0)
-        c = x + rho * (x - c)  # eq. 4.18
-        c = tl.where(k == 1.0, tl.where(n == 0, f, 0.0), c)  # eq. 4.10
+        a, step = step_sizes(k, ALPHA)
+        x = c + step * (r * f - slope(c + a * r * f, a, r, d, PAIRS, ORDER))  # eq. 4.18
+        x = tl.where(k == 1.0, tl.where(n == 0, f, 0.0), x)  # eq. 4.10
+        c = tl.where(inside, x, c)
         if c_ptr is not None:
             out = c.to(c_ptr.dtype.element_ty)
             tl.store(c_ptr + now * order + n, out, mask=inside & exists)
         now += channels
-        i += 1
     if end_ptr is not None:
         tl.store(end_ptr + at, c, mask=alive & exists)
 
@@ -165,55 +156,90 @@ def walk_back_kernel(
     leave_ptr,
     length,
     channels,
+    order,
     rows,
     chunks,
     start,
     steps,
-    order: tl.constexpr,
     ALPHA: tl.constexpr,
     PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
 ):
-    """The adjoint of ``walk_kernel``, from late to early times, with the orders spread
-    over the lanes: read backwards they would not come into one lane by themselves.
+    """The adjoint of ``walk_kernel``, from late to early times.
 
     In: gradients of every coefficient (none if None), of the last ones (R, N), and what
     arrives at each chunk's end from the later ones (R, J, N), zeros if None. Out:
     gradients of f, and what leaves each chunk at its start; neither if None.
     """
-    row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS, 1)
-    n, exists, r, d = load_transition(order, True, ORDER, 1)
+    row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS)
+    n, exists, r, d = load_transition(order, True, ORDER)
     at = (row * chunks + j) * order + n
-    g = tl.full(at.shape, 0.0, tl.float32)
+    g = tl.full((PAIRS, ORDER), 0.0, tl.float32)
     if arrive_ptr is not None:
         g = tl.load(arrive_ptr + at, mask=alive & exists, other=0.0)
     final = alive & (j == chunks - 1) & exists
     g += tl.load(grad_last_ptr + row * order + n, mask=final, other=0.0)
 
     now = ((row // channels) * length + begin + steps - 1) * channels + row % channels
-    i = steps
-    while i > 0:
-        k = (start + begin + i).to(tl.float32)
-        inside = alive & (begin + i <= length)
+    for back in range(0, steps):
+        t = begin + steps - 1 - back
+        k = (start + t + 1).to(tl.float32)
+        inside = alive & (t < length)
         if grad_c_ptr is not None:
             own = tl.load(grad_c_ptr + now * order + n, mask=inside & exists, other=0.0)
             g += own.to(tl.float32)
-        a = tl.where(inside, ALPHA / k, 0.0)
-        x = solve(g, a, r, d, 1)
-        rho = (1.0 - ALPHA) / ALPHA * k / tl.maximum(k - 1.0, 1.0)
+        a, step = step_sizes(k, ALPHA)
+        lost = slope(g, a, r, d, PAIRS, ORDER)
         if grad_f_ptr is not None:
-            weight = tl.where(
-                k == 1.0, tl.where(n == 0, g, 0.0), (1.0 + rho) * a * r * x
-            )
+            weight = step * r * (g - a * lost)
+            weight = tl.where(k == 1.0, tl.where(n == 0, g, 0.0), weight)
             grad_f = tl.reduce(weight, 1, add)[:, None]  # eq. 4.15
-            tl.store(
-                grad_f_ptr + now, grad_f.to(grad_f_ptr.dtype.element_ty), mask=inside
-            )
-        g = tl.where(k == 1.0, 0.0, x + rho * (x - g))
+            out = grad_f.to(grad_f_ptr.dtype.element_ty)
+            tl.store(grad_f_ptr + now, out, mask=inside)
+        x = tl.where(k == 1.0, 0.0, g - step * lost)
+        g = tl.where(inside, x, g)
         now -= channels
-        i -= 1
     if leave_ptr is not None:
         tl.store(leave_ptr + at, g, mask=alive & exists)
+
+
+@triton.jit(do_not_specialize=["length", "span"])
+def weigh_kernel(
+    f_ptr,
+    weights_ptr,
+    part_ptr,
+    length,
+    channels,
+    order,
+    rows,
+    span,
+    STEPS: tl.constexpr,
+    ROWS: tl.constexpr,
+    ORDER: tl.constexpr,
+):
+    """Parts of the last coefficients, (spans, R, N): the weighted samples (equation 4.14)
+    of a span of time each."""
+    row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    begin = tl.program_id(0).to(tl.int64) * span
+    end = tl.minimum(begin + span, length)
+    sample = (row // channels) * length * channels + row % channels
+    n = tl.arange(0, ORDER)[None, :]
+    c = tl.full((ROWS, ORDER), 0.0, tl.float32)
+    for first in range(begin, end, STEPS):
+        t = first + tl.arange(0, STEPS)
+        f = tl.load(
+            f_ptr + sample + t[None, :] * channels,
+            mask=(row < rows) & (t[None, :] < end),
+            other=0.0,
+        ).to(tl.float32)
+        weights = tl.load(
+            weights_ptr + t[:, None] * order + n,
+            mask=(t[:, None] < end) & (n < order),
+            other=0.0,
+        )
+        c += tl.dot(f, weights, input_precision="ieee")
+    at = (tl.program_id(0).to(tl.int64) * rows + row) * order + n
+    tl.store(part_ptr + at, c, mask=(row < rows) & (n < order))
 
 
 @triton.jit(do_not_specialize=["chunks"])
@@ -388,9 +414,9 @@ def project(
     shape = (batch, channels, memory.order)
     if not return_all and _has_weights(memory, length):
         weights, kept = _legs_weights(memory, start, length)
-        last = f.float().transpose(1, 2) @ weights
+        last = _weigh(f, weights).view(shape)
         if state is not None:
-            last = last + state @ kept
+            last += state @ kept
         return last.to(f.dtype, copy=True), last
     c = f.new_empty((batch, length, channels, memory.order)) if return_all else None
     with torch.cuda.device_of(f):
@@ -438,6 +464,21 @@ def _legs_weights(memory: Memory, start: int, length: int) -> tuple[Tensor, Tens
     return of_samples[:, :, 0].T.contiguous(), of_state.view(units.shape)[:, 0].T
 
 
+def _weigh(f: Tensor, weights: Tensor) -> Tensor:
+    """The samples of every row by their weights (L, N), summed: (R, N)."""
+    batch, length, channels = f.shape
+    rows, order = batch * channels, weights.shape[1]
+    span = 256 if f.is_cuda else length
+    spans = triton.cdiv(length, span)
+    parts = f.new_empty((spans, rows, order), dtype=torch.float32)
+    with torch.cuda.device_of(f):
+        weigh_kernel[(spans, triton.cdiv(rows, 16))](
+            f, weights, parts, length, channels, order, rows, span,
+            STEPS=16, ROWS=16, ORDER=_padded(order), num_stages=4,
+        )  # fmt: skip
+    return parts.sum(0)
+
+
 def _project_legs(
     f: Tensor, state: Tensor | None, c: Tensor | None, memory: Memory, start: int
 ) -> Tensor:
@@ -447,7 +488,7 @@ def _project_legs(
     chunks = triton.cdiv(length, steps)
     ends = f.new_empty((rows, chunks, memory.order), dtype=torch.float32)
     grid, constants = _legs_tiling(f, rows * chunks, memory)
-    numbers = (length, channels, rows, chunks, start, steps)
+    numbers = (length, channels, memory.order, rows, chunks, start, steps)
     if chunks == 1 and c is not None:
         walk_kernel[grid](f, state, c, ends, *numbers, **constants)
         return ends
@@ -467,8 +508,8 @@ def _gradients_legs(
     steps = _legs_steps(grad_f, memory.order)
     chunks = triton.cdiv(length, steps)
     leave = grad_last.new_empty((rows, chunks, memory.order))
-    grid, constants = _legs_tiling(grad_f, rows * chunks, memory, back=True)
-    numbers = (length, channels, rows, chunks, start, steps)
+    grid, constants = _legs_tiling(grad_f, rows * chunks, memory)
+    numbers = (length, channels, memory.order, rows, chunks, start, steps)
     arrive = None
     if chunks > 1:
         walk_back_kernel[grid](
@@ -544,11 +585,11 @@ def _carry(first: Tensor | None, add: Tensor, jumps: Jumps) -> tuple[Tensor, Ten
     if jumps.groups is None:
         return before, after[:, 0]
     assert jumps.within is not None
-    starts, last = _carry(first, after, jumps.groups)
-    heard = torch.einsum(
-        "rgn,gcnm->rgcm", starts, jumps.within.expand(groups, -1, -1, -1)
-    )
-    return before + heard.flatten(1, 2)[:, :chunks], last
+    starts, _ = _carry(first, after, jumps.groups)
+    within = jumps.within.expand(groups, -1, -1, -1)
+    heard = torch.einsum("rgn,gcnm->rgcm", starts, within)
+    before += heard.flatten(1, 2)[:, :chunks]
+    return before, before[:, -1] @ jumps.maps[-1] + add[:, -1]
 
 
 @lru_cache(maxsize=4)
@@ -564,7 +605,7 @@ def _legs_jumps(
     ends = torch.empty_like(units)
     grid, constants = _legs_tiling(units, order * chunks, memory)
     walk_kernel[grid](
-        None, units, None, ends, length, 1, order, chunks, start, steps, **constants
+        None, units, None, ends, length, 1, order, order, chunks, start, steps, **constants
     )  # fmt: skip
     maps = ends.transpose(0, 1)
     return jumps_of(maps.flip(0).mT if back else maps, chunks)
@@ -606,7 +647,6 @@ MOST_IN_MAPS = 2**25  # numbers to keep for the maps of the chunks: 128 MiB
 WALKERS = (
     2**14
 )  # pairs of a chunk and a row: a warp of them for every scheduler of an H100
-MOST_IN_A_LANE = 64  # coefficients that fit into the registers of a lane
 
 
 def _legs_steps(like: Tensor, order: int) -> int:
@@ -623,20 +663,13 @@ def _legs_steps(like: Tensor, order: int) -> int:
     return triton.next_power_of_2(steps)
 
 
-def _legs_tiling(
-    like: Tensor, pairs: int, memory: Memory, back: bool = False
-) -> tuple[tuple, dict]:
+def _legs_tiling(like: Tensor, pairs: int, memory: Memory) -> tuple[tuple, dict]:
     """The grid and the constants of a walk."""
     order = _padded(memory.order)
-    in_a_lane = order <= MOST_IN_A_LANE and not back
-    PAIRS = 32 if in_a_lane else max(1, 256 // order)
-    if not like.is_cuda:
-        PAIRS = 4
+    PAIRS = max(1, 512 // order) if like.is_cuda else 4
     constants = {
-        "order": memory.order, "ALPHA": ALPHA[memory.method], "PAIRS": PAIRS, "ORDER": order, "num_warps": 1,
+        "ALPHA": ALPHA[memory.method], "PAIRS": PAIRS, "ORDER": order, "num_warps": 1,
     }  # fmt: skip
-    if not back:
-        constants["AXIS"] = 0 if in_a_lane else 1
     return (triton.cdiv(pairs, PAIRS),), constants
 
 

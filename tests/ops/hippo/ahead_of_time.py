@@ -12,9 +12,7 @@ def variants(capability):
     orders = (16, 64, 256) if capability == 90 else (256,)
     for dtype in names:
         for order in orders if dtype == "fp32" else (64,):
-            lanes = {"PAIRS": 32, "AXIS": 0} if order <= 64 else {"PAIRS": 1, "AXIS": 1}
-            walk = {"order": order, "ORDER": order, **lanes}
-            back = {"order": order, "ORDER": order, "PAIRS": max(1, 256 // order)}
+            walk = {"PAIRS": max(1, 512 // order), "ORDER": order}
             product = {"STEPS": kernel.STEPS, "ROWS": 16, "BLOCK": 16}
             yield from (
                 variant(kernel.walk_kernel, {"ALPHA": 0.5, **walk}, (), dtype, 1),
@@ -25,11 +23,12 @@ def variants(capability):
                     dtype,
                     1,
                 ),
-                variant(kernel.walk_back_kernel, {"ALPHA": 0.5, **back}, (), dtype, 1),
+                variant(kernel.walk_back_kernel, {"ALPHA": 0.5, **walk}, (), dtype, 1),
                 variant(
-                    kernel.walk_back_kernel, {"ALPHA": 0.5, **back}, ("grad_c_ptr", "grad_f_ptr"), dtype, 1
+                    kernel.walk_back_kernel, {"ALPHA": 0.5, **walk}, ("grad_c_ptr", "grad_f_ptr"), dtype, 1
                 ),
                 variant(kernel.expand_kernel, {**product, "ORDER": order}, (), dtype, 4),
+                variant(kernel.weigh_kernel, {"STEPS": 16, "ROWS": 16, "ORDER": order}, (), dtype, 4),
                 variant(kernel.contract_kernel, {**product, "COLUMNS": 32}, (), dtype, 4),
             )
             if dtype == "fp32":
