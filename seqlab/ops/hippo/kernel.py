@@ -58,9 +58,10 @@ def compose(a1, b1, p1, q1, a2, b2, p2, q2):
 
 
 @triton.jit
-def slope(y, a, r, d, PAIRS: tl.constexpr, ORDER: tl.constexpr):
-    """-A x for every pair, where (I - a A) x = y and A = -(r r^T below the diagonal, d on
-    it). Not x itself: beside the y of a long history, a A x is lost in rounding."""
+def solve(y, a, r, d, PAIRS: tl.constexpr, ORDER: tl.constexpr):
+    """x with (I - a A) x = y for every pair, where A = -(r r^T below the diagonal, d on
+    it), and -A x, which is not to be had from x itself: beside the y of a long history, a
+    A x is lost in rounding."""
     inverse = 1.0 / (1.0 + a * d)
     decay = tl.broadcast_to((1.0 + a * (d - r * r)) * inverse, (PAIRS, ORDER))
     one = tl.full((PAIRS, ORDER), 1.0, tl.float32)
@@ -68,7 +69,7 @@ def slope(y, a, r, d, PAIRS: tl.constexpr, ORDER: tl.constexpr):
     _, _, _, q = tl.associative_scan(
         (decay, r * y * inverse, one, zero), 1, compose
     )  # eq. 4.13
-    return (d * y + r * q) * inverse
+    return (y - a * r * q) * inverse, (d * y + r * q) * inverse
 
 
 @triton.jit
@@ -99,6 +100,13 @@ def step_sizes(k, ALPHA: tl.constexpr):
     """Of step k: how far ahead x lies, and how far its slope leads."""
     ahead = ALPHA / k
     return ahead, ahead + (1.0 - ALPHA) / tl.maximum(k - 1.0, 1.0)
+
+
+@triton.jit
+def advance(c, x, slope, a, step, order):
+    """Equation 4.18 in two forms, each where the other loses digits: near the start the
+    slope is steep, far from it a step changes next to nothing."""
+    return tl.where(a * order < 1.0, c + step * slope, x + (step / a - 1.0) * (x - c))
 
 
 @triton.jit(do_not_specialize=["length", "start", "steps"])
@@ -136,7 +144,8 @@ def walk_kernel(
         if f_ptr is not None:
             f = tl.load(f_ptr + now, mask=inside, other=0.0).to(tl.float32)
         a, step = step_sizes(k, ALPHA)
-        x = c + step * (r * f - slope(c + a * r * f, a, r, d, PAIRS, ORDER))  # eq. 4.18
+        x, lost = solve(c + a * r * f, a, r, d, PAIRS, ORDER)
+        x = advance(c, x, r * f - lost, a, step, order)
         x = tl.where(k == 1.0, tl.where(n == 0, f, 0.0), x)  # eq. 4.10
         c = tl.where(inside, x, c)
         if c_ptr is not None:
@@ -189,14 +198,14 @@ def walk_back_kernel(
             own = tl.load(grad_c_ptr + now * order + n, mask=inside & exists, other=0.0)
             g += own.to(tl.float32)
         a, step = step_sizes(k, ALPHA)
-        lost = slope(g, a, r, d, PAIRS, ORDER)
+        x, lost = solve(g, a, r, d, PAIRS, ORDER)
         if grad_f_ptr is not None:
-            weight = step * r * (g - a * lost)
+            weight = step * r * x
             weight = tl.where(k == 1.0, tl.where(n == 0, g, 0.0), weight)
             grad_f = tl.reduce(weight, 1, add)[:, None]  # eq. 4.15
             out = grad_f.to(grad_f_ptr.dtype.element_ty)
             tl.store(grad_f_ptr + now, out, mask=inside)
-        x = tl.where(k == 1.0, 0.0, g - step * lost)
+        x = tl.where(k == 1.0, 0.0, advance(g, x, -lost, a, step, order))
         g = tl.where(inside, x, g)
         now -= channels
     if leave_ptr is not None:

@@ -116,16 +116,13 @@ class Triangular:
             x.to(memory.device, memory.dtype)
             for x in (A, B[:, None], torch.eye(memory.order))
         )
+        self.d = -self.A.diagonal()[:, None]
 
     def advance(self, c: Tensor, f: Tensor | None, numbers: list[int]) -> Tensor:
         k, now, before = self._coefficients(numbers)
-        if self.alpha == 0:
-            signal = 0 if f is None else self.B * f
-            after = c + before * (self.A @ c + signal)
-        else:
-            y = c if f is None else torch.addcmul(c, now * self.B, f)
-            x = _solve(torch.addcmul(self.one, now, self.A, value=-1), y, upper=False)
-            after = torch.lerp(c, x, 1 + before / now)  # eq. 4.18
+        signal = torch.zeros_like(c) if f is None else self.B * f
+        x, slope = self._solve(c + now * signal, now, back=False)
+        after = self._step(c, x, slope + signal, now, before)
         if numbers[0] > 1:
             return after
         first = torch.zeros_like(after)  # eq. 4.10
@@ -135,12 +132,8 @@ class Triangular:
 
     def retreat(self, g: Tensor, numbers: list[int]) -> tuple[Tensor, Tensor]:
         k, now, before = self._coefficients(numbers)
-        if self.alpha == 0:
-            x, earlier = g, g + before * (self.A.mT @ g)
-        else:
-            left = torch.addcmul(self.one, now, self.A, value=-1)
-            x = _solve(left.mT, g, upper=True)
-            earlier = torch.lerp(g, x, 1 + before / now)
+        x, slope = self._solve(g, now, back=True)
+        earlier = self._step(g, x, slope, now, before)
         grad_f = (((now + before) * self.B).mT @ x)[:, 0]
         if numbers[0] > 1:
             return grad_f, earlier
@@ -148,14 +141,33 @@ class Triangular:
             k == 1, 0, earlier
         )
 
+    def _solve(self, y: Tensor, a: Tensor, back: bool) -> tuple[Tensor, Tensor]:
+        """x with (I - a A) x = y, or BACK with A transposed, and A x, which is not to be
+        had from x itself: beside the y of a long history, a A x is lost in rounding."""
+        A = self.A.mT if back else self.A
+        if self.alpha == 0:
+            return y, A @ y
+        # As x^T left^T = y^T: up to twice as fast on a CPU.
+        left = (self.one - a * A).mT
+        x = solve_triangular(left, y.mT, upper=not back, left=False).mT
+        weighted = self.B * x
+        q = weighted.cumsum(1)
+        q = q[:, -1:] - q if back else q - weighted
+        return x, -(self.d * y + self.B * q) / (1 + a * self.d)
+
+    def _step(
+        self, c: Tensor, x: Tensor, slope: Tensor, now: Tensor, before: Tensor
+    ) -> Tensor:
+        """Equation 4.18 in two forms, each where the other loses digits: near the start
+        the slope is steep, far from it a step changes next to nothing."""
+        late = c + (now + before) * slope
+        if self.alpha == 0:
+            return late
+        return torch.where(now * len(self.A) < 1, late, x + before / now * (x - c))
+
     def _coefficients(self, numbers: list[int]) -> tuple[Tensor, Tensor, Tensor]:
         k = torch.tensor(numbers).to(self.A)[:, None, None]
         return k, self.alpha / k, (1 - self.alpha) / (k - 1).clamp(min=1)
-
-
-def _solve(left: Tensor, y: Tensor, upper: bool) -> Tensor:
-    """x with left x = y. Solved as x^T left^T = y^T: up to twice as fast on a CPU."""
-    return solve_triangular(left.mT, y.mT, upper=not upper, left=False).mT
 
 
 @dataclass(frozen=True)
