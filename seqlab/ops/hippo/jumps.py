@@ -12,8 +12,8 @@ GROUP = 16  # chunks that are carried together
 @dataclass(frozen=True)
 class Jumps:
     """How chunks map states, which are row vectors: ``maps`` (J or 1, N, N). Of more
-    than GROUP chunks also what each makes of its group's first state, ``within`` (groups
-    or 1, GROUP, N, N), and how whole groups map states."""
+    than GROUP chunks also what each makes of its group's first state, side by side in
+    ``within`` (groups or 1, N, GROUP N), and how whole groups map states."""
 
     maps: Tensor
     within: Tensor | None = None
@@ -36,4 +36,4 @@ def jumps_of(maps: Tensor, chunks: int) -> Jumps:
     for i in range(GROUP):
         within.append(within[-1] @ grouped[:, i])
     whole = jumps_of(within.pop(), groups)
-    return Jumps(maps.contiguous(), torch.stack(within, dim=1), whole)
+    return Jumps(maps.contiguous(), torch.cat(within, dim=2), whole)

@@ -595,9 +595,9 @@ def _carry(first: Tensor | None, add: Tensor, jumps: Jumps) -> tuple[Tensor, Ten
         return before, after[:, 0]
     assert jumps.within is not None
     starts, _ = _carry(first, after, jumps.groups)
-    within = jumps.within.expand(groups, -1, -1, -1)
-    heard = torch.einsum("rgn,gcnm->rgcm", starts, within)
-    before += heard.flatten(1, 2)[:, :chunks]
+    within = jumps.within.expand(groups, -1, -1)
+    heard = (starts.transpose(0, 1) @ within).unflatten(2, (GROUP, order))
+    before += heard.transpose(0, 1).flatten(1, 2)[:, :chunks]
     return before, before[:, -1] @ jumps.maps[-1] + add[:, -1]
 
 
