@@ -385,7 +385,7 @@ DISCRETIZE = Pairing(
         "cuda": (
             sizes(2, 3, 5, states=4),
             sizes(1, 5, 3, states=1),
-            sizes(3, 333, 130, states=16),
+            sizes(2, 97, 130, states=16),
             sizes(2, 50, 33, states=100),
             sizes(1, 7, 3, states=256),
         ),

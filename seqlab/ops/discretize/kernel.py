@@ -596,7 +596,7 @@ def steps(
     shape = torch.broadcast_shapes(A.shape, dt.shape)
     A_bar = A.new_empty(shape)
     B_bar = A.new_empty(((2,) if method == "foh" else ()) + shape)
-    tiling = _tiling(A, shape)
+    tiling = _tiling(A, shape, FORWARD)
     with torch.cuda.device_of(A):
         forward_kernel[_grid(shape, tiling)](
             _numbers(A), _numbers(B), dt.contiguous(), _numbers(A_bar), _numbers(B_bar),
@@ -616,7 +616,7 @@ def gradients(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients to A, B and dt, summed over the axes where these do not vary."""
     shape = grad_A_bar.shape
-    tiling = _tiling(A, shape)
+    tiling = _tiling(A, shape, BACKWARD)
     spans, blocks, across = _blocks(shape, tiling)
 
     def parts(x: Tensor, last: int) -> Tensor:
@@ -673,24 +673,26 @@ def _grid(shape: torch.Size, tiling: dict) -> tuple[int]:
     return (spans * blocks * across,)
 
 
-WARPS = 4
-TILE = 1024  # real numbers: eight a thread, two loads of 16 bytes in float32
-PROGRAMS = 4096  # enough for the largest GPUs to be busy at all times
-LONGEST_SPAN = 64
+# Tiles that won on an H100. The backward pass sums over rows at every time: within a warp
+# that is a few shuffles, between warps a wait of all for all.
+FORWARD = {"numbers": 512, "programs": 2**14, "longest_span": 16, "warps": 2}
+BACKWARD = {"numbers": 256, "programs": 2**12, "longest_span": 64, "warps": 1}
 
 
-def _tiling(A: Tensor, shape: torch.Size) -> dict:
+def _tiling(A: Tensor, shape: torch.Size, form: dict[str, int]) -> dict:
+    """The tile of a program: so many real numbers, over as long a span of times as leaves
+    so many programs."""
     if not A.is_cuda:  # small, as Triton's interpreter visits the elements one by one
-        return {"SPAN": 2, "ROWS": 4, "COLUMNS": 2, "num_warps": WARPS}
+        return {"SPAN": 2, "ROWS": 4, "COLUMNS": 2, "num_warps": 4}
     length, channels, states = shape
     columns = min(triton.next_power_of_2(states), 64)
-    rows = TILE // columns // (2 if A.is_complex() else 1)
+    rows = form["numbers"] // columns // (2 if A.is_complex() else 1)
     rows = min(rows, triton.next_power_of_2(channels))
     tiles = triton.cdiv(channels, rows) * triton.cdiv(states, columns)
-    span = triton.next_power_of_2(length * tiles // PROGRAMS + 1)
+    span = triton.next_power_of_2(length * tiles // form["programs"] + 1)
     return {
-        "SPAN": min(span, LONGEST_SPAN),
+        "SPAN": min(span, form["longest_span"]),
         "ROWS": rows,
         "COLUMNS": columns,
-        "num_warps": WARPS,
+        "num_warps": form["warps"],
     }

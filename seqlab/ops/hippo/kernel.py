@@ -106,7 +106,9 @@ def step_sizes(k, ALPHA: tl.constexpr):
 def advance(c, x, slope, a, step, order):
     """Equation 4.18 in two forms, each where the other loses digits: near the start the
     slope is steep, far from it a step changes next to nothing."""
-    return tl.where(a * order < 1.0, c + step * slope, x + (step / a - 1.0) * (x - c))
+    late = c + step * slope
+    early = x + (step / a - 1.0) * (x - c)
+    return tl.where(a * order < 1.0, late, early)  # eq. 4.18
 
 
 @triton.jit(do_not_specialize=["length", "start", "steps"])

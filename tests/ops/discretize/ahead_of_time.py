@@ -38,11 +38,14 @@ def variants(capability):
         for method in methods if name == "fp32" else ("zoh",):
             for form in forms if name == "fp32" else ("Mamba",):
                 like = [torch.empty((*shape, SHAPE[2]), dtype=dtype, device="meta") for shape in FORMS[form]]
-                tiling = kernel._tiling(OnGPU(dtype), torch.Size(SHAPE))
-                warps = tiling.pop("num_warps")
-                constants = kernel._variant(*like, method) | tiling
                 partial = {"grad_A_ptr", "grad_B_ptr", "grad_dt_ptr"} if form != "all" else set()
-                for function in (kernel.forward_kernel, kernel.backward_kernel):
+                for function, tile in (
+                    (kernel.forward_kernel, kernel.FORWARD),
+                    (kernel.backward_kernel, kernel.BACKWARD),
+                ):
+                    tiling = kernel._tiling(OnGPU(dtype), torch.Size(SHAPE), tile)
+                    warps = tiling.pop("num_warps")
+                    constants = kernel._variant(*like, method) | tiling
                     types = {
                         pointer: "fp32" if pointer in partial else name
                         for pointer in function.arg_names
