@@ -21,9 +21,14 @@ class Jumps:
 
 
 def jumps_of(maps: Tensor, chunks: int) -> Jumps:
-    """From the maps of the chunks, (J, N, N), or (1, N, N) if all are the same."""
+    """From the maps of the chunks, (J, N, N), or (1, N, N) if all are the same; products
+    of them are formed in float64."""
+    return _jumps_of(maps.double(), chunks)
+
+
+def _jumps_of(maps: Tensor, chunks: int) -> Jumps:
     if chunks <= GROUP:
-        return Jumps(maps.contiguous())
+        return Jumps(maps.float().contiguous())
     groups = -(-chunks // GROUP)
     unit = torch.eye(maps.shape[-1]).to(maps)
     if len(maps) == 1:
@@ -35,5 +40,5 @@ def jumps_of(maps: Tensor, chunks: int) -> Jumps:
     within = [unit.expand(len(grouped), -1, -1)]
     for i in range(GROUP):
         within.append(within[-1] @ grouped[:, i])
-    whole = jumps_of(within.pop(), groups)
-    return Jumps(maps.contiguous(), torch.cat(within, dim=2), whole)
+    whole = _jumps_of(within.pop(), groups)
+    return Jumps(maps.float().contiguous(), torch.cat(within, dim=2).float(), whole)

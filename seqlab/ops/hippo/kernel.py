@@ -34,6 +34,7 @@ Bytes (equation 4.16), with e bytes a number: forward reads e R L and writes e R
 Steps 1 and 2 add e R L and 8 R J N, less than a tenth for STEPS >= 32.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -622,18 +623,25 @@ def _legs_jumps(
     return jumps_of(maps.flip(0).mT if back else maps, chunks)
 
 
+def _wide(memory: Memory) -> tuple[Tensor, Tensor]:
+    """A_bar and B_bar of a time-invariant measure in float64: their powers are what is
+    used, and a power of a rounded matrix is another matrix."""
+    A_bar, B_bar = replace(memory, dtype=torch.float64).steps([1])
+    return A_bar[0], B_bar[0]
+
+
 @lru_cache(maxsize=8)
 def _invariant_jumps(memory: Memory, chunks: int, back: bool) -> Jumps:
     """The same for a time-invariant measure: one map for all chunks."""
-    jump = _invariant_weights(memory)[-1:, STEPS:]
-    return jumps_of(jump.mT if back else jump, chunks)
+    jump = torch.linalg.matrix_power(_wide(memory)[0], STEPS)
+    return jumps_of((jump if back else jump.mT)[None], chunks)
 
 
 @lru_cache(maxsize=8)
 def _invariant_weights(memory: Memory) -> Tensor:
     """W (C, C + N, N): what the samples of a chunk and the state before it contribute to
     the coefficients after each of its steps."""
-    A_bar, B_bar = (x[0].double() for x in memory.steps([1]))
+    A_bar, B_bar = _wide(memory)
     powers = [torch.eye(memory.order).to(A_bar)]
     for _ in range(STEPS):
         powers.append(A_bar @ powers[-1])

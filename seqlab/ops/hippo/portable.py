@@ -8,7 +8,7 @@ known, from the right ones. The gradient is the adjoint of that, walked the othe
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -88,6 +88,12 @@ class Dense:
         self.memory = memory
         self.invariant = memory.measure != "legs"
 
+    def power(self, steps: int) -> Tensor:
+        """Where so many steps of an invariant measure lead, (1, N, N). In float64, as a
+        power of a rounded matrix is another matrix."""
+        A_bar, _ = replace(self.memory, dtype=torch.float64).steps([1])
+        return torch.linalg.matrix_power(A_bar, steps).to(self.memory.dtype)
+
     def advance(self, c: Tensor, f: Tensor | None, numbers: list[int]) -> Tensor:
         """The coefficients after the steps with these numbers, one for each chunk; f is
         (J, 1, R), zeros if None."""
@@ -106,8 +112,6 @@ class Triangular:
     """Steps of LegS through the triangle of A: one solve where the step is implicit, one
     product where it is not. Both are O(N^2), and one library call: equation 4.13's O(N),
     as several tensor operations, was no faster at any order up to 256."""
-
-    invariant = False
 
     def __init__(self, memory: Memory):
         self.alpha = ALPHA[memory.method]
@@ -184,11 +188,15 @@ class Stretch:
         """The numbers of step i of every chunk."""
         return [self.first + j * self.steps + i for j in range(self.chunks)]
 
-    def units(self, like: Tensor, steps: Dense | Triangular) -> Tensor:
-        """The unit vectors (J, N, N), to see where they lead; (1, N, N) where that is
-        the same for every chunk."""
-        distinct = 1 if steps.invariant else self.chunks
-        return torch.eye(like.shape[0]).to(like).repeat(distinct, 1, 1)
+    def jumps(self, like: Tensor, steps: Dense | Triangular) -> Tensor:
+        """Where each chunk leads the unit vectors, (J, N, N); (1, N, N) where that is the
+        same for every chunk."""
+        if isinstance(steps, Dense) and steps.invariant:
+            return steps.power(self.steps)
+        jump = torch.eye(like.shape[0]).to(like).repeat(self.chunks, 1, 1)
+        for i in range(self.steps):
+            jump = steps.advance(jump, None, self.numbers(i))
+        return jump
 
     def forward(
         self, f: Tensor, carry: Tensor, steps: Dense | Triangular, return_all: bool
@@ -200,13 +208,10 @@ class Stretch:
         starts = [carry]
         nothing = carry.new_empty(order, rows, 0)
         if self.chunks > 1:
-            end, jump = (
-                carry.new_zeros(self.chunks, order, rows),
-                self.units(carry, steps),
-            )
+            end = carry.new_zeros(self.chunks, order, rows)
             for i in range(self.steps):
                 end = steps.advance(end, f[i], self.numbers(i))
-                jump = steps.advance(jump, None, self.numbers(i))
+            jump = self.jumps(carry, steps)
             for j in range(self.chunks):
                 starts.append(jump[j % len(jump)] @ starts[j] + end[j])  # eq. 4.14
             if not return_all:
@@ -232,11 +237,10 @@ class Stretch:
         ends = [flowing]
         if self.chunks > 1:
             arrive = flowing.new_zeros(self.chunks, *flowing.shape)
-            jump = self.units(flowing, steps)
-            for i in backwards:
-                if grad_c is not None:
+            if grad_c is not None:
+                for i in backwards:
                     _, arrive = steps.retreat(arrive + grad_c[i], self.numbers(i))
-                _, jump = steps.retreat(jump, self.numbers(i))
+            jump = self.jumps(flowing, steps).mT
             for j in range(self.chunks - 1, 0, -1):
                 ends.insert(0, arrive[j] + jump[j % len(jump)] @ ends[0])
         g = torch.stack(ends)
