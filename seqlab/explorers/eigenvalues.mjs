@@ -207,11 +207,14 @@ function pairEigenvalues(H, size, k, found) {
 function impulseResponse({ re, im }, length, weights) {
   const K = new Float64Array(length);
   for (let n = 0; n < re.length; n++) {
+    const [c, s] = [re[n], im[n]];
     let x = weights[n] / re.length;
     let y = 0;
     for (let t = 0; t < length; t++) {
       K[t] += x;
-      [x, y] = [x * re[n] - y * im[n], x * im[n] + y * re[n]];
+      const turned = x * c - y * s;
+      y = x * s + y * c;
+      x = turned;
     }
   }
   return K;
@@ -244,17 +247,27 @@ function magnitudeResponse({ re, im }, frequencies, weights) {
 const halfLife = (radius) => (radius < 1 ? Math.LN2 / -Math.log(radius) : Infinity);
 const gamma = (radius) => Math.sqrt((1 - radius) * (1 + radius)); // NaN outside the disk: no stationary variance
 
-// Root mean square and largest of |λ_n|^k: two norms of ∂h_{t+k}/∂h_t = diag(λ_n^k).
+// Root mean square and largest of |λ_n|^k: two norms of ∂h_{t+k}/∂h_t = diag(λ_n^k). A mode's powers at evenly spaced
+// distances are each the one before times the same factor.
 function gradientNorm(eigenvalues, distances) {
-  const logs = Float64Array.from(eigenvalues.re, (_, n) => Math.log(modulus(eigenvalues, n)));
-  const power = (log, k) => (k === 0 ? 1 : Math.exp(k * log)); // 0^0 = 1
-  const rms = Float64Array.from(distances, (k) => {
-    let sum = 0;
-    for (let n = 0; n < logs.length; n++) sum += power(2 * logs[n], k);
-    return Math.sqrt(sum / logs.length);
-  });
-  const largestLog = Math.max(...logs);
-  return { rms, largest: Float64Array.from(distances, (k) => power(largestLog, k)) };
+  const size = eigenvalues.re.length;
+  const squares = new Float64Array(distances.length);
+  let largestLog = -Infinity;
+  for (let n = 0; n < size; n++) {
+    const log = Math.log(modulus(eigenvalues, n));
+    largestLog = Math.max(largestLog, log);
+    let [power, factor, spacing] = [1, 1, 0];
+    for (let i = 0; i < distances.length; i++) {
+      const apart = distances[i] - (i && distances[i - 1]);
+      if (apart !== spacing) [factor, spacing] = [apart === 0 ? 1 : Math.exp(apart * 2 * log), apart]; // 0^0 = 1
+      power *= factor;
+      squares[i] += power;
+    }
+  }
+  return {
+    rms: squares.map((sum) => Math.sqrt(sum / size)),
+    largest: Float64Array.from(distances, (k) => (k === 0 ? 1 : Math.exp(k * largestLog))),
+  };
 }
 
 // The modes a set of parameters stands for; the parameters are named as in Python.
@@ -559,30 +572,38 @@ class Disk {
       point.setAttribute("r", size > 96 ? 4 : 5.5);
       return point;
     }));
-    for (let n = 0; n < size; n++) this.place(state, n);
+    this.placed = []; // what each circle shows
+    this.selected = this.hovered = null;
     this.mark(state);
   }
 
-  place(state, n) {
-    const [re, im] = [state.modes.re[n], state.modes.im[n]];
-    const [x, y] = this.screen(re, im, state.stretched);
-    const r = Math.hypot(re, im);
-    const point = this.points.children[n];
-    point.style.transform = `translate(${x}px, ${y}px)`;
-    point.classList.toggle("outside", r >= 1);
-    point.setAttribute("aria-valuemax", String(Math.max(1, r)));
-    point.setAttribute("aria-valuenow", r.toFixed(5));
-    point.setAttribute("aria-valuetext", `modulus ${radiusText(r)}, phase ${phaseText(Math.atan2(im, re))}, ${lifeText(r)}`);
+  // Writing to the page is what costs: only what changed is written, here and below.
+  place({ modes: { re, im }, stretched }) {
+    for (let n = 0; n < re.length; n++) {
+      const known = this.placed[n];
+      if (known && known.re === re[n] && known.im === im[n] && known.stretched === stretched && known.unit === this.unit) continue;
+      this.placed[n] = { re: re[n], im: im[n], stretched, unit: this.unit };
+      const [x, y] = this.screen(re[n], im[n], stretched);
+      const r = Math.hypot(re[n], im[n]);
+      const point = this.points.children[n];
+      point.style.transform = `translate(${x}px, ${y}px)`;
+      point.classList.toggle("outside", r >= 1);
+      point.setAttribute("aria-valuemax", String(Math.max(1, r)));
+      point.setAttribute("aria-valuenow", r.toFixed(5));
+      point.setAttribute("aria-valuetext", `modulus ${radiusText(r)}, phase ${phaseText(Math.atan2(im[n], re[n]))}, ${lifeText(r)}`);
+    }
   }
 
   mark({ selected, hovered }) {
-    for (const point of this.points.querySelectorAll(".selected, .hovered, [tabindex='0']")) {
-      point.classList.remove("selected", "hovered");
-      point.setAttribute("tabindex", "-1");
-    }
-    if (hovered !== null) this.points.children[hovered].classList.add("hovered");
-    this.points.children[selected].classList.add("selected");
-    this.points.children[selected].setAttribute("tabindex", "0");
+    if (selected === this.selected && hovered === this.hovered) return;
+    const points = this.points.children;
+    points[this.selected]?.classList.remove("selected");
+    points[this.selected]?.setAttribute("tabindex", "-1");
+    points[this.hovered]?.classList.remove("hovered");
+    points[hovered]?.classList.add("hovered");
+    points[selected].classList.add("selected");
+    points[selected].setAttribute("tabindex", "0");
+    [this.selected, this.hovered] = [selected, hovered];
   }
 }
 
@@ -708,6 +729,7 @@ function render({ model, el }) {
       drawMemory(plots.memory, state, shown, style);
       drawGradient(plots.gradient, state, shown, style);
     }
+    disk.place(state); // after the plots: text in them would wait for the page's layout
     disk.mark(state);
     showMode();
     return () => describe(shown);
@@ -734,8 +756,8 @@ function render({ model, el }) {
     panel.write("phase", Number((phase(state.modes, n) / Math.PI).toFixed(4)));
     field("remove").disabled = size === 1;
     field("add").disabled = size === MOST_MODES;
-    for (const span of root.querySelectorAll(".selected-name")) span.textContent = `mode ${n + 1}`;
-    root.querySelector(".reading").textContent = `Mode ${n + 1} of ${size}: ${describeMode(state.modes, n)}.`;
+    panel.tell(".selected-name", `mode ${n + 1}`);
+    panel.tell(".reading", `Mode ${n + 1} of ${size}: ${describeMode(state.modes, n)}.`);
   }
 
   function showControls() {
@@ -787,7 +809,6 @@ function render({ model, el }) {
       disk.svg.classList.add("settling");
       setTimeout(() => disk.svg.classList.remove("settling"), 400);
       Object.assign(state, { modes: drawn, hovered: null });
-      for (let n = 0; n < before; n++) disk.place(state, n);
     } else takeModes(drawn);
     redrawAll();
     share();
@@ -803,7 +824,6 @@ function render({ model, el }) {
   function move(n, re, im) {
     byHand();
     [state.modes.re[n], state.modes.im[n]] = [re, im];
-    disk.place(state, n);
     schedule();
   }
 
@@ -924,7 +944,7 @@ function render({ model, el }) {
   listen(field("stretched"), "change", () => {
     state.stretched = field("stretched").checked;
     disk.drawBackground(state);
-    for (let n = 0; n < state.modes.re.length; n++) disk.place(state, n);
+    schedule();
   });
   listen(field("selected"), "input", () => {
     const n = Number(field("selected").value) - 1;
@@ -960,7 +980,6 @@ function render({ model, el }) {
   panel.settle(Object.values(plots), [disk.svg], (_, width) => {
     disk.size = width;
     disk.drawBackground(state);
-    for (let n = 0; n < state.modes.re.length; n++) disk.place(state, n);
   });
   root.style.setProperty("--ee-bar", faded("var(--panel-1)", 30));
   panel.follow(model, [...SHARED, "eigenvalues"], fromModel);

@@ -44,9 +44,12 @@ export class Plot {
   }
 
   begin({ x, y, logX = false, logY = false, xTicks, yTicks, xLabel, margin = 40 }, style) {
-    const density = globalThis.devicePixelRatio || 1;
+    const density = (this.density = globalThis.devicePixelRatio || 1);
     const [pixelsX, pixelsY] = [Math.round(this.width * density), Math.round(this.height * density)];
-    if (this.canvas.width !== pixelsX || this.canvas.height !== pixelsY) [this.canvas.width, this.canvas.height] = [pixelsX, pixelsY];
+    if (this.canvas.width !== pixelsX || this.canvas.height !== pixelsY) {
+      [this.canvas.width, this.canvas.height] = [pixelsX, pixelsY];
+      this.font = ""; // a canvas of a new size has forgotten everything
+    }
     const c = this.context;
     c.setTransform(density, 0, 0, density, 0, 0);
     c.clearRect(0, 0, this.width, this.height);
@@ -60,7 +63,7 @@ export class Plot {
     };
     this.x = scale(x, logX, left, right);
     this.y = scale(y, logY, bottom, top);
-    c.font = style.font;
+    if (this.font !== style.font) c.font = this.font = style.font; // to set it, the browser looks at the whole page's style
     c.fillStyle = style.text;
     c.strokeStyle = style.grid;
     c.lineWidth = 1;
@@ -86,7 +89,7 @@ export class Plot {
     c.fillText(xLabel, right, this.height - 1);
     c.save();
     c.beginPath();
-    c.rect(left, top - 3, right - left, bottom - top + 6);
+    c.rect(left, top - 3, Math.ceil(right) - left, Math.ceil(bottom) - top + 6); // an edge between pixels would cost time
     c.clip();
   }
 
@@ -94,18 +97,51 @@ export class Plot {
     this.context.restore();
   }
 
-  line(xs, ys, color, { width = 2, dash = [] } = {}) {
+  // The line through points whose xs all go one way. What costs time is the stroke: a point is left out where the line passes
+  // it by less than a fifth of the screen's pixels, and a long line is stroked in pieces, each from the last segment of the
+  // one before. In a color that shines through, that would show: such a line is to be whole.
+  line(xs, ys, color, { width = 2, dash = [], whole = false } = {}) {
     const c = this.context;
+    const near = 0.2 / this.density;
+    let [x, y] = [this.x(xs[0]), this.y(ys[0])]; // the point before
+    let [cornerX, cornerY] = [x, y]; // the last point that the path has
+    let [low, high] = [-Infinity, Infinity]; // slopes from there that pass all points since nearly enough
+    let [corners, length, start] = [0, 0, 0]; // of the line up to there; where the piece starts
     c.beginPath();
-    for (let i = 0; i < xs.length; i++) c.lineTo(this.x(xs[i]), this.y(ys[i]));
-    this.stroke(color, width, dash);
+    c.moveTo(x, y);
+    for (let i = 1; i < xs.length; i++) {
+      const nextX = this.x(xs[i]);
+      const nextY = this.y(ys[i]);
+      let slope = (nextY - cornerY) / (nextX - cornerX);
+      if (!(slope >= low && slope <= high)) { // NaN too: after a step straight up
+        c.lineTo(x, y);
+        if (++corners % 32 === 0 && !whole) {
+          this.stroke(color, width, dash, start);
+          start = length;
+          c.beginPath();
+          c.moveTo(cornerX, cornerY);
+          c.lineTo(x, y);
+        }
+        length += Math.sqrt((x - cornerX) ** 2 + (y - cornerY) ** 2);
+        [cornerX, cornerY, low, high] = [x, y, -Infinity, Infinity];
+        slope = (nextY - cornerY) / (nextX - cornerX);
+      }
+      const room = (near * Math.sqrt(1 + slope * slope)) / Math.abs(nextX - cornerX);
+      low = Math.max(low, slope - room);
+      high = Math.min(high, slope + room);
+      x = nextX;
+      y = nextY;
+    }
+    c.lineTo(x, y);
+    this.stroke(color, width, dash, start);
   }
 
-  stroke(color, width, dash = []) {
+  stroke(color, width, dash = [], start = 0) {
     const c = this.context;
     c.strokeStyle = color;
     c.lineWidth = width;
-    c.lineJoin = "round";
+    c.lineJoin = width <= 2 ? "bevel" : "round"; // a thin line's corners look the same, and cost less
+    c.lineDashOffset = start;
     c.setLineDash(dash);
     c.stroke();
     c.setLineDash([]);
@@ -204,10 +240,18 @@ export class Panel {
     this.ours = false; // true while we are the ones who change the model
     this.lifetime = new AbortController();
     this.departures = [];
+    this.found = new Map();
+  }
+
+  // Nodes that a selector finds, which stay what they are once they are there.
+  nodes(selector) {
+    let found = this.found.get(selector);
+    if (!found) this.found.set(selector, (found = [...this.root.querySelectorAll(selector)]));
+    return found;
   }
 
   field(name) {
-    return this.root.querySelector(`[name="${name}"]`);
+    return this.nodes(`[name="${name}"]`)[0];
   }
 
   listen(target, event, listener, options) {
@@ -222,11 +266,16 @@ export class Panel {
   writeSlider(name, { toSlider, text }, value) {
     this.write(name, toSlider(value));
     this.field(name).setAttribute("aria-valuetext", text(value));
-    this.root.querySelector(`[data-parameter="${name}"] b`).textContent = text(value);
+    this.tell(`[data-parameter="${name}"] b`, text(value));
+  }
+
+  // Words in their place. Writing to the page costs a layout: only what changed is written.
+  tell(selector, words) {
+    for (const node of this.nodes(selector)) if (node.textContent !== words) node.textContent = words;
   }
 
   say(words) {
-    this.root.querySelector("output").textContent = words;
+    this.tell("output", words);
   }
 
   // ---- frames

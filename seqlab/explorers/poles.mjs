@@ -55,11 +55,8 @@ function meanOfPowers(weights, ratios, count) {
   return mean;
 }
 
-// w^j for whole j >= 0.
-function powers(x, y) {
-  const [log, angle] = [Math.log(Math.hypot(x, y)), Math.atan2(y, x)];
-  return (j) => (j === 0 ? [1, 0] : exponential(j * log, j * angle));
-}
+// (x + iy)^j for whole j >= 0.
+const power = (x, y, j) => (j === 0 ? [1, 0] : exponential(j * Math.log(Math.hypot(x, y)), j * Math.atan2(y, x)));
 
 // (1/N) Σ Re e^{s_n t} at count times, the first at `start` and each `spacing` after the one before.
 const continuousResponse = (poles, start, spacing, count) =>
@@ -70,7 +67,7 @@ const continuousResponse = (poles, start, spacing, count) =>
 const sampledResponse = (poles, dt, method, stride, count) =>
   meanOfPowers(
     scaled(gains(poles, dt, method), 1 / dt),
-    perEntry(images(poles, dt, method), (x, y) => powers(x, y)(stride)),
+    perEntry(images(poles, dt, method), (x, y) => power(x, y, stride)),
     count,
   );
 
@@ -79,19 +76,22 @@ const sampledResponse = (poles, dt, method, stride, count) =>
 function errorAgainstStep(x, y, duration, method, dts) {
   const peak = Math.max(1, Math.exp(x * duration));
   return Float64Array.from(dts, (dt) => {
-    const [p, q] = METHOD[method].image(x * dt, y * dt);
-    const [b, c] = METHOD[method].gain(x * dt, y * dt);
+    const image = METHOD[method].image(x * dt, y * dt);
     const last = Math.max(0, Math.floor(duration / dt) - 1);
     const looks = Math.min(last, 31);
-    const reached = powers(p, q);
-    let worst = 0;
-    for (let i = 0; i <= looks; i++) {
-      const j = looks === 0 ? 0 : Math.round((i * last) / looks);
-      const [u, v] = reached(j);
-      const [e, f] = exponential(x * dt * (j + 0.5), y * dt * (j + 0.5));
-      worst = Math.max(worst, Math.hypot(u * b - v * c - e, u * c + v * b - f));
+    const short = looks && Math.floor(last / looks); // steps from one look to the next, or one more
+    const strides = [short, short + 1].map((j) => [power(...image, j), exponential(x * dt * j, y * dt * j)]);
+    let [u, v] = METHOD[method].gain(x * dt, y * dt); // what is left of the sample
+    let [e, f] = exponential((x * dt) / 2, (y * dt) / 2); // the continuous response
+    let worst = 0; // squared
+    for (let i = 0, j = 0; ; i++) {
+      worst = Math.max(worst, ((u - e) / peak) ** 2 + ((v - f) / peak) ** 2);
+      if (i === looks) break;
+      const next = Math.round(((i + 1) * last) / looks);
+      const [[p, q], [r, s]] = strides[next - j - short];
+      [u, v, e, f, j] = [u * p - v * q, u * q + v * p, e * r - f * s, e * s + f * r, next];
     }
-    return worst / peak;
+    return Number.isNaN(worst) ? Infinity : Math.sqrt(worst); // NaN, the difference of two infinities
   });
 }
 
@@ -525,7 +525,7 @@ function fit({ re, im }) {
 
 function render({ model, el }) {
   const panel = new Panel(el, { name: "pole-explorer", controls: CONTROLS, style: STYLE, draw });
-  const { root, figures } = panel;
+  const { figures } = panel;
   const field = (name) => panel.field(name);
   const listen = (...hearing) => panel.listen(...hearing);
   const schedule = () => panel.schedule();
@@ -586,8 +586,8 @@ function render({ model, el }) {
     panel.write("im", rounded(poles.im[n]));
     field("remove").disabled = size === 1;
     field("add").disabled = size === MOST_POLES;
-    root.querySelector(".selected-name").textContent = n + 1;
-    root.querySelector(".reading").textContent = `Pole ${n + 1} of ${size}: ${describePole(state, shown)}.`;
+    panel.tell(".selected-name", String(n + 1));
+    panel.tell(".reading", `Pole ${n + 1} of ${size}: ${describePole(state, shown)}.`);
     speak(n, shown);
   }
 
@@ -605,7 +605,7 @@ function render({ model, el }) {
     for (const name of ["preset", "method"]) field(name).value = state[name];
     field("pairs").checked = state.pairs;
     for (const [name, scale] of Object.entries(SLIDER)) panel.writeSlider(name, scale, state[name]);
-    root.querySelector('[data-parameter="state_size"]').hidden = !PRESETS[state.preset].sized;
+    panel.nodes('[data-parameter="state_size"]')[0].hidden = !PRESETS[state.preset].sized;
   }
 
   function drawPlanes() {
