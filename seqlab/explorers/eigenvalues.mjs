@@ -3,13 +3,15 @@
 //
 // 1 mathematics (held to seqlab/nn/eigenvalues.py by golden vectors) · 2 words · 3 plots · 4 disk · 5 page · 6 render
 
-import { OUR_KEYS, Panel, Plot, choices, decadeTicks, faded, key, linearTicks, number, plural, slider } from "./panel.mjs";
+import {
+  OUR_KEYS, Panel, Plot, choices, complex, decadeTicks, faded, fromFormula, fromMiddle, fromPairs, joined, key, linearTicks, number, plural,
+  slider, svgElement, toPairs, without,
+} from "./panel.mjs";
 
 // ---------------------------------------------------------------------------------------------------- 1 mathematics
-// A set of modes is {re, im}: two Float64Arrays of N numbers. Discrete eigenvalues unless a name says continuous.
+// A set of N modes is {re, im}, as panel.mjs has it. Discrete eigenvalues unless a name says continuous.
 
 const TAU = 2 * Math.PI;
-const modes = (size) => ({ re: new Float64Array(size), im: new Float64Array(size) });
 const modulus = ({ re, im }, n) => Math.hypot(re[n], im[n]);
 const phase = ({ re, im }, n) => Math.atan2(im[n], re[n]);
 
@@ -38,7 +40,7 @@ function normals(uniform, count) {
 
 // |λ|² uniform between r_min² and r_max², phase uniform between 0 and max_phase: uniform by area on the ring.
 function ring(u1, u2, rMin, rMax, maxPhase) {
-  const drawn = modes(u1.length);
+  const drawn = complex(u1.length);
   for (let n = 0; n < u1.length; n++) {
     const radius = Math.sqrt(u1[n] * (rMax ** 2 - rMin ** 2) + rMin ** 2);
     drawn.re[n] = radius * Math.cos(maxPhase * u2[n]);
@@ -50,9 +52,6 @@ function ring(u1, u2, rMin, rMax, maxPhase) {
 const real = (u1, rMin, rMax) => ring(u1, new Float64Array(u1.length), rMin, rMax, 0);
 
 // S4D keeps one eigenvalue of each conjugate pair: size modes stand for N = 2 size states, n = 0 .. N/2 - 1.
-function fromFormula(size, realPart, imaginaryPart) {
-  return { re: Float64Array.from({ length: size }, (_, n) => realPart(n)), im: Float64Array.from({ length: size }, (_, n) => imaginaryPart(n)) };
-}
 const s4dLin = (size) => fromFormula(size, () => -0.5, (n) => Math.PI * n);
 const s4dInv = (size) => fromFormula(size, () => -0.5, (n) => ((2 * size) / Math.PI) * ((2 * size) / (2 * n + 1) - 1));
 const s4dReal = (size) => fromFormula(size, (n) => -(n + 1), () => 0);
@@ -82,7 +81,7 @@ function hippoLegsNormal(size) {
 }
 
 function discretize(continuous, dt, method) {
-  const sampled = modes(continuous.re.length);
+  const sampled = complex(continuous.re.length);
   for (let n = 0; n < continuous.re.length; n++) {
     const x = dt * continuous.re[n];
     const y = dt * continuous.im[n];
@@ -104,7 +103,7 @@ const glorotMatrix = (uniform, size) => normals(uniform, size * size).map((value
 function matrixEigenvalues(matrix, size) {
   const H = Float64Array.from(matrix);
   for (let k = 0; k < size - 2; k++) reflectBelow(H, size, k);
-  const found = modes(size);
+  const found = complex(size);
   let steps = 0;
   for (let last = size - 1; last >= 0; ) {
     let first = last; // the unreduced block first..last at the bottom
@@ -222,7 +221,7 @@ function impulseResponse({ re, im }, length, weights) {
 
 // |H(e^{iω})|, H = Σ_t K_t e^{-iωt} = (1/N) Σ w_n/2 [1/(1 - λ_n e^{-iω}) + 1/(1 - conj(λ_n) e^{-iω})].
 function magnitudeResponse({ re, im }, frequencies, weights) {
-  return Float64Array.from(frequencies, (omega) => {
+  return frequencies.map((omega) => {
     const c = Math.cos(omega);
     const s = Math.sin(omega);
     let x = 0;
@@ -344,15 +343,15 @@ const FAN = 48; // more lines than this only cost time
 // Everything the plots show for one state. It is recomputed whole at every change: 256 modes cost a few milliseconds.
 function compute(state) {
   const { modes: all, horizon } = state;
-  const radii = Float64Array.from(all.re, (_, n) => modulus(all, n));
+  const radii = all.re.map((_, n) => modulus(all, n));
   // Without γ every mode has weight 1. A mode outside the disk has no γ and is left out of curves that use it.
   const weights = radii.map((r) => (state.normalize ? (r < 1 ? gamma(r) : 0) : 1));
   const one = (n) => ({ re: all.re.subarray(n, n + 1), im: all.im.subarray(n, n + 1) });
   // An even grid, and the frequency of each mode whose peak, 1 - |λ| wide, would fall between its points.
   const spacing = Math.PI / 160;
   const peaks = Array.from(radii.keys()).filter((n) => Math.abs(1 - radii[n]) < spacing).map((n) => Math.abs(phase(all, n)));
-  const frequencies = Float64Array.from([...Array.from({ length: 161 }, (_, i) => i * spacing), ...peaks]).sort();
-  const distances = Float64Array.from({ length: 101 }, (_, i) => (horizon * i) / 100);
+  const frequencies = new Float64Array(161 + peaks.length).map((_, i) => (i < 161 ? i * spacing : peaks[i - 161])).sort();
+  const distances = new Float64Array(101).map((_, i) => (horizon * i) / 100);
   return {
     radii,
     halfLives: radii.map(halfLife),
@@ -390,9 +389,12 @@ function drawImpulse(plot, state, shown, style) {
 }
 
 function drawMagnitude(plot, state, shown, style) {
-  const finite = [shown.magnitude, ...shown.highlights.map((mode) => mode.magnitude)].flatMap((curve) => Array.from(curve).filter((v) => v > 0 && Number.isFinite(v)));
-  const high = 10 ** Math.ceil(Math.log10(Math.max(...finite, 1)) + 0.05);
-  const low = Math.max(10 ** Math.floor(Math.log10(Math.min(...finite, 1)) - 0.05), high * 1e-6);
+  let [least, most] = [1, 1];
+  for (const curve of [shown.magnitude, ...shown.highlights.map((mode) => mode.magnitude)]) {
+    for (const value of curve) if (value > 0 && value < Infinity) [least, most] = [Math.min(least, value), Math.max(most, value)];
+  }
+  const high = 10 ** Math.ceil(Math.log10(most) + 0.05);
+  const low = Math.max(10 ** Math.floor(Math.log10(least) - 0.05), high * 1e-6);
   const clip = (curve) => curve.map((v) => Math.min(Math.max(v, low / 10), high * 10));
   const xTicks = [[0, "0"], [Math.PI / 4, "π/4"], [Math.PI / 2, "π/2"], [(3 * Math.PI) / 4, "3π/4"], [Math.PI, "π"]];
   plot.begin({ x: [0, Math.PI], y: [low, high], logY: true, xTicks, yTicks: decadeTicks(low, high), xLabel: "frequency ω, radians a step" }, style);
@@ -484,16 +486,14 @@ const RIM = 1e-4; // the stretched scale spreads the radii up to 1 - RIM
 const outward = (r, stretched) => (r > 1 ? r : stretched ? Math.log1p(-r * (1 - RIM)) / Math.log(RIM) : r);
 const inward = (s, stretched) => (s > 1 ? s : stretched ? (1 - RIM ** s) / (1 - RIM) : s);
 
-const SVG = "http://www.w3.org/2000/svg";
-
 class Disk {
   constructor(parent) {
-    this.svg = parent.appendChild(document.createElementNS(SVG, "svg"));
+    this.svg = svgElement(parent, "svg");
     this.svg.setAttribute("role", "group");
     this.svg.setAttribute("aria-label", "Eigenvalues in the unit disk");
-    this.background = this.svg.appendChild(document.createElementNS(SVG, "g"));
+    this.background = svgElement(this.svg, "g");
     this.background.setAttribute("aria-hidden", "true");
-    this.points = this.svg.appendChild(document.createElementNS(SVG, "g"));
+    this.points = svgElement(this.svg, "g");
     this.size = 0;
   }
 
@@ -513,12 +513,6 @@ class Disk {
     const s = Math.hypot(x, y) / this.unit;
     const r = Math.min(Math.max(inward(s, stretched), SMALLEST_RADIUS), LARGEST_RADIUS);
     return s === 0 ? [r, 0] : [(r * x) / (s * this.unit), (-r * y) / (s * this.unit)];
-  }
-
-  // From a pointer event to pixels from the center.
-  pointer(event) {
-    const frame = this.svg.getBoundingClientRect();
-    return [event.clientX - frame.left - frame.width / 2, event.clientY - frame.top - frame.height / 2];
   }
 
   // The mode nearest to a place on the screen, if it is within reach (pixels).
@@ -563,15 +557,15 @@ class Disk {
   // One circle for each mode. Only the selected one is in the tab order; Page Up and Page Down go to the others.
   rebuild(state) {
     const size = state.modes.re.length;
-    this.points.replaceChildren(...Array.from({ length: size }, (_, n) => {
-      const point = document.createElementNS(SVG, "circle");
+    this.points.replaceChildren();
+    for (let n = 0; n < size; n++) {
+      const point = svgElement(this.points, "circle");
       point.setAttribute("role", "slider");
       point.setAttribute(...OUR_KEYS);
       point.setAttribute("aria-label", `Mode ${n + 1} of ${size}`);
       point.setAttribute("aria-valuemin", "0");
       point.setAttribute("r", size > 96 ? 4 : 5.5);
-      return point;
-    }));
+    }
     this.placed = []; // what each circle shows
     this.selected = this.hovered = null;
     this.mark(state);
@@ -716,7 +710,7 @@ function render({ model, el }) {
     memory: new Plot(panel.figures, "memory", `<strong>Memory and γ</strong>${key("dot", "panel-1", "γ")}${key("bar", "ee-bar", "count")}`),
     gradient: new Plot(panel.figures, "gradient", `<strong>Gradient norm</strong>${key("", "panel-1", "RMS")}${key("dashed", "panel-1", "largest")}${PICKED}`),
   };
-  const state = { hovered: null, stretched: false, modes: modes(0) };
+  const state = { hovered: null, stretched: false, modes: complex(0) };
 
   // ---- drawing
 
@@ -778,7 +772,7 @@ function render({ model, el }) {
 
   function share() {
     const held = Object.fromEntries(SHARED.map((name) => [name, state[name]]));
-    panel.share(model, { ...held, eigenvalues: Array.from(state.modes.re, (x, n) => [x, state.modes.im[n]]) });
+    panel.share(model, { ...held, eigenvalues: toPairs(state.modes) });
   }
 
   function takeModes(all) {
@@ -792,7 +786,7 @@ function render({ model, el }) {
   function fromModel() {
     for (const name of SHARED) state[name] = model.get(name) ?? DEFAULTS[name];
     const pairs = model.get("eigenvalues") ?? DEFAULTS.eigenvalues;
-    takeModes(pairs.length ? { re: Float64Array.from(pairs, ([x]) => x), im: Float64Array.from(pairs, ([, y]) => y) } : initialize(state));
+    takeModes(pairs.length ? fromPairs(pairs) : initialize(state));
     redrawAll();
   }
 
@@ -838,7 +832,7 @@ function render({ model, el }) {
     const size = state.modes.re.length;
     if (size === MOST_MODES) return;
     byHand();
-    takeModes({ re: Float64Array.of(...state.modes.re, re), im: Float64Array.of(...state.modes.im, im) });
+    takeModes(joined(state.modes, re, im));
     select(size, true);
     share();
   }
@@ -847,8 +841,7 @@ function render({ model, el }) {
     const size = state.modes.re.length;
     if (size === 1) return;
     byHand();
-    const others = (_, n) => n !== state.selected;
-    takeModes({ re: state.modes.re.filter(others), im: state.modes.im.filter(others) });
+    takeModes(without(state.modes, state.selected));
     select(state.selected, false);
     share();
   }
@@ -856,7 +849,7 @@ function render({ model, el }) {
   // ---- pointer
 
   const reach = (event) => (event.pointerType === "mouse" ? 14 : 26);
-  const touched = (place, distance) => disk.nearest(disk.pointer(place), state, distance);
+  const touched = (place, distance) => disk.nearest(fromMiddle(disk.svg, place), state, distance);
 
   panel.drag(disk.svg, {
     grab: (event) => {
@@ -866,14 +859,14 @@ function render({ model, el }) {
       select(n, true);
       return true;
     },
-    move: (event) => move(state.selected, ...disk.eigenvalue(...disk.pointer(event), state.stretched)),
+    move: (event) => move(state.selected, ...disk.eigenvalue(...fromMiddle(disk.svg, event), state.stretched)),
     drop: share,
     hover: (event) => event.pointerType === "mouse" && hover(touched(event, reach(event))),
     holds: (touch) => touched(touch, 26) !== null, // elsewhere a finger scrolls the page as usual
   });
   listen(disk.svg, "pointerleave", () => hover(null));
   listen(disk.svg, "dblclick", (event) => {
-    const place = disk.pointer(event);
+    const place = fromMiddle(disk.svg, event);
     if (disk.nearest(place, state, 8) === null && Math.hypot(...place) < disk.unit) add(...disk.eigenvalue(...place, state.stretched));
   });
 
@@ -885,25 +878,19 @@ function render({ model, el }) {
 
   // ---- keyboard
 
-  listen(disk.points, "keydown", (event) => {
-    const size = state.modes.re.length;
-    const n = state.selected;
-    const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    const next = { PageDown: (n + 1) % size, PageUp: (n + size - 1) % size, Home: 0, End: size - 1 }[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (direction) {
-      const step = (event.shiftKey ? 0.1 : 0.01) * disk.unit;
+  panel.keys(disk.points, () => state.selected, {
+    move: (right, up, far) => {
+      const n = state.selected;
+      const step = (far ? 0.1 : 0.01) * disk.unit;
       const [x, y] = disk.screen(state.modes.re[n], state.modes.im[n], state.stretched);
-      move(n, ...disk.eigenvalue(x + step * direction[0], y + step * direction[1], state.stretched));
+      move(n, ...disk.eigenvalue(x + step * right, y - step * up, state.stretched));
       share();
-    } else if (next !== undefined) {
-      select(next, true);
+    },
+    choose: (n) => {
+      select(n, true);
       share();
-    } else if (event.key === "Delete" || event.key === "Backspace") {
-      remove();
-      disk.points.children[state.selected].focus({ preventScroll: true });
-    } else return;
-    event.preventDefault();
+    },
+    remove,
   });
 
   // ---- controls

@@ -16,9 +16,14 @@ const root = (n) => Math.sqrt(2 * n + 1);
 // Each gives x -> (I - a A)^-1 x, in place, with O(N) work. LagT's A (eq. 4.7) sums, so a running sum solves it.
 function lagtSolver(a, N) {
   const inverse = 1 / (1 + a / 2);
+  const kept = 1 - a * inverse;
   return (x) => {
-    let q = 0;
-    for (let n = 0; n < N; n++) q += x[n] = (x[n] - a * q) * inverse;
+    let q = 0; // x[0] + .. + x[n - 1]
+    for (let n = 0; n < N; n++) {
+      const share = x[n] * inverse;
+      x[n] = share - a * inverse * q;
+      q = kept * q + share;
+    }
   };
 }
 
@@ -335,22 +340,30 @@ function drawSignal(plot, state, shown, style) {
   const lanes = LANE * ALL.length + 6;
   const low = -top - (2 * top * lanes) / Math.max(plot.height - 38 - lanes, 1); // room beneath for the weights
   const yTicks = linearTicks(-top, top, 4);
-  plot.begin({ x: [0, 1], y: [low, top], xTicks: linearTicks(0, 1, 5), yTicks, xLabel: "time", margin: MARGIN }, style);
-  const c = plot.context;
   const now = time / samples;
   const middles = signal.map((_, i) => (i + 0.5) / samples);
   const curve = (from, to, color, width) => plot.line(middles.subarray(from, to), signal.subarray(from, to), color, { width, whole: true });
-  curve(Math.max(0, time - 1), samples, style.future, 1.5);
-  curve(0, time, style.past, 4);
-  for (const { measure, s, window, values } of shown) {
+  const memory = ({ measure, s, window, values }) => {
     const { color, dash } = MEASURES[measure];
     const times = s.map((ago) => now - window * ago);
     const beginning = times.findIndex((t) => t < 0); // of the signal
     plot.line(beginning < 0 ? times : times.subarray(0, beginning), values, style.series[color], { dash });
-  }
+  };
+  const [resting, moving] = [true, false].map((rests) => shown.filter(({ measure }) => (measure === "legs") === rests)); // while the window changes
+  const axes = { x: [0, 1], y: [low, top], xTicks: linearTicks(0, 1, 5), yTicks, xLabel: "time", margin: MARGIN };
+  plot.begin(axes, style, {
+    name: [state.version, time, resting.length && state.order].join(),
+    rests() {
+      curve(Math.max(0, time - 1), samples, style.future, 1.5);
+      curve(0, time, style.past, 4);
+      resting.forEach(memory);
+    },
+  });
+  moving.forEach(memory);
   for (const { measure, window } of shown) drawWeight(plot, measure, now, window, style);
   plot.line([now, now], [low, top], style.text, { width: 1.5 });
   plot.end();
+  const c = plot.context;
   c.fillStyle = style.text;
   c.textAlign = "right";
   c.textBaseline = "middle";
@@ -410,14 +423,19 @@ const longest = (shown) => shown.reduce((most, { c }) => c.reduce((m, value) => 
 function drawErrors(plot, state, shown, history, stale, style) {
   const samples = state.signal.length;
   const held = (value) => Math.min(Math.max(value, ERRORS[0]), ERRORS[1]);
-  plot.begin({ x: [0, 1], y: ERRORS, logY: true, xTicks: linearTicks(0, 1, 5), yTicks: decadeTicks(...ERRORS), xLabel: "time", margin: MARGIN }, style);
-  const now = state.time / samples;
   const times = moments(samples).map((seen) => seen / samples);
-  for (const { measure, error } of shown) {
-    const { color, dash } = MEASURES[measure];
-    if (history[measure]) plot.line(times, history[measure].map(held), stale ? faded(style.series[color], 30) : style.series[color], { dash, whole: true });
-    plot.dot(now, held(error), 4.5, style.series[color]);
-  }
+  const axes = { x: [0, 1], y: ERRORS, logY: true, xTicks: linearTicks(0, 1, 5), yTicks: decadeTicks(...ERRORS), xLabel: "time", margin: MARGIN };
+  plot.begin(axes, style, {
+    name: [history.version, stale, ...shown.map(({ measure }) => measure)].join(),
+    rests() {
+      for (const { measure } of shown) {
+        const { color, dash } = MEASURES[measure];
+        if (history[measure]) plot.line(times, history[measure].map(held), stale ? faded(style.series[color], 30) : style.series[color], { dash, whole: true });
+      }
+    },
+  });
+  const now = state.time / samples;
+  for (const { measure, error } of shown) plot.dot(now, held(error), 4.5, style.series[MEASURES[measure].color]);
   plot.line([now, now], ERRORS, style.text, { width: 1.5 });
   plot.end();
 }
