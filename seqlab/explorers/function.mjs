@@ -12,16 +12,20 @@ import { OUR_KEYS, Panel, Plot, choices, decadeTicks, faded, key, linearTicks, n
 const TAU = 2 * Math.PI;
 const MOST_ORDER = 64;
 const root = (n) => Math.sqrt(2 * n + 1);
+const ROOTS = Float64Array.from({ length: MOST_ORDER }, (_, n) => root(n));
 
-// Each gives x -> (I - a A)^-1 x, in place, with O(N) work. LagT's A (eq. 4.7) sums, so a running sum solves it.
-function lagtSolver(a, N) {
+// A bilinear step of each measure, (c, k, value) => c moves on in place, with O(N) work: first x = (I - a A)^-1 (c + a B value),
+// a = h/2 where samples are h windows long, then eq. 4.18 with equal steps, c <- 2 x - c.
+
+// LagT's A (eq. 4.7) sums, so a running sum solves it. B is 1.
+function lagtStep(a, N) {
   const inverse = 1 / (1 + a / 2);
   const kept = 1 - a * inverse;
-  return (x) => {
+  return (c, k, value) => {
     let q = 0; // x[0] + .. + x[n - 1]
     for (let n = 0; n < N; n++) {
-      const share = x[n] * inverse;
-      x[n] = share - a * inverse * q;
+      const share = (c[n] + a * value) * inverse;
+      c[n] = 2 * (share - a * inverse * q) - c[n];
       q = kept * q + share;
     }
   };
@@ -30,7 +34,7 @@ function lagtSolver(a, N) {
 // LegT's A (eq. 4.6) has an inverse of three diagonals, as the integral of a Legendre polynomial is a difference of two: -w_n
 // above and w_n below the main one, which is -1/2, 0 .. 0, -1/(4N - 2). So x solves (a I - A^-1) x = -A^-1 y, from top to bottom
 // and back; every pivot d is positive.
-function legtSolver(a, N) {
+function legtStep(a, N) {
   const w = Float64Array.from({ length: N + 1 }, (_, n) => (n > 0 && n < N ? 1 / (2 * root(n) * root(n - 1)) : 0));
   const ends = new Float64Array(N);
   ends[0] += 1 / 2;
@@ -39,7 +43,10 @@ function legtSolver(a, N) {
   for (let n = 1; n < N; n++) d[n] += w[n] ** 2 / d[n - 1];
   const below = w.map((value, n) => (n > 0 ? value / d[n - 1] : 0));
   const inverse = d.map((pivot) => 1 / pivot);
-  return (x) => { // x[N], beyond the last row, is 0
+  const beyond = inverse.map((value, n) => w[n + 1] * value);
+  const x = new Float64Array(N + 1); // and a 0 beyond the last row
+  return (c, k, value) => {
+    for (let n = 0; n < N; n++) x[n] = c[n] + a * ROOTS[n] * value;
     let above = 0; // what x held one row up
     let last = 0; // what it holds there now
     for (let n = 0; n < N; n++) {
@@ -48,40 +55,42 @@ function legtSolver(a, N) {
       above = here;
     }
     last = 0;
-    for (let n = N - 1; n >= 0; n--) last = x[n] = (x[n] - w[n + 1] * last) * inverse[n];
-  };
-}
-
-// Fourier's A (eq. 4.8) turns each cosine with its sine, less 2 g gᵀ, g = g(0): two by two, then Sherman and Morrison.
-function fourierSolver(a, N) {
-  const g = basis("fourier", N, [0]);
-  const w = Float64Array.from({ length: N }, (_, n) => a * Math.PI * n);
-  const shrink = w.map((angle) => 1 / (1 + angle * angle));
-  const turnBack = (x) => {
-    for (let n = 2; n < N; n += 2) {
-      const [cosine, sine] = [x[n - 1], x[n]];
-      x[n - 1] = (cosine - w[n] * sine) * shrink[n];
-      x[n] = (sine + w[n] * cosine) * shrink[n];
+    for (let n = N - 1; n >= 0; n--) {
+      last = inverse[n] * x[n] - beyond[n] * last;
+      c[n] = 2 * last - c[n];
     }
   };
-  const dot = (x) => {
-    let sum = 0;
-    for (let n = 0; n < N; n++) sum += g[n] * x[n];
-    return sum;
+}
+
+// Fourier's A (eq. 4.8) turns each cosine with its sine, less 2 g gᵀ, where g = g(0) is 1 and then √2 and 0 by turns: two by
+// two, then Sherman and Morrison. B is 2 g.
+function fourierStep(a, N) {
+  const w = Float64Array.from({ length: N }, (_, n) => a * Math.PI * n);
+  const shrink = w.map((angle) => 1 / (1 + angle * angle));
+  const x = new Float64Array(N);
+  // x = (c + entry g) turned back; returns g · x.
+  const turnBack = (c, entry) => {
+    let dot = (x[0] = c[0] + entry);
+    for (let n = 1; n < N; n += 2) {
+      const cosine = c[n] + Math.SQRT2 * entry;
+      if (n + 1 === N) x[n] = cosine; // without its sine
+      else {
+        x[n] = (cosine - w[n + 1] * c[n + 1]) * shrink[n + 1];
+        x[n + 1] = (c[n + 1] + w[n + 1] * cosine) * shrink[n + 1];
+      }
+      dot += Math.SQRT2 * x[n];
+    }
+    return dot;
   };
-  const turned = g.slice();
-  turnBack(turned);
-  const scale = (2 * a) / (1 + 2 * a * dot(turned));
-  return (x) => {
-    turnBack(x);
-    const share = scale * dot(x);
-    for (let n = 0; n < N; n++) x[n] -= share * turned[n];
+  const scale = (2 * a) / (1 + 2 * a * turnBack(new Float64Array(N), 1));
+  const turned = x.slice();
+  return (c, k, value) => {
+    const share = scale * turnBack(c, 2 * a * value);
+    for (let n = 0; n < N; n++) c[n] = 2 * (x[n] - share * turned[n]) - c[n];
   };
 }
 
-const ROOTS = Float64Array.from({ length: MOST_ORDER }, (_, n) => root(n));
-
-// One bilinear step of LegS, in place, with O(N) work: the triangular solve is a running sum.
+// LegS (eq. 4.5) has 1/t before its A, and no h: the triangular solve is a running sum.
 function legsStep(c, k, value) {
   if (k === 1) {
     c.fill(0);
@@ -99,18 +108,7 @@ function legsStep(c, k, value) {
   }
 }
 
-// A bilinear step of a measure whose samples are h windows long: (c, k, value) => c moves on, in place. LegS needs no h.
-function stepOf(measure, N, h) {
-  if (measure === "legs") return legsStep;
-  const half = { legt: legtSolver, lagt: lagtSolver, fourier: fourierSolver }[measure](h / 2, N);
-  const entry = basis(measure, N, [0]).map((g) => (h / 2) * (measure === "fourier" ? 2 * g : g)); // B h / 2
-  const x = new Float64Array(N + 1);
-  return (c, k, value) => {
-    for (let n = 0; n < N; n++) x[n] = c[n] + entry[n] * value;
-    half(x);
-    for (let n = 0; n < N; n++) c[n] = 2 * x[n] - c[n]; // eq. 4.18 with equal steps: rho = 1
-  };
-}
+const stepOf = (measure, N, h) => (measure === "legs" ? legsStep : { legt: legtStep, lagt: lagtStep, fourier: fourierStep }[measure](h / 2, N));
 
 // c (N) after the first `seen` samples of f. kept[j] is c after j EVERY samples: the last one in time is where it goes on from.
 const EVERY = 16;
@@ -126,54 +124,43 @@ function follow(step, f, seen, kept) {
 
 const coefficients = (measure, N, h, f, seen) => follow(stepOf(measure, N, h), f, seen, [new Float64Array(N)]);
 
-// g_n(s), (N, P), at P times ago, in windows. Each kind by its own recurrence in n, with a row for each n.
+// g_n(s), (N, P), at P times ago, in windows: a row for each n, by recurrence from the rows before.
 function basis(measure, N, s, g = new Float64Array(N * s.length)) {
-  const fill = { fourier: fillFourier, lagt: fillLaguerre }[measure] ?? fillLegendre;
-  fill(g, N, s);
+  if (measure === "fourier") turns(g, s);
+  else if (measure === "lagt") threeTerms(g, N, s, (ago) => Math.exp(-ago / 2), (n) => [(2 * n - 1) / n, -1 / n, -(n - 1) / n]);
+  else { // Legendre's polynomials of 1 - 2s, times root(n)
+    threeTerms(g, N, s, () => 1, (n) => {
+      const ahead = ((2 * n - 1) / n) * (root(n) / root(n - 1));
+      return [ahead, -2 * ahead, n > 1 ? (-(n - 1) / n) * (root(n) / root(n - 2)) : 0];
+    });
+  }
   return g;
 }
 
-function fillLegendre(g, N, s) {
+// g_0 = first(s), g_n = (α + β s) g_{n-1} + γ g_{n-2}, where γ = 0 for n = 1.
+function threeTerms(g, N, s, first, terms) {
   const P = s.length;
-  const last = new Float64Array(P);
-  const now = new Float64Array(P).fill(1);
-  for (let n = 0; n < N; n++) {
-    const scale = root(n);
-    const [ahead, back] = [(2 * n + 1) / (n + 1), n / (n + 1)];
-    for (let p = 0, at = n * P; p < P; p++, at++) {
-      const value = now[p];
-      g[at] = scale * value;
-      now[p] = ahead * (1 - 2 * s[p]) * value - back * last[p];
-      last[p] = value;
-    }
+  for (let p = 0; p < P; p++) g[p] = first(s[p]);
+  for (let n = 1; n < N; n++) {
+    const [alpha, beta, gamma] = terms(n);
+    const before = n > 1 ? 2 * P : P;
+    for (let p = 0, at = n * P; p < P; p++, at++) g[at] = (alpha + beta * s[p]) * g[at - P] + gamma * g[at - before];
   }
 }
 
-function fillLaguerre(g, N, s) {
-  const P = s.length;
-  const last = new Float64Array(P);
-  const now = s.map((ago) => Math.exp(-ago / 2));
-  for (let n = 0; n < N; n++) {
-    const [ahead, slope, back] = [(2 * n + 1) / (n + 1), 1 / (n + 1), n / (n + 1)];
-    for (let p = 0, at = n * P; p < P; p++, at++) {
-      const value = now[p];
-      g[at] = value;
-      now[p] = (ahead - slope * s[p]) * value - back * last[p];
-      last[p] = value;
-    }
-  }
-}
-
-function fillFourier(g, N, s) {
+// 1, then √2 times cosines and sines, of one turn a window more from pair to pair; of an even N the last cosine is alone.
+function turns(g, s) {
   const P = s.length;
   for (let p = 0; p < P; p++) {
-    const [turnX, turnY] = [Math.cos(TAU * s[p]), Math.sin(TAU * s[p])];
+    const [cosine, sine] = [Math.cos(TAU * s[p]), Math.sin(TAU * s[p])];
     let [x, y] = [Math.SQRT2, 0];
     g[p] = 1;
-    for (let n = 1; n < N; n += 2) {
-      [x, y] = [x * turnX - y * turnY, x * turnY + y * turnX];
-      g[n * P + p] = x;
-      if (n + 1 < N) g[(n + 1) * P + p] = y;
+    for (let at = p + P; at < g.length; at += 2 * P) {
+      const turned = x * cosine - y * sine;
+      y = x * sine + y * cosine;
+      x = turned;
+      g[at] = x;
+      if (at + P < g.length) g[at + P] = y;
     }
   }
 }
@@ -729,12 +716,15 @@ function render({ model, el }) {
   }
 
   panel.listen(field("play"), "click", () => {
-    if (playing !== null) return pause();
-    const samples = state.signal.length;
-    const start = state.time === samples ? 0 : state.time / samples;
-    playing = performance.now() - 1000 * PLAY_SECONDS * start;
-    if (history.version !== version()) takeHistory();
-    panel.schedule();
+    if (playing !== null) pause();
+    else {
+      const samples = state.signal.length;
+      const start = state.time === samples ? 0 : state.time / samples;
+      playing = performance.now() - 1000 * PLAY_SECONDS * start;
+      if (history.version !== version()) takeHistory();
+      panel.schedule();
+    }
+    showControls(); // the button says at once what it does next
   });
   panel.listen(field("time"), "input", () => {
     playing = null;

@@ -229,12 +229,11 @@ def test_measures_can_be_hidden(show):
 def test_playing_and_pausing(show):
     page = show({"time": 1})
     page.click("[name=play]")
-    frame(page)
     assert page.inner_text("[name=play]") == "Pause"
     page.wait_for_function("Number(document.querySelector('[name=time]').value) > 20")
     page.click("[name=play]")
-    frame(page)
     assert page.inner_text("[name=play]") == "Play"
+    frame(page)
     stopped = int(page.input_value("[name=time]"))
     assert model(page, "time") == stopped
     assert agrees(page)
