@@ -35,7 +35,8 @@ test: $(VENV)/.installed $(AXE) $(SITE)/.built ## lint, types, units, kernels, c
 	@scripts/step "lint: rules" $(BIN)/ruff check .
 	@scripts/step "types" $(BIN)/mypy
 	@scripts/step "browser" $(BIN)/python scripts/find_browser.py
-	@scripts/step "tests" env OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
+	@scripts/step "tests" env OMP_NUM_THREADS=1 $(BIN)/pytest -m "not timing" --numprocesses auto --dist loadfile
+	@scripts/step "tests of time, alone" env OMP_NUM_THREADS=1 $(BIN)/pytest -m timing
 
 lock: ## resolve the newest versions that fit into requirements.lock
 	@scripts/step "lock" scripts/lock

@@ -203,6 +203,7 @@ def test_unknown_op_is_refused():
         benchmark(["scam"])
 
 
+@pytest.mark.timing
 def test_milliseconds_is_the_median_over_all_calls():
     import time
 

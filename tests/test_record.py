@@ -67,6 +67,7 @@ def test_a_part_that_fails_does_not_stop_the_next(record, part, monkeypatch, tmp
     assert capsys.readouterr().out.rstrip().endswith("--parts one")
 
 
+@pytest.mark.timing
 def test_a_part_is_stopped_at_its_limit_with_the_processes_it_started(record, part, monkeypatch, tmp_path):
     slow = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
     code, entries = recorded(record, monkeypatch, tmp_path, (part("slow", slow, seconds=2),))

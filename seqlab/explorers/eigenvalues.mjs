@@ -3,13 +3,15 @@
 //
 // 1 mathematics (held to seqlab/nn/eigenvalues.py by golden vectors) · 2 words · 3 plots · 4 disk · 5 page · 6 render
 
-import { OUR_KEYS, Panel, Plot, choices, decadeTicks, faded, key, linearTicks, number, plural, slider } from "./panel.mjs";
+import {
+  OUR_KEYS, Panel, Plot, choices, complex, decadeTicks, faded, fromFormula, fromMiddle, fromPairs, joined, key, linearTicks, number, plural,
+  slider, svgElement, toPairs, without,
+} from "./panel.mjs";
 
 // ---------------------------------------------------------------------------------------------------- 1 mathematics
-// A set of modes is {re, im}: two Float64Arrays of N numbers. Discrete eigenvalues unless a name says continuous.
+// A set of N modes is {re, im}, as panel.mjs has it. Discrete eigenvalues unless a name says continuous.
 
 const TAU = 2 * Math.PI;
-const modes = (size) => ({ re: new Float64Array(size), im: new Float64Array(size) });
 const modulus = ({ re, im }, n) => Math.hypot(re[n], im[n]);
 const phase = ({ re, im }, n) => Math.atan2(im[n], re[n]);
 
@@ -38,7 +40,7 @@ function normals(uniform, count) {
 
 // |λ|² uniform between r_min² and r_max², phase uniform between 0 and max_phase: uniform by area on the ring.
 function ring(u1, u2, rMin, rMax, maxPhase) {
-  const drawn = modes(u1.length);
+  const drawn = complex(u1.length);
   for (let n = 0; n < u1.length; n++) {
     const radius = Math.sqrt(u1[n] * (rMax ** 2 - rMin ** 2) + rMin ** 2);
     drawn.re[n] = radius * Math.cos(maxPhase * u2[n]);
@@ -50,9 +52,6 @@ function ring(u1, u2, rMin, rMax, maxPhase) {
 const real = (u1, rMin, rMax) => ring(u1, new Float64Array(u1.length), rMin, rMax, 0);
 
 // S4D keeps one eigenvalue of each conjugate pair: size modes stand for N = 2 size states, n = 0 .. N/2 - 1.
-function fromFormula(size, realPart, imaginaryPart) {
-  return { re: Float64Array.from({ length: size }, (_, n) => realPart(n)), im: Float64Array.from({ length: size }, (_, n) => imaginaryPart(n)) };
-}
 const s4dLin = (size) => fromFormula(size, () => -0.5, (n) => Math.PI * n);
 const s4dInv = (size) => fromFormula(size, () => -0.5, (n) => ((2 * size) / Math.PI) * ((2 * size) / (2 * n + 1) - 1));
 const s4dReal = (size) => fromFormula(size, (n) => -(n + 1), () => 0);
@@ -82,7 +81,7 @@ function hippoLegsNormal(size) {
 }
 
 function discretize(continuous, dt, method) {
-  const sampled = modes(continuous.re.length);
+  const sampled = complex(continuous.re.length);
   for (let n = 0; n < continuous.re.length; n++) {
     const x = dt * continuous.re[n];
     const y = dt * continuous.im[n];
@@ -104,7 +103,7 @@ const glorotMatrix = (uniform, size) => normals(uniform, size * size).map((value
 function matrixEigenvalues(matrix, size) {
   const H = Float64Array.from(matrix);
   for (let k = 0; k < size - 2; k++) reflectBelow(H, size, k);
-  const found = modes(size);
+  const found = complex(size);
   let steps = 0;
   for (let last = size - 1; last >= 0; ) {
     let first = last; // the unreduced block first..last at the bottom
@@ -207,11 +206,14 @@ function pairEigenvalues(H, size, k, found) {
 function impulseResponse({ re, im }, length, weights) {
   const K = new Float64Array(length);
   for (let n = 0; n < re.length; n++) {
+    const [c, s] = [re[n], im[n]];
     let x = weights[n] / re.length;
     let y = 0;
     for (let t = 0; t < length; t++) {
       K[t] += x;
-      [x, y] = [x * re[n] - y * im[n], x * im[n] + y * re[n]];
+      const turned = x * c - y * s;
+      y = x * s + y * c;
+      x = turned;
     }
   }
   return K;
@@ -219,7 +221,7 @@ function impulseResponse({ re, im }, length, weights) {
 
 // |H(e^{iω})|, H = Σ_t K_t e^{-iωt} = (1/N) Σ w_n/2 [1/(1 - λ_n e^{-iω}) + 1/(1 - conj(λ_n) e^{-iω})].
 function magnitudeResponse({ re, im }, frequencies, weights) {
-  return Float64Array.from(frequencies, (omega) => {
+  return frequencies.map((omega) => {
     const c = Math.cos(omega);
     const s = Math.sin(omega);
     let x = 0;
@@ -244,17 +246,27 @@ function magnitudeResponse({ re, im }, frequencies, weights) {
 const halfLife = (radius) => (radius < 1 ? Math.LN2 / -Math.log(radius) : Infinity);
 const gamma = (radius) => Math.sqrt((1 - radius) * (1 + radius)); // NaN outside the disk: no stationary variance
 
-// Root mean square and largest of |λ_n|^k: two norms of ∂h_{t+k}/∂h_t = diag(λ_n^k).
+// Root mean square and largest of |λ_n|^k: two norms of ∂h_{t+k}/∂h_t = diag(λ_n^k). A mode's powers at evenly spaced
+// distances are each the one before times the same factor.
 function gradientNorm(eigenvalues, distances) {
-  const logs = Float64Array.from(eigenvalues.re, (_, n) => Math.log(modulus(eigenvalues, n)));
-  const power = (log, k) => (k === 0 ? 1 : Math.exp(k * log)); // 0^0 = 1
-  const rms = Float64Array.from(distances, (k) => {
-    let sum = 0;
-    for (let n = 0; n < logs.length; n++) sum += power(2 * logs[n], k);
-    return Math.sqrt(sum / logs.length);
-  });
-  const largestLog = Math.max(...logs);
-  return { rms, largest: Float64Array.from(distances, (k) => power(largestLog, k)) };
+  const size = eigenvalues.re.length;
+  const squares = new Float64Array(distances.length);
+  let largestLog = -Infinity;
+  for (let n = 0; n < size; n++) {
+    const log = Math.log(modulus(eigenvalues, n));
+    largestLog = Math.max(largestLog, log);
+    let [power, factor, spacing] = [1, 1, 0];
+    for (let i = 0; i < distances.length; i++) {
+      const apart = distances[i] - (i && distances[i - 1]);
+      if (apart !== spacing) [factor, spacing] = [apart === 0 ? 1 : Math.exp(apart * 2 * log), apart]; // 0^0 = 1
+      power *= factor;
+      squares[i] += power;
+    }
+  }
+  return {
+    rms: squares.map((sum) => Math.sqrt(sum / size)),
+    largest: Float64Array.from(distances, (k) => (k === 0 ? 1 : Math.exp(k * largestLog))),
+  };
 }
 
 // The modes a set of parameters stands for; the parameters are named as in Python.
@@ -331,15 +343,15 @@ const FAN = 48; // more lines than this only cost time
 // Everything the plots show for one state. It is recomputed whole at every change: 256 modes cost a few milliseconds.
 function compute(state) {
   const { modes: all, horizon } = state;
-  const radii = Float64Array.from(all.re, (_, n) => modulus(all, n));
+  const radii = all.re.map((_, n) => modulus(all, n));
   // Without γ every mode has weight 1. A mode outside the disk has no γ and is left out of curves that use it.
   const weights = radii.map((r) => (state.normalize ? (r < 1 ? gamma(r) : 0) : 1));
   const one = (n) => ({ re: all.re.subarray(n, n + 1), im: all.im.subarray(n, n + 1) });
   // An even grid, and the frequency of each mode whose peak, 1 - |λ| wide, would fall between its points.
   const spacing = Math.PI / 160;
   const peaks = Array.from(radii.keys()).filter((n) => Math.abs(1 - radii[n]) < spacing).map((n) => Math.abs(phase(all, n)));
-  const frequencies = Float64Array.from([...Array.from({ length: 161 }, (_, i) => i * spacing), ...peaks]).sort();
-  const distances = Float64Array.from({ length: 101 }, (_, i) => (horizon * i) / 100);
+  const frequencies = new Float64Array(161 + peaks.length).map((_, i) => (i < 161 ? i * spacing : peaks[i - 161])).sort();
+  const distances = new Float64Array(101).map((_, i) => (horizon * i) / 100);
   return {
     radii,
     halfLives: radii.map(halfLife),
@@ -377,9 +389,12 @@ function drawImpulse(plot, state, shown, style) {
 }
 
 function drawMagnitude(plot, state, shown, style) {
-  const finite = [shown.magnitude, ...shown.highlights.map((mode) => mode.magnitude)].flatMap((curve) => Array.from(curve).filter((v) => v > 0 && Number.isFinite(v)));
-  const high = 10 ** Math.ceil(Math.log10(Math.max(...finite, 1)) + 0.05);
-  const low = Math.max(10 ** Math.floor(Math.log10(Math.min(...finite, 1)) - 0.05), high * 1e-6);
+  let [least, most] = [1, 1];
+  for (const curve of [shown.magnitude, ...shown.highlights.map((mode) => mode.magnitude)]) {
+    for (const value of curve) if (value > 0 && value < Infinity) [least, most] = [Math.min(least, value), Math.max(most, value)];
+  }
+  const high = 10 ** Math.ceil(Math.log10(most) + 0.05);
+  const low = Math.max(10 ** Math.floor(Math.log10(least) - 0.05), high * 1e-6);
   const clip = (curve) => curve.map((v) => Math.min(Math.max(v, low / 10), high * 10));
   const xTicks = [[0, "0"], [Math.PI / 4, "π/4"], [Math.PI / 2, "π/2"], [(3 * Math.PI) / 4, "3π/4"], [Math.PI, "π"]];
   plot.begin({ x: [0, Math.PI], y: [low, high], logY: true, xTicks, yTicks: decadeTicks(low, high), xLabel: "frequency ω, radians a step" }, style);
@@ -471,16 +486,14 @@ const RIM = 1e-4; // the stretched scale spreads the radii up to 1 - RIM
 const outward = (r, stretched) => (r > 1 ? r : stretched ? Math.log1p(-r * (1 - RIM)) / Math.log(RIM) : r);
 const inward = (s, stretched) => (s > 1 ? s : stretched ? (1 - RIM ** s) / (1 - RIM) : s);
 
-const SVG = "http://www.w3.org/2000/svg";
-
 class Disk {
   constructor(parent) {
-    this.svg = parent.appendChild(document.createElementNS(SVG, "svg"));
+    this.svg = svgElement(parent, "svg");
     this.svg.setAttribute("role", "group");
     this.svg.setAttribute("aria-label", "Eigenvalues in the unit disk");
-    this.background = this.svg.appendChild(document.createElementNS(SVG, "g"));
+    this.background = svgElement(this.svg, "g");
     this.background.setAttribute("aria-hidden", "true");
-    this.points = this.svg.appendChild(document.createElementNS(SVG, "g"));
+    this.points = svgElement(this.svg, "g");
     this.size = 0;
   }
 
@@ -500,12 +513,6 @@ class Disk {
     const s = Math.hypot(x, y) / this.unit;
     const r = Math.min(Math.max(inward(s, stretched), SMALLEST_RADIUS), LARGEST_RADIUS);
     return s === 0 ? [r, 0] : [(r * x) / (s * this.unit), (-r * y) / (s * this.unit)];
-  }
-
-  // From a pointer event to pixels from the center.
-  pointer(event) {
-    const frame = this.svg.getBoundingClientRect();
-    return [event.clientX - frame.left - frame.width / 2, event.clientY - frame.top - frame.height / 2];
   }
 
   // The mode nearest to a place on the screen, if it is within reach (pixels).
@@ -550,39 +557,47 @@ class Disk {
   // One circle for each mode. Only the selected one is in the tab order; Page Up and Page Down go to the others.
   rebuild(state) {
     const size = state.modes.re.length;
-    this.points.replaceChildren(...Array.from({ length: size }, (_, n) => {
-      const point = document.createElementNS(SVG, "circle");
+    this.points.replaceChildren();
+    for (let n = 0; n < size; n++) {
+      const point = svgElement(this.points, "circle");
       point.setAttribute("role", "slider");
       point.setAttribute(...OUR_KEYS);
       point.setAttribute("aria-label", `Mode ${n + 1} of ${size}`);
       point.setAttribute("aria-valuemin", "0");
       point.setAttribute("r", size > 96 ? 4 : 5.5);
-      return point;
-    }));
-    for (let n = 0; n < size; n++) this.place(state, n);
+    }
+    this.placed = []; // what each circle shows
+    this.selected = this.hovered = null;
     this.mark(state);
   }
 
-  place(state, n) {
-    const [re, im] = [state.modes.re[n], state.modes.im[n]];
-    const [x, y] = this.screen(re, im, state.stretched);
-    const r = Math.hypot(re, im);
-    const point = this.points.children[n];
-    point.style.transform = `translate(${x}px, ${y}px)`;
-    point.classList.toggle("outside", r >= 1);
-    point.setAttribute("aria-valuemax", String(Math.max(1, r)));
-    point.setAttribute("aria-valuenow", r.toFixed(5));
-    point.setAttribute("aria-valuetext", `modulus ${radiusText(r)}, phase ${phaseText(Math.atan2(im, re))}, ${lifeText(r)}`);
+  // Writing to the page is what costs: only what changed is written, here and below.
+  place({ modes: { re, im }, stretched }) {
+    for (let n = 0; n < re.length; n++) {
+      const known = this.placed[n];
+      if (known && known.re === re[n] && known.im === im[n] && known.stretched === stretched && known.unit === this.unit) continue;
+      this.placed[n] = { re: re[n], im: im[n], stretched, unit: this.unit };
+      const [x, y] = this.screen(re[n], im[n], stretched);
+      const r = Math.hypot(re[n], im[n]);
+      const point = this.points.children[n];
+      point.style.transform = `translate(${x}px, ${y}px)`;
+      point.classList.toggle("outside", r >= 1);
+      point.setAttribute("aria-valuemax", String(Math.max(1, r)));
+      point.setAttribute("aria-valuenow", r.toFixed(5));
+      point.setAttribute("aria-valuetext", `modulus ${radiusText(r)}, phase ${phaseText(Math.atan2(im[n], re[n]))}, ${lifeText(r)}`);
+    }
   }
 
   mark({ selected, hovered }) {
-    for (const point of this.points.querySelectorAll(".selected, .hovered, [tabindex='0']")) {
-      point.classList.remove("selected", "hovered");
-      point.setAttribute("tabindex", "-1");
-    }
-    if (hovered !== null) this.points.children[hovered].classList.add("hovered");
-    this.points.children[selected].classList.add("selected");
-    this.points.children[selected].setAttribute("tabindex", "0");
+    if (selected === this.selected && hovered === this.hovered) return;
+    const points = this.points.children;
+    points[this.selected]?.classList.remove("selected");
+    points[this.selected]?.setAttribute("tabindex", "-1");
+    points[this.hovered]?.classList.remove("hovered");
+    points[hovered]?.classList.add("hovered");
+    points[selected].classList.add("selected");
+    points[selected].setAttribute("tabindex", "0");
+    [this.selected, this.hovered] = [selected, hovered];
   }
 }
 
@@ -695,7 +710,7 @@ function render({ model, el }) {
     memory: new Plot(panel.figures, "memory", `<strong>Memory and γ</strong>${key("dot", "panel-1", "γ")}${key("bar", "ee-bar", "count")}`),
     gradient: new Plot(panel.figures, "gradient", `<strong>Gradient norm</strong>${key("", "panel-1", "RMS")}${key("dashed", "panel-1", "largest")}${PICKED}`),
   };
-  const state = { hovered: null, stretched: false, modes: modes(0) };
+  const state = { hovered: null, stretched: false, modes: complex(0) };
 
   // ---- drawing
 
@@ -708,6 +723,7 @@ function render({ model, el }) {
       drawMemory(plots.memory, state, shown, style);
       drawGradient(plots.gradient, state, shown, style);
     }
+    disk.place(state); // after the plots: text in them would wait for the page's layout
     disk.mark(state);
     showMode();
     return () => describe(shown);
@@ -734,8 +750,8 @@ function render({ model, el }) {
     panel.write("phase", Number((phase(state.modes, n) / Math.PI).toFixed(4)));
     field("remove").disabled = size === 1;
     field("add").disabled = size === MOST_MODES;
-    for (const span of root.querySelectorAll(".selected-name")) span.textContent = `mode ${n + 1}`;
-    root.querySelector(".reading").textContent = `Mode ${n + 1} of ${size}: ${describeMode(state.modes, n)}.`;
+    panel.tell(".selected-name", `mode ${n + 1}`);
+    panel.tell(".reading", `Mode ${n + 1} of ${size}: ${describeMode(state.modes, n)}.`);
   }
 
   function showControls() {
@@ -756,7 +772,7 @@ function render({ model, el }) {
 
   function share() {
     const held = Object.fromEntries(SHARED.map((name) => [name, state[name]]));
-    panel.share(model, { ...held, eigenvalues: Array.from(state.modes.re, (x, n) => [x, state.modes.im[n]]) });
+    panel.share(model, { ...held, eigenvalues: toPairs(state.modes) });
   }
 
   function takeModes(all) {
@@ -770,7 +786,7 @@ function render({ model, el }) {
   function fromModel() {
     for (const name of SHARED) state[name] = model.get(name) ?? DEFAULTS[name];
     const pairs = model.get("eigenvalues") ?? DEFAULTS.eigenvalues;
-    takeModes(pairs.length ? { re: Float64Array.from(pairs, ([x]) => x), im: Float64Array.from(pairs, ([, y]) => y) } : initialize(state));
+    takeModes(pairs.length ? fromPairs(pairs) : initialize(state));
     redrawAll();
   }
 
@@ -787,7 +803,6 @@ function render({ model, el }) {
       disk.svg.classList.add("settling");
       setTimeout(() => disk.svg.classList.remove("settling"), 400);
       Object.assign(state, { modes: drawn, hovered: null });
-      for (let n = 0; n < before; n++) disk.place(state, n);
     } else takeModes(drawn);
     redrawAll();
     share();
@@ -803,7 +818,6 @@ function render({ model, el }) {
   function move(n, re, im) {
     byHand();
     [state.modes.re[n], state.modes.im[n]] = [re, im];
-    disk.place(state, n);
     schedule();
   }
 
@@ -818,7 +832,7 @@ function render({ model, el }) {
     const size = state.modes.re.length;
     if (size === MOST_MODES) return;
     byHand();
-    takeModes({ re: Float64Array.of(...state.modes.re, re), im: Float64Array.of(...state.modes.im, im) });
+    takeModes(joined(state.modes, re, im));
     select(size, true);
     share();
   }
@@ -827,8 +841,7 @@ function render({ model, el }) {
     const size = state.modes.re.length;
     if (size === 1) return;
     byHand();
-    const others = (_, n) => n !== state.selected;
-    takeModes({ re: state.modes.re.filter(others), im: state.modes.im.filter(others) });
+    takeModes(without(state.modes, state.selected));
     select(state.selected, false);
     share();
   }
@@ -836,7 +849,7 @@ function render({ model, el }) {
   // ---- pointer
 
   const reach = (event) => (event.pointerType === "mouse" ? 14 : 26);
-  const touched = (place, distance) => disk.nearest(disk.pointer(place), state, distance);
+  const touched = (place, distance) => disk.nearest(fromMiddle(disk.svg, place), state, distance);
 
   panel.drag(disk.svg, {
     grab: (event) => {
@@ -846,14 +859,14 @@ function render({ model, el }) {
       select(n, true);
       return true;
     },
-    move: (event) => move(state.selected, ...disk.eigenvalue(...disk.pointer(event), state.stretched)),
+    move: (event) => move(state.selected, ...disk.eigenvalue(...fromMiddle(disk.svg, event), state.stretched)),
     drop: share,
     hover: (event) => event.pointerType === "mouse" && hover(touched(event, reach(event))),
     holds: (touch) => touched(touch, 26) !== null, // elsewhere a finger scrolls the page as usual
   });
   listen(disk.svg, "pointerleave", () => hover(null));
   listen(disk.svg, "dblclick", (event) => {
-    const place = disk.pointer(event);
+    const place = fromMiddle(disk.svg, event);
     if (disk.nearest(place, state, 8) === null && Math.hypot(...place) < disk.unit) add(...disk.eigenvalue(...place, state.stretched));
   });
 
@@ -865,25 +878,19 @@ function render({ model, el }) {
 
   // ---- keyboard
 
-  listen(disk.points, "keydown", (event) => {
-    const size = state.modes.re.length;
-    const n = state.selected;
-    const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    const next = { PageDown: (n + 1) % size, PageUp: (n + size - 1) % size, Home: 0, End: size - 1 }[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (direction) {
-      const step = (event.shiftKey ? 0.1 : 0.01) * disk.unit;
+  panel.keys(disk.points, () => state.selected, {
+    move: (right, up, far) => {
+      const n = state.selected;
+      const step = (far ? 0.1 : 0.01) * disk.unit;
       const [x, y] = disk.screen(state.modes.re[n], state.modes.im[n], state.stretched);
-      move(n, ...disk.eigenvalue(x + step * direction[0], y + step * direction[1], state.stretched));
+      move(n, ...disk.eigenvalue(x + step * right, y - step * up, state.stretched));
       share();
-    } else if (next !== undefined) {
-      select(next, true);
+    },
+    choose: (n) => {
+      select(n, true);
       share();
-    } else if (event.key === "Delete" || event.key === "Backspace") {
-      remove();
-      disk.points.children[state.selected].focus({ preventScroll: true });
-    } else return;
-    event.preventDefault();
+    },
+    remove,
   });
 
   // ---- controls
@@ -924,7 +931,7 @@ function render({ model, el }) {
   listen(field("stretched"), "change", () => {
     state.stretched = field("stretched").checked;
     disk.drawBackground(state);
-    for (let n = 0; n < state.modes.re.length; n++) disk.place(state, n);
+    schedule();
   });
   listen(field("selected"), "input", () => {
     const n = Number(field("selected").value) - 1;
@@ -960,7 +967,6 @@ function render({ model, el }) {
   panel.settle(Object.values(plots), [disk.svg], (_, width) => {
     disk.size = width;
     disk.drawBackground(state);
-    for (let n = 0; n < state.modes.re.length; n++) disk.place(state, n);
   });
   root.style.setProperty("--ee-bar", faded("var(--panel-1)", 30));
   panel.follow(model, [...SHARED, "eigenvalues"], fromModel);

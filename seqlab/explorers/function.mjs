@@ -10,20 +10,31 @@ import { OUR_KEYS, Panel, Plot, choices, decadeTicks, faded, key, linearTicks, n
 // Sample number k = 1 .. L holds over (k-1, k] / L: the signal lasts 1, as theta counts.
 
 const TAU = 2 * Math.PI;
+const MOST_ORDER = 64;
 const root = (n) => Math.sqrt(2 * n + 1);
+const ROOTS = Float64Array.from({ length: MOST_ORDER }, (_, n) => root(n));
 
-// Each gives x -> (I - a A)^-1 x, in place, with O(N) work. LagT's A (eq. 4.7) sums, so a running sum solves it.
-function lagtSolver(a) {
-  return (x) => {
-    let q = 0;
-    for (let n = 0; n < x.length; n++) q += x[n] = (x[n] - a * q) / (1 + a / 2);
+// A bilinear step of each measure, (c, k, value) => c moves on in place, with O(N) work: first x = (I - a A)^-1 (c + a B value),
+// a = h/2 where samples are h windows long, then eq. 4.18 with equal steps, c <- 2 x - c.
+
+// LagT's A (eq. 4.7) sums, so a running sum solves it. B is 1.
+function lagtStep(a, N) {
+  const inverse = 1 / (1 + a / 2);
+  const kept = 1 - a * inverse;
+  return (c, k, value) => {
+    let q = 0; // x[0] + .. + x[n - 1]
+    for (let n = 0; n < N; n++) {
+      const share = (c[n] + a * value) * inverse;
+      c[n] = 2 * (share - a * inverse * q) - c[n];
+      q = kept * q + share;
+    }
   };
 }
 
 // LegT's A (eq. 4.6) has an inverse of three diagonals, as the integral of a Legendre polynomial is a difference of two: -w_n
 // above and w_n below the main one, which is -1/2, 0 .. 0, -1/(4N - 2). So x solves (a I - A^-1) x = -A^-1 y, from top to bottom
 // and back; every pivot d is positive.
-function legtSolver(a, N) {
+function legtStep(a, N) {
   const w = Float64Array.from({ length: N + 1 }, (_, n) => (n > 0 && n < N ? 1 / (2 * root(n) * root(n - 1)) : 0));
   const ends = new Float64Array(N);
   ends[0] += 1 / 2;
@@ -32,44 +43,54 @@ function legtSolver(a, N) {
   for (let n = 1; n < N; n++) d[n] += w[n] ** 2 / d[n - 1];
   const below = w.map((value, n) => (n > 0 ? value / d[n - 1] : 0));
   const inverse = d.map((pivot) => 1 / pivot);
-  return (x) => {
+  const beyond = inverse.map((value, n) => w[n + 1] * value);
+  const x = new Float64Array(N + 1); // and a 0 beyond the last row
+  return (c, k, value) => {
+    for (let n = 0; n < N; n++) x[n] = c[n] + a * ROOTS[n] * value;
     let above = 0; // what x held one row up
+    let last = 0; // what it holds there now
     for (let n = 0; n < N; n++) {
       const here = x[n];
-      x[n] = ends[n] * here - w[n] * above + (n + 1 < N ? w[n + 1] * x[n + 1] : 0) + (n > 0 ? below[n] * x[n - 1] : 0);
+      last = x[n] = ends[n] * here - w[n] * above + w[n + 1] * x[n + 1] + below[n] * last;
       above = here;
     }
-    for (let n = N - 1; n >= 0; n--) x[n] = (x[n] - (n + 1 < N ? w[n + 1] * x[n + 1] : 0)) * inverse[n];
-  };
-}
-
-// Fourier's A (eq. 4.8) turns each cosine with its sine, less 2 g gᵀ, g = g(0): two by two, then Sherman and Morrison.
-function fourierSolver(a, N) {
-  const g = basis("fourier", N, [0]);
-  const turnBack = (x) => {
-    for (let n = 2; n < N; n += 2) {
-      const w = a * Math.PI * n;
-      const [cosine, sine] = [x[n - 1], x[n]];
-      x[n - 1] = (cosine - w * sine) / (1 + w * w);
-      x[n] = (sine + w * cosine) / (1 + w * w);
+    last = 0;
+    for (let n = N - 1; n >= 0; n--) {
+      last = inverse[n] * x[n] - beyond[n] * last;
+      c[n] = 2 * last - c[n];
     }
   };
-  const dot = (x) => {
-    let sum = 0;
-    for (let n = 0; n < N; n++) sum += g[n] * x[n];
-    return sum;
+}
+
+// Fourier's A (eq. 4.8) turns each cosine with its sine, less 2 g gᵀ, where g = g(0) is 1 and then √2 and 0 by turns: two by
+// two, then Sherman and Morrison. B is 2 g.
+function fourierStep(a, N) {
+  const w = Float64Array.from({ length: N }, (_, n) => a * Math.PI * n);
+  const shrink = w.map((angle) => 1 / (1 + angle * angle));
+  const x = new Float64Array(N);
+  // x = (c + entry g) turned back; returns g · x.
+  const turnBack = (c, entry) => {
+    let dot = (x[0] = c[0] + entry);
+    for (let n = 1; n < N; n += 2) {
+      const cosine = c[n] + Math.SQRT2 * entry;
+      if (n + 1 === N) x[n] = cosine; // without its sine
+      else {
+        x[n] = (cosine - w[n + 1] * c[n + 1]) * shrink[n + 1];
+        x[n + 1] = (c[n + 1] + w[n + 1] * cosine) * shrink[n + 1];
+      }
+      dot += Math.SQRT2 * x[n];
+    }
+    return dot;
   };
-  const turned = g.slice();
-  turnBack(turned);
-  const scale = (2 * a) / (1 + 2 * a * dot(turned));
-  return (x) => {
-    turnBack(x);
-    const share = scale * dot(x);
-    for (let n = 0; n < N; n++) x[n] -= share * turned[n];
+  const scale = (2 * a) / (1 + 2 * a * turnBack(new Float64Array(N), 1));
+  const turned = x.slice();
+  return (c, k, value) => {
+    const share = scale * turnBack(c, 2 * a * value);
+    for (let n = 0; n < N; n++) c[n] = 2 * (x[n] - share * turned[n]) - c[n];
   };
 }
 
-// One bilinear step of LegS, in place, with O(N) work: the triangular solve is a running sum.
+// LegS (eq. 4.5) has 1/t before its A, and no h: the triangular solve is a running sum.
 function legsStep(c, k, value) {
   if (k === 1) {
     c.fill(0);
@@ -80,67 +101,67 @@ function legsStep(c, k, value) {
   const rho = k / (k - 1);
   let q = 0;
   for (let n = 0; n < c.length; n++) {
-    const r = root(n);
-    const x = (c[n] + a * r * (value - q)) / (1 + a * (n + 1)); // eq. 4.13
+    const r = ROOTS[n];
+    const x = (c[n] + a * r * (value - q)) * (1 / (1 + a * (n + 1))); // eq. 4.13; the division need not wait for q
     q += r * x;
     c[n] = (1 + rho) * x - rho * c[n]; // eq. 4.18
   }
 }
 
-// A bilinear step of a measure whose samples are h windows long: (c, k, value) => c moves on, in place. LegS needs no h.
-function stepOf(measure, N, h) {
-  if (measure === "legs") return legsStep;
-  const half = { legt: legtSolver, lagt: lagtSolver, fourier: fourierSolver }[measure](h / 2, N);
-  const entry = basis(measure, N, [0]).map((g) => (h / 2) * (measure === "fourier" ? 2 * g : g)); // B h / 2
-  const x = new Float64Array(N);
-  return (c, k, value) => {
-    for (let n = 0; n < N; n++) x[n] = c[n] + entry[n] * value;
-    half(x);
-    for (let n = 0; n < N; n++) c[n] = 2 * x[n] - c[n]; // eq. 4.18 with equal steps: rho = 1
-  };
-}
+const stepOf = (measure, N, h) => (measure === "legs" ? legsStep : { legt: legtStep, lagt: lagtStep, fourier: fourierStep }[measure](h / 2, N));
 
-// c (N) after the first `seen` samples of f.
-function coefficients(measure, N, h, f, seen) {
-  const c = new Float64Array(N);
-  const step = stepOf(measure, N, h);
-  for (let k = 1; k <= seen; k++) step(c, k, f[k - 1]);
+// c (N) after the first `seen` samples of f. kept[j] is c after j EVERY samples: the last one in time is where it goes on from.
+const EVERY = 16;
+function follow(step, f, seen, kept) {
+  let k = EVERY * Math.min(kept.length - 1, Math.floor(seen / EVERY));
+  const c = kept[k / EVERY].slice();
+  while (k < seen) {
+    step(c, ++k, f[k - 1]);
+    if (k % EVERY === 0) kept.push(c.slice());
+  }
   return c;
 }
 
-// g_n(s), (N, P), at P times ago, in windows. Each kind by its own recurrence in n.
-function basis(measure, N, s) {
-  const P = s.length;
-  const g = new Float64Array(N * P);
-  const fill = { fourier: fillFourier, lagt: fillLaguerre }[measure] ?? fillLegendre;
-  for (let p = 0; p < P; p++) fill(g, p, P, N, s[p]);
+const coefficients = (measure, N, h, f, seen) => follow(stepOf(measure, N, h), f, seen, [new Float64Array(N)]);
+
+// g_n(s), (N, P), at P times ago, in windows: a row for each n, by recurrence from the rows before.
+function basis(measure, N, s, g = new Float64Array(N * s.length)) {
+  if (measure === "fourier") turns(g, s);
+  else if (measure === "lagt") threeTerms(g, N, s, (ago) => Math.exp(-ago / 2), (n) => [(2 * n - 1) / n, -1 / n, -(n - 1) / n]);
+  else { // Legendre's polynomials of 1 - 2s, times root(n)
+    threeTerms(g, N, s, () => 1, (n) => {
+      const ahead = ((2 * n - 1) / n) * (root(n) / root(n - 1));
+      return [ahead, -2 * ahead, n > 1 ? (-(n - 1) / n) * (root(n) / root(n - 2)) : 0];
+    });
+  }
   return g;
 }
 
-function fillLegendre(g, p, P, N, s) {
-  let [last, now] = [0, 1];
-  for (let n = 0; n < N; n++) {
-    g[n * P + p] = root(n) * now;
-    [last, now] = [now, ((2 * n + 1) * (1 - 2 * s) * now - n * last) / (n + 1)];
+// g_0 = first(s), g_n = (α + β s) g_{n-1} + γ g_{n-2}, where γ = 0 for n = 1.
+function threeTerms(g, N, s, first, terms) {
+  const P = s.length;
+  for (let p = 0; p < P; p++) g[p] = first(s[p]);
+  for (let n = 1; n < N; n++) {
+    const [alpha, beta, gamma] = terms(n);
+    const before = n > 1 ? 2 * P : P;
+    for (let p = 0, at = n * P; p < P; p++, at++) g[at] = (alpha + beta * s[p]) * g[at - P] + gamma * g[at - before];
   }
 }
 
-function fillLaguerre(g, p, P, N, s) {
-  let [last, now] = [0, Math.exp(-s / 2)];
-  for (let n = 0; n < N; n++) {
-    g[n * P + p] = now;
-    [last, now] = [now, ((2 * n + 1 - s) * now - n * last) / (n + 1)];
-  }
-}
-
-function fillFourier(g, p, P, N, s) {
-  const [turnX, turnY] = [Math.cos(TAU * s), Math.sin(TAU * s)];
-  let [x, y] = [Math.SQRT2, 0];
-  g[p] = 1;
-  for (let n = 1; n < N; n += 2) {
-    [x, y] = [x * turnX - y * turnY, x * turnY + y * turnX];
-    g[n * P + p] = x;
-    if (n + 1 < N) g[(n + 1) * P + p] = y;
+// 1, then √2 times cosines and sines, of one turn a window more from pair to pair; of an even N the last cosine is alone.
+function turns(g, s) {
+  const P = s.length;
+  for (let p = 0; p < P; p++) {
+    const [cosine, sine] = [Math.cos(TAU * s[p]), Math.sin(TAU * s[p])];
+    let [x, y] = [Math.SQRT2, 0];
+    g[p] = 1;
+    for (let at = p + P; at < g.length; at += 2 * P) {
+      const turned = x * cosine - y * sine;
+      y = x * sine + y * cosine;
+      x = turned;
+      g[at] = x;
+      if (at + P < g.length) g[at + P] = y;
+    }
   }
 }
 
@@ -214,7 +235,6 @@ const ALL = Object.keys(MEASURES);
 
 const DEFAULTS = { preset: "two_tones", order: 16, theta: 0.25, time: 410, measures: ALL };
 const SAMPLES = 512;
-const MOST_ORDER = 64;
 
 const clock = (seen, samples) => (seen / samples).toFixed(3);
 const errorText = (error) => (error < 0.0005 ? "< 0.001" : error.toFixed(3));
@@ -245,11 +265,13 @@ function pointsAgo(measure, theta, samples) {
   return s;
 }
 
-// Whatever depends on order and window alone, kept from one frame to the next.
+// What a measure remembers. What one frame computed, the next ones find: all that depends on order and window alone (LegS has
+// none), and the coefficients before the first sample that has changed.
 class Memory {
   constructor(measure) {
     this.measure = measure;
     this.made = "";
+    this.room = new Float64Array(0); // for the basis, which is new in every frame while the window changes
   }
 
   prepare({ order, theta, signal }) {
@@ -257,11 +279,21 @@ class Memory {
     if (made === this.made) return;
     this.made = made;
     this.s = pointsAgo(this.measure, theta, signal.length);
-    this.basis = basis(this.measure, order, this.s);
+    const size = order * this.s.length;
+    if (this.room.length < size) this.room = new Float64Array(size);
+    this.basis = basis(this.measure, order, this.s, this.room.subarray(0, size));
+    this.step = stepOf(this.measure, order, 1 / signal.length / theta);
+    this.kept = [new Float64Array(order)];
   }
 
-  coefficients(state) {
-    return coefficients(this.measure, state.order, 1 / state.signal.length / state.theta, state.signal, state.time);
+  // The signal is another from sample i on.
+  forget(i) {
+    this.kept?.splice(1 + Math.floor(i / EVERY));
+  }
+
+  coefficients(state, seen = state.time) {
+    this.prepare(state);
+    return follow(this.step, state.signal, seen, this.kept);
   }
 
   // The window in the units of time in which the signal lasts 1.
@@ -269,28 +301,12 @@ class Memory {
     return this.measure === "legs" ? seen / signal.length : theta;
   }
 
-  look(state, seen, c) {
+  look(state, seen = state.time) {
+    const c = this.coefficients(state, seen);
+    const window = this.window(state, seen);
     const values = reconstruct(c, this.basis);
-    return { values, error: rootMeanSquareError(state.signal, seen, this.window(state, seen), this.s, values) };
-  }
-
-  remember(state) {
-    this.prepare(state);
-    const c = this.coefficients(state);
-    return { measure: this.measure, s: this.s, c, window: this.window(state, state.time), ...this.look(state, state.time, c) };
-  }
-
-  // The error at MOMENTS times of the signal, met in one pass.
-  history(state) {
-    this.prepare(state);
-    const { signal, order, theta } = state;
-    const step = stepOf(this.measure, order, 1 / signal.length / theta);
-    const c = new Float64Array(order);
-    let k = 0;
-    return moments(signal.length).map((seen) => {
-      while (k < seen) step(c, ++k, signal[k - 1]);
-      return this.look(state, seen, c).error;
-    });
+    const error = rootMeanSquareError(state.signal, seen, window, this.s, values);
+    return { measure: this.measure, s: this.s, c, window, values, error };
   }
 }
 
@@ -311,26 +327,30 @@ function drawSignal(plot, state, shown, style) {
   const lanes = LANE * ALL.length + 6;
   const low = -top - (2 * top * lanes) / Math.max(plot.height - 38 - lanes, 1); // room beneath for the weights
   const yTicks = linearTicks(-top, top, 4);
-  plot.begin({ x: [0, 1], y: [low, top], xTicks: linearTicks(0, 1, 5), yTicks, xLabel: "time", margin: MARGIN }, style);
-  const c = plot.context;
   const now = time / samples;
-  const curve = (from, to) => {
-    c.beginPath();
-    for (let i = from; i < to; i++) c.lineTo(plot.x((i + 0.5) / samples), plot.y(signal[i]));
-  };
-  curve(Math.max(0, time - 1), samples);
-  plot.stroke(style.future, 1.5);
-  curve(0, time);
-  plot.stroke(style.past, 4);
-  for (const { measure, s, window, values } of shown) {
+  const middles = signal.map((_, i) => (i + 0.5) / samples);
+  const curve = (from, to, color, width) => plot.line(middles.subarray(from, to), signal.subarray(from, to), color, { width, whole: true });
+  const memory = ({ measure, s, window, values }) => {
     const { color, dash } = MEASURES[measure];
-    c.beginPath();
-    for (let p = 0; p < s.length && window * s[p] <= now; p++) c.lineTo(plot.x(now - window * s[p]), plot.y(values[p]));
-    plot.stroke(style.series[color], 2, dash);
-  }
+    const times = s.map((ago) => now - window * ago);
+    const beginning = times.findIndex((t) => t < 0); // of the signal
+    plot.line(beginning < 0 ? times : times.subarray(0, beginning), values, style.series[color], { dash });
+  };
+  const [resting, moving] = [true, false].map((rests) => shown.filter(({ measure }) => (measure === "legs") === rests)); // while the window changes
+  const axes = { x: [0, 1], y: [low, top], xTicks: linearTicks(0, 1, 5), yTicks, xLabel: "time", margin: MARGIN };
+  plot.begin(axes, style, {
+    name: [state.version, time, resting.length && state.order].join(),
+    rests() {
+      curve(Math.max(0, time - 1), samples, style.future, 1.5);
+      curve(0, time, style.past, 4);
+      resting.forEach(memory);
+    },
+  });
+  moving.forEach(memory);
   for (const { measure, window } of shown) drawWeight(plot, measure, now, window, style);
   plot.line([now, now], [low, top], style.text, { width: 1.5 });
   plot.end();
+  const c = plot.context;
   c.fillStyle = style.text;
   c.textAlign = "right";
   c.textBaseline = "middle";
@@ -390,14 +410,19 @@ const longest = (shown) => shown.reduce((most, { c }) => c.reduce((m, value) => 
 function drawErrors(plot, state, shown, history, stale, style) {
   const samples = state.signal.length;
   const held = (value) => Math.min(Math.max(value, ERRORS[0]), ERRORS[1]);
-  plot.begin({ x: [0, 1], y: ERRORS, logY: true, xTicks: linearTicks(0, 1, 5), yTicks: decadeTicks(...ERRORS), xLabel: "time", margin: MARGIN }, style);
-  const now = state.time / samples;
   const times = moments(samples).map((seen) => seen / samples);
-  for (const { measure, error } of shown) {
-    const { color, dash } = MEASURES[measure];
-    if (history[measure]) plot.line(times, history[measure].map(held), stale ? faded(style.series[color], 30) : style.series[color], { dash });
-    plot.dot(now, held(error), 4.5, style.series[color]);
-  }
+  const axes = { x: [0, 1], y: ERRORS, logY: true, xTicks: linearTicks(0, 1, 5), yTicks: decadeTicks(...ERRORS), xLabel: "time", margin: MARGIN };
+  plot.begin(axes, style, {
+    name: [history.version, stale, ...shown.map(({ measure }) => measure)].join(),
+    rests() {
+      for (const { measure } of shown) {
+        const { color, dash } = MEASURES[measure];
+        if (history[measure]) plot.line(times, history[measure].map(held), stale ? faded(style.series[color], 30) : style.series[color], { dash, whole: true });
+      }
+    },
+  });
+  const now = state.time / samples;
+  for (const { measure, error } of shown) plot.dot(now, held(error), 4.5, style.series[MEASURES[measure].color]);
   plot.line([now, now], ERRORS, style.text, { width: 1.5 });
   plot.end();
 }
@@ -408,7 +433,7 @@ const STYLE = `
 .function-explorer .key.dashdot::before { border-top: 0; height: 3px; background: repeating-linear-gradient(to right, var(--color) 0 .55em, transparent .55em .75em, var(--color) .75em .9em, transparent .9em 1.1em); }
 .function-explorer .measures .key { margin: 0; }
 .function-explorer .measures b { min-width: 3.3em; }
-.function-explorer .signal { position: relative; }
+.function-explorer .over { position: relative; }
 .function-explorer .signal canvas { height: 300px; flex-basis: 300px; touch-action: pan-y; cursor: crosshair; user-select: none; -webkit-user-select: none; }
 .function-explorer .coefficients canvas { height: 210px; flex-basis: 210px; }
 .function-explorer .pen { position: absolute; left: -7px; top: -7px; width: 14px; height: 14px; border: 2px solid var(--panel-text); border-radius: 50%; background: color-mix(in srgb, var(--panel-text) 20%, transparent); pointer-events: none; outline: none; }
@@ -471,8 +496,12 @@ function render({ model, el }) {
     errors: new Plot(panel.figures, "errors", "<strong>Error as time passes</strong>"),
   };
   const sheet = plots.signal.canvas;
-  const pen = plots.signal.figure.appendChild(document.createElement("span"));
+  const pen = document.createElement("span");
   pen.className = "pen";
+  const over = document.createElement("div"); // begins where the sheet does
+  over.className = "over";
+  over.append(pen);
+  sheet.before(over);
   for (const [name, value] of Object.entries({ role: "slider", tabindex: "0", "aria-label": "Pen", "aria-orientation": "vertical", [OUR_KEYS[0]]: OUR_KEYS[1] })) pen.setAttribute(name, value);
   plots.signal.figure.insertAdjacentHTML("beforeend", PLAYER);
   const memories = Object.fromEntries(ALL.map((measure) => [measure, new Memory(measure)]));
@@ -488,7 +517,7 @@ function render({ model, el }) {
 
   function draw() {
     if (playing !== null) advance();
-    const shown = visible().map((measure) => memories[measure].remember(state));
+    const shown = visible().map((measure) => memories[measure].look(state));
     const stale = history.version !== version();
     if (plots.signal.width > 0) {
       drawSignal(plots.signal, state, shown, roles(panel.style));
@@ -496,10 +525,14 @@ function render({ model, el }) {
       drawErrors(plots.errors, state, shown, history, stale, panel.style);
       placePen();
     }
+    showControls(); // after the plots: text in them would wait for the page's layout
     field("time").value = state.time;
     field("time").setAttribute("aria-valuetext", `time ${clock(state.time, state.signal.length)} of 1`);
-    panel.root.querySelector(".now").textContent = `t = ${clock(state.time, state.signal.length)}`;
-    for (const { measure, error } of shown) panel.root.querySelector(`[data-error="${measure}"]`).textContent = errorText(error);
+    panel.tell(".now", `t = ${clock(state.time, state.signal.length)}`);
+    for (const measure of ALL) {
+      const found = shown.find((memory) => memory.measure === measure);
+      panel.tell(`[data-error="${measure}"]`, found ? errorText(found.error) : "");
+    }
     return playing === null && (() => rest(shown, stale));
   }
 
@@ -516,7 +549,7 @@ function render({ model, el }) {
 
   function takeHistory() {
     history = { version: version() };
-    for (const measure of visible()) history[measure] = memories[measure].history(state);
+    for (const measure of visible()) history[measure] = moments(state.signal.length).map((seen) => memories[measure].look(state, seen).error);
     panel.schedule();
   }
 
@@ -525,21 +558,18 @@ function render({ model, el }) {
     const i = state.pen;
     const value = state.signal[i];
     const time = (i + 0.5) / state.signal.length;
-    pen.style.transform = `translate(${sheet.offsetLeft + signal.x(time)}px, ${sheet.offsetTop + signal.y(value)}px)`;
+    pen.style.transform = `translate(${signal.x(time)}px, ${signal.y(value)}px)`;
     const top = tallest(state.signal);
     for (const [name, at] of Object.entries({ valuemin: -top, valuemax: top, valuenow: value })) pen.setAttribute(`aria-${name}`, at.toFixed(3));
     pen.setAttribute("aria-valuetext", `time ${time.toFixed(3)}, height ${value.toFixed(2)}`);
   }
 
   function showControls() {
-    field("preset").value = state.preset;
+    if (field("preset").value !== state.preset) field("preset").value = state.preset; // its list may be open
     for (const [name, scale] of Object.entries(SLIDER)) panel.writeSlider(name, scale, state[name]);
-    for (const measure of ALL) {
-      field(measure).checked = state.measures.includes(measure);
-      panel.root.querySelector(`[data-error="${measure}"]`).textContent = "";
-    }
+    for (const measure of ALL) field(measure).checked = state.measures.includes(measure);
     field("time").max = state.signal.length;
-    field("play").textContent = playing === null ? "Play" : "Pause";
+    panel.tell("[name=play]", playing === null ? "Play" : "Pause");
   }
 
   // ---- state
@@ -556,12 +586,18 @@ function render({ model, el }) {
     state.preset = name;
     state.time = Math.min(state.time, signal.length);
     if (samples !== signal.length) state.pen = Math.round(((state.pen + 0.5) * signal.length) / samples - 0.5);
+    changed(0);
     settleSignal();
+  }
+
+  // The signal is another from sample i on.
+  function changed(i) {
+    state.version += 1;
+    for (const memory of Object.values(memories)) memory.forget(i);
   }
 
   // The signal that the model holds is a copy, made when the hand lets go.
   function settleSignal() {
-    state.version += 1;
     state.shared = Array.from(state.signal);
   }
 
@@ -569,14 +605,12 @@ function render({ model, el }) {
     for (const name of SHARED) state[name] = model.get(name) ?? DEFAULTS[name];
     const given = model.get("signal") ?? [];
     takeSignal(given.length ? Float64Array.from(given) : preset(state.preset, SAMPLES), state.preset);
-    showControls();
     panel.schedule();
   }
 
-  function byHand() {
-    state.version += 1;
+  function byHand(i) {
+    changed(i);
     state.preset = "custom";
-    field("preset").value = "custom";
     panel.schedule();
   }
 
@@ -611,7 +645,7 @@ function render({ model, el }) {
     }
     last = [i, value];
     state.pen = i;
-    byHand();
+    byHand(Math.min(from, i));
   }
 
   let onCurve = false;
@@ -631,7 +665,6 @@ function render({ model, el }) {
     drop: (event) => {
       if (event.type === "pointercancel") { // the finger went on to scroll the page
         takeSignal(before.signal, before.preset);
-        showControls();
       } else settleSignal();
       panel.schedule();
       share();
@@ -651,11 +684,12 @@ function render({ model, el }) {
       panel.schedule();
     } else if (up !== undefined) {
       const top = tallest(state.signal);
-      for (let i = Math.max(0, state.pen - spacing); i <= Math.min(samples - 1, state.pen + spacing); i++) {
+      const first = Math.max(0, state.pen - spacing);
+      for (let i = first; i <= Math.min(samples - 1, state.pen + spacing); i++) {
         const raised = state.signal[i] + many * up * (1 - Math.abs(i - state.pen) / (spacing + 1));
         state.signal[i] = Math.min(Math.max(raised, -top), top);
       }
-      byHand();
+      byHand(first);
       settleSignal();
       share();
     } else return;
@@ -677,23 +711,23 @@ function render({ model, el }) {
   function pause() {
     if (playing === null) return;
     playing = null;
-    field("play").textContent = "Play";
     panel.schedule();
     share();
   }
 
   panel.listen(field("play"), "click", () => {
-    if (playing !== null) return pause();
-    const samples = state.signal.length;
-    const start = state.time === samples ? 0 : state.time / samples;
-    playing = performance.now() - 1000 * PLAY_SECONDS * start;
-    if (history.version !== version()) takeHistory();
-    field("play").textContent = "Pause";
-    panel.schedule();
+    if (playing !== null) pause();
+    else {
+      const samples = state.signal.length;
+      const start = state.time === samples ? 0 : state.time / samples;
+      playing = performance.now() - 1000 * PLAY_SECONDS * start;
+      if (history.version !== version()) takeHistory();
+      panel.schedule();
+    }
+    showControls(); // the button says at once what it does next
   });
   panel.listen(field("time"), "input", () => {
     playing = null;
-    field("play").textContent = "Play";
     state.time = Number(field("time").value);
     panel.schedule();
   });
@@ -703,14 +737,12 @@ function render({ model, el }) {
   panel.listen(field("preset"), "change", () => {
     if (field("preset").value === "custom") state.preset = "custom";
     else takeSignal(preset(field("preset").value, SAMPLES), field("preset").value);
-    showControls();
     panel.schedule();
     share();
   });
   for (const [name, { fromSlider }] of Object.entries(SLIDER)) {
     panel.listen(field(name), "input", () => {
       state[name] = fromSlider(Number(field(name).value));
-      showControls();
       panel.schedule();
     });
   }
@@ -718,7 +750,6 @@ function render({ model, el }) {
   for (const measure of ALL) {
     panel.listen(field(measure), "change", () => {
       state.measures = ALL.filter((name) => field(name).checked);
-      showControls();
       panel.schedule();
       share();
     });

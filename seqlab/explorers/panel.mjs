@@ -2,7 +2,7 @@
 // ties to the model), plots on a canvas, and the words for numbers. An explorer imports it by name; for a notebook, which can
 // hold one source only, explorer.py puts this text in place of the import.
 //
-// 1 words · 2 fields · 3 plots · 4 panel
+// 1 words · 2 fields · 3 plots · 4 points · 5 panel
 
 // ---------------------------------------------------------------------------------------------------------- 1 words
 
@@ -43,24 +43,56 @@ export class Plot {
     this.width = this.height = 0;
   }
 
-  begin({ x, y, logX = false, logY = false, xTicks, yTicks, xLabel, margin = 40 }, style) {
-    const density = globalThis.devicePixelRatio || 1;
+  // Clear the canvas, draw the axes, and on them what rests(), which is the same as long as it and the axes are called by the
+  // same name: then it comes from a picture.
+  begin(axes, style, { name = "", rests = () => {} } = {}) {
+    const density = (this.density = globalThis.devicePixelRatio || 1);
+    const { canvas, context: c } = this;
     const [pixelsX, pixelsY] = [Math.round(this.width * density), Math.round(this.height * density)];
-    if (this.canvas.width !== pixelsX || this.canvas.height !== pixelsY) [this.canvas.width, this.canvas.height] = [pixelsX, pixelsY];
-    const c = this.context;
+    if (canvas.width !== pixelsX || canvas.height !== pixelsY) {
+      [canvas.width, canvas.height] = [pixelsX, pixelsY];
+      this.font = ""; // a canvas of a new size has forgotten everything
+    }
+    c.setTransform(1, 0, 0, 1, 0, 0);
+    c.clearRect(0, 0, pixelsX, pixelsY);
+    this.scale(axes);
+    const called = name && JSON.stringify([name, axes, style, pixelsX, pixelsY]);
+    const pictured = called !== "" && called === this.pictured;
+    if (pictured) c.drawImage(this.picture, 0, 0);
     c.setTransform(density, 0, 0, density, 0, 0);
-    c.clearRect(0, 0, this.width, this.height);
-    this.box = { left: margin, right: this.width - 14, top: 8, bottom: this.height - 30 };
+    if (!pictured) this.drawAxes(axes, style);
     const { left, right, top, bottom } = this.box;
+    c.save();
+    c.beginPath();
+    c.rect(left, top - 3, Math.ceil(right) - left, Math.ceil(bottom) - top + 6); // an edge between pixels would cost time
+    c.clip();
+    if (pictured) return;
+    rests();
+    if (called !== "" && called === this.called) { // the second time: there may be more
+      this.picture = Object.assign(document.createElement("canvas"), { width: pixelsX, height: pixelsY });
+      this.picture.getContext("2d").drawImage(canvas, 0, 0);
+      this.pictured = called;
+    }
+    this.called = called;
+  }
+
+  // From values to places on the screen.
+  scale({ x, y, logX = false, logY = false, margin = 40 }) {
+    this.box = { left: margin, right: this.width - 14, top: 8, bottom: this.height - 30 };
     const scale = (domain, log, from, to) => {
       const map = log ? Math.log : (v) => v;
       const slope = (to - from) / (map(domain[1]) - map(domain[0]));
       const origin = map(domain[0]);
       return (v) => from + (map(v) - origin) * slope;
     };
-    this.x = scale(x, logX, left, right);
-    this.y = scale(y, logY, bottom, top);
-    c.font = style.font;
+    this.x = scale(x, logX, this.box.left, this.box.right);
+    this.y = scale(y, logY, this.box.bottom, this.box.top);
+  }
+
+  drawAxes({ xTicks, yTicks, xLabel }, style) {
+    const c = this.context;
+    const { left, right, top, bottom } = this.box;
+    if (this.font !== style.font) c.font = this.font = style.font; // to set it, the browser looks at the whole page's style
     c.fillStyle = style.text;
     c.strokeStyle = style.grid;
     c.lineWidth = 1;
@@ -84,28 +116,57 @@ export class Plot {
     c.stroke();
     c.textBaseline = "bottom";
     c.fillText(xLabel, right, this.height - 1);
-    c.save();
-    c.beginPath();
-    c.rect(left, top - 3, right - left, bottom - top + 6);
-    c.clip();
   }
 
   end() {
     this.context.restore();
   }
 
-  line(xs, ys, color, { width = 2, dash = [] } = {}) {
+  // The line through points whose xs all go one way. What costs time is the stroke: a point is left out where the line passes
+  // it by less than a fifth of the screen's pixels, and a long line is stroked in pieces, each from the last segment of the
+  // one before. In a color that shines through, that would show: such a line is to be whole.
+  line(xs, ys, color, { width = 2, dash = [], whole = false } = {}) {
     const c = this.context;
+    const near = 0.2 / this.density;
+    let [x, y] = [this.x(xs[0]), this.y(ys[0])]; // the point before
+    let [cornerX, cornerY] = [x, y]; // the last point that the path has
+    let [low, high] = [-Infinity, Infinity]; // slopes from there that pass all points since nearly enough
+    let [corners, length, start] = [0, 0, 0]; // of the line up to there; where the piece starts
     c.beginPath();
-    for (let i = 0; i < xs.length; i++) c.lineTo(this.x(xs[i]), this.y(ys[i]));
-    this.stroke(color, width, dash);
+    c.moveTo(x, y);
+    for (let i = 1; i < xs.length; i++) {
+      const nextX = this.x(xs[i]);
+      const nextY = this.y(ys[i]);
+      let slope = (nextY - cornerY) / (nextX - cornerX);
+      if (!(slope >= low && slope <= high)) { // NaN too: after a step straight up
+        c.lineTo(x, y);
+        if (++corners % 32 === 0 && !whole) {
+          this.stroke(color, width, dash, start);
+          start = length;
+          c.beginPath();
+          c.moveTo(cornerX, cornerY);
+          c.lineTo(x, y);
+        }
+        length += Math.sqrt((x - cornerX) ** 2 + (y - cornerY) ** 2);
+        [cornerX, cornerY, low, high] = [x, y, -Infinity, Infinity];
+        slope = (nextY - cornerY) / (nextX - cornerX);
+      }
+      const room = (near * Math.sqrt(1 + slope * slope)) / Math.abs(nextX - cornerX);
+      low = Math.max(low, slope - room);
+      high = Math.min(high, slope + room);
+      x = nextX;
+      y = nextY;
+    }
+    c.lineTo(x, y);
+    this.stroke(color, width, dash, start);
   }
 
-  stroke(color, width, dash = []) {
+  stroke(color, width, dash = [], start = 0) {
     const c = this.context;
     c.strokeStyle = color;
     c.lineWidth = width;
-    c.lineJoin = "round";
+    c.lineJoin = width <= 2 ? "bevel" : "round"; // a thin line's corners look the same, and cost less
+    c.lineDashOffset = start;
     c.setLineDash(dash);
     c.stroke();
     c.setLineDash([]);
@@ -137,7 +198,29 @@ export function decadeTicks(low, high, most = 6) {
   return ticks;
 }
 
-// ---------------------------------------------------------------------------------------------------------- 4 panel
+// --------------------------------------------------------------------------------------------------------- 4 points
+// Numbers of the complex plane, {re, im}: two Float64Arrays.
+
+export const complex = (size) => ({ re: new Float64Array(size), im: new Float64Array(size) });
+export const fromPairs = (pairs) => ({ re: Float64Array.from(pairs, ([x]) => x), im: Float64Array.from(pairs, ([, y]) => y) });
+export const toPairs = ({ re, im }) => Array.from(re, (x, n) => [x, im[n]]);
+export const fromFormula = (size, re, im) => ({ re: Float64Array.from({ length: size }, (_, n) => re(n)), im: Float64Array.from({ length: size }, (_, n) => im(n)) });
+export const joined = ({ re, im }, x, y) => ({ re: Float64Array.of(...re, x), im: Float64Array.of(...im, y) });
+export function without({ re, im }, n) {
+  const others = (_, k) => k !== n;
+  return { re: re.filter(others), im: im.filter(others) };
+}
+
+// A new element of SVG, inside its parent.
+export const svgElement = (parent, kind) => parent.appendChild(document.createElementNS("http://www.w3.org/2000/svg", kind));
+
+// Where a pointer is, in pixels from the middle of a picture.
+export function fromMiddle(svg, event) {
+  const frame = svg.getBoundingClientRect();
+  return [event.clientX - frame.left - frame.width / 2, event.clientY - frame.top - frame.height / 2];
+}
+
+// ---------------------------------------------------------------------------------------------------------- 5 panel
 
 const PANEL_STYLE = `
 .explorer-panel { container-type: inline-size; color: var(--panel-text); line-height: 1.4; font-size: 14px; text-align: start;
@@ -204,10 +287,18 @@ export class Panel {
     this.ours = false; // true while we are the ones who change the model
     this.lifetime = new AbortController();
     this.departures = [];
+    this.found = new Map();
+  }
+
+  // Nodes that a selector finds, which stay what they are once they are there.
+  nodes(selector) {
+    let found = this.found.get(selector);
+    if (!found) this.found.set(selector, (found = [...this.root.querySelectorAll(selector)]));
+    return found;
   }
 
   field(name) {
-    return this.root.querySelector(`[name="${name}"]`);
+    return this.nodes(`[name="${name}"]`)[0];
   }
 
   listen(target, event, listener, options) {
@@ -222,11 +313,16 @@ export class Panel {
   writeSlider(name, { toSlider, text }, value) {
     this.write(name, toSlider(value));
     this.field(name).setAttribute("aria-valuetext", text(value));
-    this.root.querySelector(`[data-parameter="${name}"] b`).textContent = text(value);
+    this.tell(`[data-parameter="${name}"] b`, text(value));
+  }
+
+  // Words in their place. Writing to the page costs a layout: only what changed is written.
+  tell(selector, words) {
+    for (const node of this.nodes(selector)) if (node.textContent !== words) node.textContent = words;
   }
 
   say(words) {
-    this.root.querySelector("output").textContent = words;
+    this.tell("output", words);
   }
 
   // ---- frames
@@ -270,6 +366,24 @@ export class Panel {
       });
     }
     this.listen(target, "touchstart", (event) => holds(event.touches[0]) && event.preventDefault(), { passive: false });
+  }
+
+  // Keys on points of which one is selected, the nth: move(x, y, far) it, right and up; choose(another); remove() it.
+  keys(points, selected, { move, choose, remove }) {
+    this.listen(points, "keydown", (event) => {
+      const size = points.children.length;
+      const n = selected();
+      const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+      const another = { PageDown: (n + 1) % size, PageUp: (n + size - 1) % size, Home: 0, End: size - 1 }[event.key];
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (direction) move(...direction, event.shiftKey);
+      else if (another !== undefined) choose(another);
+      else if (event.key === "Delete" || event.key === "Backspace") {
+        remove();
+        points.children[selected()].focus({ preventScroll: true });
+      } else return;
+      event.preventDefault();
+    });
   }
 
   // ---- the model

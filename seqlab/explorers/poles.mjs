@@ -3,13 +3,15 @@
 // A pole, its image and the samples' fate are marked alike in both planes.
 //
 // 1 mathematics (held to seqlab/ops/discretize by golden vectors) · 2 words · 3 plots · 4 planes · 5 page · 6 render
-import { OUR_KEYS, Panel, Plot, choices, decadeTicks, key, linearTicks, number, plural, slider } from "./panel.mjs";
+import {
+  OUR_KEYS, Panel, Plot, choices, complex, decadeTicks, fromFormula, fromMiddle, fromPairs, joined, key, linearTicks, number, plural, slider,
+  svgElement, toPairs, without,
+} from "./panel.mjs";
 
 // ---------------------------------------------------------------------------------------------------- 1 mathematics
-// A set of complex numbers is {re, im}: two Float64Arrays. Every pole has input weight 1, and the output is the mean of the
-// real parts, so a pole off the real axis answers for its conjugate too.
+// A set of complex numbers is {re, im}, as panel.mjs has it. Every pole has input weight 1, and the output is the mean of the real
+// parts, so a pole off the real axis answers for its conjugate too.
 
-const complex = (size) => ({ re: new Float64Array(size), im: new Float64Array(size) });
 const scaled = ({ re, im }, factor) => ({ re: re.map((x) => factor * x), im: im.map((y) => factor * y) });
 const perEntry = ({ re, im }, map) => {
   const image = complex(re.length);
@@ -55,11 +57,8 @@ function meanOfPowers(weights, ratios, count) {
   return mean;
 }
 
-// w^j for whole j >= 0.
-function powers(x, y) {
-  const [log, angle] = [Math.log(Math.hypot(x, y)), Math.atan2(y, x)];
-  return (j) => (j === 0 ? [1, 0] : exponential(j * log, j * angle));
-}
+// (x + iy)^j for whole j >= 0.
+const power = (x, y, j) => (j === 0 ? [1, 0] : exponential(j * Math.log(Math.hypot(x, y)), j * Math.atan2(y, x)));
 
 // (1/N) Σ Re e^{s_n t} at count times, the first at `start` and each `spacing` after the one before.
 const continuousResponse = (poles, start, spacing, count) =>
@@ -70,7 +69,7 @@ const continuousResponse = (poles, start, spacing, count) =>
 const sampledResponse = (poles, dt, method, stride, count) =>
   meanOfPowers(
     scaled(gains(poles, dt, method), 1 / dt),
-    perEntry(images(poles, dt, method), (x, y) => powers(x, y)(stride)),
+    perEntry(images(poles, dt, method), (x, y) => power(x, y, stride)),
     count,
   );
 
@@ -79,19 +78,26 @@ const sampledResponse = (poles, dt, method, stride, count) =>
 function errorAgainstStep(x, y, duration, method, dts) {
   const peak = Math.max(1, Math.exp(x * duration));
   return Float64Array.from(dts, (dt) => {
-    const [p, q] = METHOD[method].image(x * dt, y * dt);
-    const [b, c] = METHOD[method].gain(x * dt, y * dt);
+    const image = METHOD[method].image(x * dt, y * dt);
     const last = Math.max(0, Math.floor(duration / dt) - 1);
     const looks = Math.min(last, 31);
-    const reached = powers(p, q);
-    let worst = 0;
-    for (let i = 0; i <= looks; i++) {
-      const j = looks === 0 ? 0 : Math.round((i * last) / looks);
-      const [u, v] = reached(j);
-      const [e, f] = exponential(x * dt * (j + 0.5), y * dt * (j + 0.5));
-      worst = Math.max(worst, Math.hypot(u * b - v * c - e, u * c + v * b - f));
+    const short = looks && Math.floor(last / looks); // steps from one look to the next, or one more
+    const strides = [short, short + 1].map((j) => {
+      const [p, q] = power(...image, j);
+      const [r, s] = exponential(x * dt * j, y * dt * j);
+      return { p, q, r, s };
+    });
+    let [u, v] = METHOD[method].gain(x * dt, y * dt); // what is left of the sample
+    let [e, f] = exponential((x * dt) / 2, (y * dt) / 2); // the continuous response
+    let worst = 0; // squared
+    for (let i = 0, j = 0; ; i++) {
+      worst = Math.max(worst, ((u - e) / peak) ** 2 + ((v - f) / peak) ** 2);
+      if (i === looks) break;
+      const next = Math.round(((i + 1) * last) / looks);
+      const { p, q, r, s } = strides[next - j - short];
+      [u, v, e, f, j] = [u * p - v * q, u * q + v * p, e * r - f * s, e * s + f * r, next];
     }
-    return worst / peak;
+    return Number.isNaN(worst) ? Infinity : Math.sqrt(worst); // NaN, the difference of two infinities
   });
 }
 
@@ -108,8 +114,6 @@ function fates(poles, dt, method) {
     return modulus > 0.1 && turned > 0.75 * Math.PI && turn < 0.5 * Math.PI ? "ringing" : "stable";
   });
 }
-
-const fromFormula = (size, re, im) => ({ re: Float64Array.from({ length: size }, (_, n) => re(n)), im: Float64Array.from({ length: size }, (_, n) => im(n)) });
 
 // Poles, and the step and duration that suit them. S4D keeps one pole of each conjugate pair.
 const PRESETS = {
@@ -289,20 +293,17 @@ const SHAPES = {
 };
 const CIRCLE = (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
 
-const SVG = "http://www.w3.org/2000/svg";
-
 // A square picture of a part of the complex plane. Lengths on the screen are CSS pixels from its center; y points down there.
 class Plane {
   constructor(parent, name, caption) {
     this.figure = parent.appendChild(document.createElement("figure"));
     this.figure.className = `plane ${name}`;
     this.figure.innerHTML = `<figcaption>${caption}</figcaption>`;
-    const group = (owner) => owner.appendChild(document.createElementNS(SVG, "g"));
-    this.svg = this.figure.appendChild(document.createElementNS(SVG, "svg"));
-    this.background = group(this.svg);
-    this.mirrors = group(this.svg);
+    this.svg = svgElement(this.figure, "svg");
+    this.background = svgElement(this.svg, "g");
+    this.mirrors = svgElement(this.svg, "g");
     for (const part of [this.background, this.mirrors]) part.setAttribute("aria-hidden", "true");
-    this.points = group(this.svg);
+    this.points = svgElement(this.svg, "g");
     this.size = 0;
     this.center = 0; // real part in the middle
     this.extent = 1; // from the middle to an edge
@@ -326,11 +327,6 @@ class Plane {
     return [x / this.unit + this.center, -y / this.unit];
   }
 
-  pointer(event) {
-    const frame = this.svg.getBoundingClientRect();
-    return [event.clientX - frame.left - frame.width / 2, event.clientY - frame.top - frame.height / 2];
-  }
-
   // The point nearest to a place on the screen and within reach (pixels), or its mirror image: [index, 1 or -1].
   nearest([x, y], numbers, pairs, reach) {
     let [best, distance] = [null, reach];
@@ -345,9 +341,10 @@ class Plane {
   }
 
   rebuild(size) {
-    const marker = () => document.createElementNS(SVG, "path");
-    this.points.replaceChildren(...Array.from({ length: size }, marker));
-    this.mirrors.replaceChildren(...Array.from({ length: size }, marker));
+    for (const group of [this.points, this.mirrors]) {
+      group.replaceChildren();
+      for (let n = 0; n < size; n++) svgElement(group, "path");
+    }
     this.placed = []; // what each marker shows
   }
 
@@ -525,7 +522,7 @@ function fit({ re, im }) {
 
 function render({ model, el }) {
   const panel = new Panel(el, { name: "pole-explorer", controls: CONTROLS, style: STYLE, draw });
-  const { root, figures } = panel;
+  const { figures } = panel;
   const field = (name) => panel.field(name);
   const listen = (...hearing) => panel.listen(...hearing);
   const schedule = () => panel.schedule();
@@ -586,8 +583,8 @@ function render({ model, el }) {
     panel.write("im", rounded(poles.im[n]));
     field("remove").disabled = size === 1;
     field("add").disabled = size === MOST_POLES;
-    root.querySelector(".selected-name").textContent = n + 1;
-    root.querySelector(".reading").textContent = `Pole ${n + 1} of ${size}: ${describePole(state, shown)}.`;
+    panel.tell(".selected-name", String(n + 1));
+    panel.tell(".reading", `Pole ${n + 1} of ${size}: ${describePole(state, shown)}.`);
     speak(n, shown);
   }
 
@@ -605,7 +602,7 @@ function render({ model, el }) {
     for (const name of ["preset", "method"]) field(name).value = state[name];
     field("pairs").checked = state.pairs;
     for (const [name, scale] of Object.entries(SLIDER)) panel.writeSlider(name, scale, state[name]);
-    root.querySelector('[data-parameter="state_size"]').hidden = !PRESETS[state.preset].sized;
+    panel.nodes('[data-parameter="state_size"]')[0].hidden = !PRESETS[state.preset].sized;
   }
 
   function drawPlanes() {
@@ -619,10 +616,9 @@ function render({ model, el }) {
 
   // Tell the model what changed here; in a notebook this reaches Python.
   function share() {
-    const pairs = ({ re, im }) => Array.from(re, (x, n) => [x, im[n]]);
     panel.share(model, {
       ...Object.fromEntries(SHARED.map((name) => [name, state[name]])),
-      poles: pairs(state.poles),
+      poles: toPairs(state.poles),
     });
   }
 
@@ -645,7 +641,7 @@ function render({ model, el }) {
     const usual = { preset, state_size: 8, dt, method: "zoh", duration, pairs: true, selected: 0 };
     for (const name of SHARED) state[name] = model.get(name) ?? usual[name];
     const before = state.poles;
-    takePoles(pairs.length ? { re: Float64Array.from(pairs, ([x]) => x), im: Float64Array.from(pairs, ([, y]) => y) } : presetPoles(preset, state.state_size));
+    takePoles(pairs.length ? fromPairs(pairs) : presetPoles(preset, state.state_size));
     if (String([...before.re, ...before.im]) !== String([...state.poles.re, ...state.poles.im])) s.extent = fit(state.poles);
     showControls();
     drawPlanes();
@@ -696,7 +692,7 @@ function render({ model, el }) {
     const size = state.poles.re.length;
     if (size === MOST_POLES) return;
     byHand();
-    takePoles({ re: Float64Array.of(...state.poles.re, re), im: Float64Array.of(...state.poles.im, im) });
+    takePoles(joined(state.poles, re, im));
     select(size, true);
     share();
   }
@@ -704,8 +700,7 @@ function render({ model, el }) {
   function remove() {
     if (state.poles.re.length === 1) return;
     byHand();
-    const others = (_, n) => n !== state.selected;
-    takePoles({ re: state.poles.re.filter(others), im: state.poles.im.filter(others) });
+    takePoles(without(state.poles, state.selected));
     select(state.selected, false);
     share();
   }
@@ -726,27 +721,27 @@ function render({ model, el }) {
 
   panel.drag(s.svg, {
     grab: (event) => {
-      const found = nearest(s.pointer(event), reach(event));
+      const found = nearest(fromMiddle(s.svg, event), reach(event));
       if (found === null) return false;
       z.svg.classList.remove("settling");
       side = found[1];
       select(found[0], true);
       return true;
     },
-    move: (event) => move(state.selected, ...poleAt(s.pointer(event))),
+    move: (event) => move(state.selected, ...poleAt(fromMiddle(s.svg, event))),
     drop: () => {
       side = 1;
       share();
     },
-    hover: (event) => event.pointerType === "mouse" && hover(nearest(s.pointer(event), reach(event))),
-    holds: (touch) => nearest(s.pointer(touch), 26) !== null, // elsewhere a finger scrolls the page as usual
+    hover: (event) => event.pointerType === "mouse" && hover(nearest(fromMiddle(s.svg, event), reach(event))),
+    holds: (touch) => nearest(fromMiddle(s.svg, touch), 26) !== null, // elsewhere a finger scrolls the page as usual
   });
   listen(s.svg, "dblclick", (event) => {
-    const place = s.pointer(event);
+    const place = fromMiddle(s.svg, event);
     if (nearest(place, 8) === null) add(...poleAt(place));
   });
   // A pole and its image are hovered together.
-  listen(z.svg, "pointermove", (event) => event.pointerType === "mouse" && hover(z.nearest(z.pointer(event), images(state.poles, state.dt, state.method), state.pairs, 14)));
+  listen(z.svg, "pointermove", (event) => event.pointerType === "mouse" && hover(z.nearest(fromMiddle(z.svg, event), images(state.poles, state.dt, state.method), state.pairs, 14)));
   listen(z.svg, "click", () => {
     if (state.hovered === null) return;
     select(state.hovered, false);
@@ -763,24 +758,18 @@ function render({ model, el }) {
 
   // ---- keyboard
 
-  listen(s.points, "keydown", (event) => {
-    const size = state.poles.re.length;
-    const n = state.selected;
-    const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    const next = { PageDown: (n + 1) % size, PageUp: (n + size - 1) % size, Home: 0, End: size - 1 }[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (direction) {
-      const step = (event.shiftKey ? 0.1 : 0.01) * s.extent;
-      move(n, state.poles.re[n] + step * direction[0], state.poles.im[n] + step * direction[1]);
+  panel.keys(s.points, () => state.selected, {
+    move: (right, up, far) => {
+      const n = state.selected;
+      const step = (far ? 0.1 : 0.01) * s.extent;
+      move(n, state.poles.re[n] + step * right, state.poles.im[n] + step * up);
       share();
-    } else if (next !== undefined) {
-      select(next, true);
+    },
+    choose: (n) => {
+      select(n, true);
       share();
-    } else if (event.key === "Delete" || event.key === "Backspace") {
-      remove();
-      s.points.children[state.selected].focus({ preventScroll: true });
-    } else return;
-    event.preventDefault();
+    },
+    remove,
   });
 
   // ---- controls

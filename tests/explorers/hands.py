@@ -1,4 +1,4 @@
-"""What tests do on a page with an explorer: wait for its picture and its words, move a finger."""
+"""What tests do on a page with an explorer: wait for its picture and its words, look at them, move a finger."""
 
 
 def frame(page):
@@ -25,3 +25,25 @@ def swipe(page, start, end):
         client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     client.detach()
     frame(page)
+
+
+def model(page, name):
+    return page.evaluate("(name) => document.querySelector('seqlab-explorer').model.get(name)", name)
+
+
+def pictures(page):
+    """What each plot shows, by its name."""
+    return page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll("canvas")].map(
+             (canvas) => [canvas.parentElement.className, canvas.toDataURL()]))"""
+    )
+
+
+def changed(before, after):
+    return [name for name in before if before[name] != after[name]]
+
+
+def center(page, n):
+    """Where the nth point is on the screen."""
+    box = page.locator("[role=slider]").nth(n).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

@@ -4,7 +4,8 @@ import functools
 
 import numpy as np
 import pytest
-from hands import frame, swipe, wait_for_words
+from hands import changed, frame, model, pictures, swipe, wait_for_words
+from stopwatch import assert_under_8_ms, time_updates
 
 from seqlab.explorers import FunctionExplorer
 from seqlab.ops.hippo import reference
@@ -20,18 +21,6 @@ MARGIN, RIGHT, TOP, BOTTOM, LANES = 48, 14, 8, 30, 4 * 12 + 6  # pixels around t
 def show(show_explorer):
     """show(params, **context) -> a page with the explorer drawn."""
     return functools.partial(show_explorer, "function")
-
-
-def model(page, name):
-    return page.evaluate("(name) => document.querySelector('seqlab-explorer').model.get(name)", name)
-
-
-def pictures(page):
-    return {name: page.evaluate(f"document.querySelector('.{name} canvas').toDataURL()") for name in PLOTS}
-
-
-def changed(before, after):
-    return [name for name in PLOTS if before[name] != after[name]]
 
 
 def on_sheet(page, time, height):
@@ -308,25 +297,7 @@ def test_fewest_and_most_coefficients(show, order, theta):
     assert "∞" not in page.inner_text("seqlab-explorer")
 
 
-def time_updates(page):
-    page.evaluate(
-        """() => { window.times = [];
-          const canvases = [...document.querySelectorAll("canvas")].map((canvas) => canvas.getContext("2d"));
-          const measure = performance.measure.bind(performance);
-          performance.measure = (name, { start }) => { // drawing counts: wait for the pixels
-            for (const canvas of canvases) canvas.getImageData(0, 0, 1, 1);
-            times.push(performance.now() - start);
-            return measure(name, { start, end: performance.now() });
-          }; }"""
-    )
-
-
-def assert_under_8_ms(page):
-    times = np.array(page.evaluate("times"))[20:]  # the first ones are slower: the browser is still compiling
-    assert len(times) > 50
-    assert np.median(times) < 8, f"median {np.median(times):.1f} ms, slowest {times.max():.1f} ms"
-
-
+@pytest.mark.timing
 def test_an_update_while_drawing_takes_under_8_ms(show):
     page = show({"order": 64, "time": 512})
     time_updates(page)
@@ -339,6 +310,7 @@ def test_an_update_while_drawing_takes_under_8_ms(show):
     assert_under_8_ms(page)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("name", ["time", "theta"])
 def test_an_update_while_a_slider_moves_takes_under_8_ms(show, name):
     page = show({"order": 64, "time": 512})
@@ -352,31 +324,6 @@ def test_an_update_while_a_slider_moves_takes_under_8_ms(show, name):
         )
         frame(page)
     assert_under_8_ms(page)
-
-
-def test_light_and_dark(show):
-    page = show()
-    frame(page)
-    light = pictures(page)
-
-    def look():
-        frame(page)
-        return page.get_attribute(".function-explorer", "data-shade"), pictures(page)
-
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    shade, dark = look()
-    assert shade == "dark"
-    assert changed(light, dark) == list(PLOTS)
-    page.evaluate("document.documentElement.dataset.theme = 'light'")
-    assert look() == ("light", light)
-    page.evaluate(
-        "delete document.documentElement.dataset.theme; document.body.dataset.jpThemeLight = 'false'"
-    )
-    assert look() == ("dark", dark)
-    page.evaluate("delete document.body.dataset.jpThemeLight")
-    assert look() == ("light", light)
-    page.emulate_media(color_scheme="dark")
-    assert look() == ("dark", dark)
 
 
 @pytest.mark.parametrize("width", [320, 360, 620, 1100])
@@ -402,46 +349,3 @@ def test_the_time_slider_stands_under_the_time(show):
     assert slider["x"] + thumb / 2 == pytest.approx(canvas["x"] + MARGIN, abs=1)
     right = canvas["x"] + canvas["width"] - RIGHT
     assert slider["x"] + slider["width"] - thumb / 2 == pytest.approx(right, abs=1)
-
-
-def test_canvases_are_as_sharp_as_the_screen(show):
-    page = show(device_scale_factor=2)
-    for name in PLOTS:
-        pixels, css = page.evaluate(
-            "(name) => { const { width, clientWidth } = document.querySelector(`.${name} canvas`);"
-            " return [width, clientWidth]; }",
-            name,
-        )
-        assert abs(pixels - 2 * css) <= 1
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1000])
-def test_accessibility(show, axe, theme, width):
-    page = show(viewport={"width": width, "height": 900})
-    page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-    frame(page)
-    page.evaluate(axe)
-    found = page.evaluate(
-        "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes[0].html]))"
-    )
-    assert found == []
-
-
-def test_it_leaves_nothing_behind_and_can_come_back(show):
-    page = show()
-    page.click("[name=play]")
-    left = page.evaluate(
-        """() => { const element = document.querySelector("seqlab-explorer");
-                   window.kept = element.model; element.remove();
-                   return [kept.listeners.length, element.childElementCount]; }"""
-    )
-    assert left == [0, 0]
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")  # nobody listens any more
-    page.evaluate(
-        """() => { const element = document.createElement("seqlab-explorer");
-                   element.setAttribute("name", "function");
-                   document.querySelector("main").append(element); }"""
-    )
-    page.wait_for_selector("[role=slider]")
-    assert page.locator(".function-explorer").count() == 1

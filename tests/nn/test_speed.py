@@ -35,6 +35,7 @@ def training_step(layer, u, run):
 
 
 @pytest.mark.slow
+@pytest.mark.timing
 def test_ten_times_a_loop_with_the_same_gradients():
     torch.manual_seed(0)
     layer, u = LRU(WIDTH, WIDTH, r_min=0.9, r_max=0.999), torch.randn(BATCH, LENGTH, WIDTH)
