@@ -32,9 +32,11 @@ class Recorder:
         """Note a test when it has run, or when it was stopped before it could."""
         if report.when != "call" and report.passed:
             return
-        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext[-2000:]
         test = {"test": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 2)}
-        self.record["tests"].append(test | ({"why": why} if why else {}))
+        if not report.passed:
+            skipped = isinstance(report.longrepr, tuple)
+            test["why"] = report.longrepr[2] if skipped else report.longreprtext[-2000:]
+        self.record["tests"].append(test)
         self.out.write_text(json.dumps(self.record, indent=1) + "\n")
 
 

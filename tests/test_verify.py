@@ -103,6 +103,17 @@ def test_nan_and_inf_never_pass(altered, bad):
     assert not any(row.passed for row in rows)
 
 
+def test_what_float16_has_no_room_for_has_to_come_out_infinite():
+    true = np.array([1.0, 7e4, -7e4])
+    for found, right in (
+        ([1, np.inf, -np.inf], True),
+        ([1, 6e4, -np.inf], False),
+        ([np.inf, 7e4, -7e4], False),
+    ):
+        cut = [verification._within_range(np.array(x), torch.float16) for x in (found, true)]
+        assert (relative_error(*cut) < 1e-2) == right
+
+
 def test_a_wrong_shape_is_an_infinite_error(altered):
     altered(op=lambda **arguments: (PAIRING.op(**arguments)[0], PAIRING.op(**arguments)[1][:, None][:, 0]))
     assert all(row.passed for row in verify(["linear_scan"], ["portable"]))

@@ -83,6 +83,18 @@ def add(x, y):
 
 
 @triton.jit
+def power(x0, x1, COMPLEX: tl.constexpr, EXPONENT: tl.constexpr):
+    """A pair to the power of EXPONENT, a power of two, rounded once: an error in the decay
+    of a whole tile would come back with every tile."""
+    x0 = x0.to(tl.float64)
+    x1 = x1.to(tl.float64)
+    for i in tl.static_range(16):
+        if 2 << i <= EXPONENT:
+            x0, x1 = times(x0, x1, x0, x1, COMPLEX)
+    return x0.to(tl.float32), x1.to(tl.float32)
+
+
+@triton.jit
 def states_before_runs(
     e0,
     e1,
@@ -90,12 +102,15 @@ def states_before_runs(
     f1,
     carry0,
     carry1,
+    tile0,
+    tile1,
+    WHOLE: tl.constexpr,
     COMPLEX: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
 ):
     """The state before each run, and the new carry, from the runs' own maps h -> e h +
-    f and the old carry."""
+    f and the old carry; the decay of a WHOLE tile is known beforehand."""
     one = tl.full((RUNS, PAIRS), 1.0, tl.float32)
     zero = tl.full((RUNS, PAIRS), 0.0, tl.float32)
     if COMPLEX:
@@ -107,6 +122,9 @@ def states_before_runs(
             (e0, e1, f0, f1, one, one, zero, zero), 0, compose_real
         )
     before0, before1 = times(p0, p1, carry0, carry1, COMPLEX)
+    if WHOLE:
+        e0 = tile0
+        e1 = tile1
     after0, after1 = times(e0, e1, carry0, carry1, COMPLEX)
     last = tl.arange(0, RUNS)[:, None] == RUNS - 1
     carry0 = tl.broadcast_to(
@@ -164,6 +182,8 @@ def forward_tile(
     h_ptr,
     fixed0,
     fixed1,
+    tile0,
+    tile1,
     carry0,
     carry1,
     steps_left,
@@ -208,8 +228,9 @@ def forward_tile(
         f0 += b[k][0]
         f1 += b[k][1]
     h0, h1, carry0, carry1 = states_before_runs(
-        e0, e1, f0, f1, carry0, carry1, COMPLEX, RUNS, PAIRS
-    )
+        e0, e1, f0, f1, carry0, carry1,
+        tile0, tile1, FIXED and not MASKED, COMPLEX, RUNS, PAIRS,
+    )  # fmt: skip
 
     for k in tl.static_range(STEPS):
         alive = (row + k < steps_left) if MASKED else (row >= 0)
@@ -258,14 +279,17 @@ def forward_kernel(
         )
     fixed0 = carry0
     fixed1 = carry1
+    tile0 = carry0
+    tile1 = carry1
+    TILE: tl.constexpr = RUNS * STEPS
     if FIXED:
         fixed0, fixed1 = load_pairs(a_ptr + everywhere, channels_in, RUNS, PAIRS)
+        tile0, tile1 = power(fixed0, fixed1, COMPLEX, TILE)
 
     far = step.to(tl.int64)  # distances between tiles may pass 2^31
     start = batch * length * width
     if step < 0:
         start -= (length - 1) * far
-    TILE: tl.constexpr = RUNS * STEPS
     whole = length // TILE * TILE
     for t in tl.range(0, whole, TILE, num_stages=STAGES):
         tile = start + t * far
@@ -275,6 +299,8 @@ def forward_kernel(
             h_ptr + tile,
             fixed0,
             fixed1,
+            tile0,
+            tile1,
             carry0,
             carry1,
             length - t,
@@ -296,6 +322,8 @@ def forward_kernel(
             h_ptr + tile,
             fixed0,
             fixed1,
+            tile0,
+            tile1,
             carry0,
             carry1,
             length - whole,
@@ -328,6 +356,10 @@ def backward_tile(
     grad_b_ptr,
     fixed0,
     fixed1,
+    tile0,
+    tile1,
+    state0,
+    state1,
     sum0,
     sum1,
     carry0,
@@ -369,7 +401,11 @@ def backward_tile(
         a = a + ((a0, -a1 if COMPLEX else a1),)
         dh = dh + (load_pairs(grad_h_ptr + k * step + offsets, mask, RUNS, PAIRS),)
         has_previous = channels_in & (row + k + 1 < steps_left)
-        h = h + (load_pairs(h_ptr + k * step + offsets, has_previous, RUNS, PAIRS),)
+        h0, h1 = load_pairs(h_ptr + k * step + offsets, has_previous, RUNS, PAIRS)
+        if MASKED:  # before the first time stands the first state
+            h0 = tl.where(row + k + 1 == steps_left, state0, h0)
+            h1 = tl.where(row + k + 1 == steps_left, state1, h1)
+        h = h + ((h0, h1),)
 
     e0, e1 = a[0]
     f0, f1 = times(a[0][0], a[0][1], dh[0][0], dh[0][1], COMPLEX)
@@ -377,8 +413,9 @@ def backward_tile(
         e0, e1 = times(a[k][0], a[k][1], e0, e1, COMPLEX)
         f0, f1 = times(a[k][0], a[k][1], dh[k][0] + f0, dh[k][1] + f1, COMPLEX)
     f0, f1, carry0, carry1 = states_before_runs(
-        e0, e1, f0, f1, carry0, carry1, COMPLEX, RUNS, PAIRS
-    )
+        e0, e1, f0, f1, carry0, carry1,
+        tile0, tile1, FIXED and not MASKED, COMPLEX, RUNS, PAIRS,
+    )  # fmt: skip
 
     for k in tl.static_range(STEPS):
         alive = (row + k < steps_left) if MASKED else (row >= 0)
@@ -413,6 +450,7 @@ def backward_tile(
 def backward_kernel(
     a_ptr,
     h_ptr,
+    state_ptr,
     grad_h_ptr,
     grad_last_ptr,
     grad_a_ptr,
@@ -428,8 +466,7 @@ def backward_kernel(
     PAIRS: tl.constexpr,
     STAGES: tl.constexpr,
 ):
-    """Gradients, with the first state taken as zero in that of ``a``; ``step`` leads
-    from late to early times."""
+    """Gradients; ``step`` leads from late to early times."""
     blocks = (width + 2 * PAIRS - 1) // (2 * PAIRS)
     batch = (tl.program_id(0) // blocks).to(tl.int64)
     number = (tl.program_id(0) % blocks) * 2 * PAIRS + tl.arange(0, 2 * PAIRS)[None, :]
@@ -444,8 +481,12 @@ def backward_kernel(
     )
     fixed0 = carry0
     fixed1 = carry1
+    tile0 = carry0
+    tile1 = carry1
+    TILE: tl.constexpr = RUNS * STEPS
     if FIXED:
         fixed0, fixed1 = load_pairs(a_ptr + everywhere, channels_in, RUNS, PAIRS)
+        tile0, tile1 = power(fixed0, -fixed1 if COMPLEX else fixed1, COMPLEX, TILE)
     sum0 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
     sum1 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
 
@@ -453,7 +494,6 @@ def backward_kernel(
     start = batch * length * width
     if step < 0:
         start -= (length - 1) * far
-    TILE: tl.constexpr = RUNS * STEPS
     whole = (length - 1) // TILE * TILE
     for t in tl.range(0, whole, TILE, num_stages=STAGES):
         tile = start + t * far
@@ -465,6 +505,10 @@ def backward_kernel(
             grad_b_ptr + tile,
             fixed0,
             fixed1,
+            tile0,
+            tile1,
+            sum0,
+            sum1,
             sum0,
             sum1,
             carry0,
@@ -480,6 +524,12 @@ def backward_kernel(
             RUNS,
             PAIRS,
         )
+    state0 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
+    state1 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
+    if state_ptr is not None:
+        state0, state1 = load_pairs(
+            state_ptr + batch * width + everywhere, channels_in, RUNS, PAIRS
+        )
     tile = start + whole * far
     sum0, sum1, carry0, carry1 = backward_tile(
         a_ptr if FIXED else a_ptr + tile,
@@ -489,6 +539,10 @@ def backward_kernel(
         grad_b_ptr + tile,
         fixed0,
         fixed1,
+        tile0,
+        tile1,
+        state0,
+        state1,
         sum0,
         sum1,
         carry0,
@@ -560,22 +614,14 @@ def gradients(
     tiling = _tiling(numbers, fixed, backward=True)
     with torch.cuda.device_of(h):
         backward_kernel[_grid(batch, width, tiling)](
-            _numbers(a), numbers, _numbers(grad_h), _numbers(grad_last),
+            _numbers(a), numbers, None if state is None else _numbers(state),
+            _numbers(grad_h), _numbers(grad_last),
             _numbers(grad_a), _numbers(grad_b), _numbers(grad_state),
             length, width, width if reverse else -width,
             FIXED=fixed, COMPLEX=h.is_complex(), **tiling,
         )  # fmt: skip
-    first = -1 if reverse else 0
     if fixed:
         grad_a = grad_a.sum(0)
-    if state is not None:
-        from_state = grad_b[:, first].to(state.dtype) * torch.conj_physical(
-            state
-        )  # eq. 2.8 at the first time
-        if fixed:
-            grad_a = grad_a + from_state.sum(0)
-        else:
-            grad_a[:, first] = from_state.to(grad_a.dtype)
     return grad_a.to(a.dtype), grad_b, grad_state
 
 

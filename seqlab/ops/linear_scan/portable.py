@@ -42,21 +42,20 @@ def _scan_into(h: Tensor, a: Tensor, b: Tensor, carry: Tensor, reverse: bool) ->
         slice(length - count * chunk, length) if reverse else slice(0, count * chunk)
     )
     h_chunks, b_chunks = (x[:, inside].unflatten(1, (count, chunk)) for x in (h, b))
-    a_chunks = (
-        a.expand(1, 1, chunk, channels)
-        if a.ndim == 1
-        else a[:, inside].unflatten(1, (count, chunk))
-    )
     steps = range(chunk - 1, -1, -1) if reverse else range(chunk)
-
-    decay = torch.empty(
-        a_chunks.shape, dtype=a.dtype, device=a.device
-    )  # product of a since the chunk's start
+    # Product of a since the chunk's start.
+    if a.ndim == 1:
+        a_chunks = a.expand(1, 1, chunk, channels)
+        decay = _powers(a, chunk)[None, None, list(steps)]
+    else:
+        a_chunks = a[:, inside].unflatten(1, (count, chunk))
+        decay = torch.empty(a_chunks.shape, dtype=a.dtype, device=a.device)
     before = None
     for t in steps:
         if before is None:
             h_chunks[:, :, t] = b_chunks[:, :, t]
-            decay[:, :, t] = a_chunks[:, :, t]
+            if a.ndim == 3:
+                decay[:, :, t] = a_chunks[:, :, t]
         else:
             torch.addcmul(
                 b_chunks[:, :, t],
@@ -64,7 +63,8 @@ def _scan_into(h: Tensor, a: Tensor, b: Tensor, carry: Tensor, reverse: bool) ->
                 h_chunks[:, :, before],
                 out=h_chunks[:, :, t],
             )
-            torch.mul(a_chunks[:, :, t], decay[:, :, before], out=decay[:, :, t])
+            if a.ndim == 3:
+                torch.mul(a_chunks[:, :, t], decay[:, :, before], out=decay[:, :, t])
         before = t
 
     decay = decay.expand(batch if a.ndim == 3 else 1, count, chunk, channels)
@@ -77,6 +77,13 @@ def _scan_into(h: Tensor, a: Tensor, b: Tensor, carry: Tensor, reverse: bool) ->
         torch.addcmul(b[:, t], a if a.ndim == 1 else a[:, t], carry, out=h[:, t])
         carry = h[:, t]
     return carry
+
+
+def _powers(a: Tensor, count: int) -> Tensor:
+    """a, a^2, ... (count, D), each rounded once: an error of the last one would come back
+    with every chunk."""
+    wide = a.to(torch.promote_types(a.dtype, torch.float64))
+    return wide.expand(count, -1).cumprod(0).to(a.dtype)
 
 
 def gradients(

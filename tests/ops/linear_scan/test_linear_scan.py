@@ -161,6 +161,29 @@ def test_tensors_need_not_be_contiguous(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_the_first_state_enters_a_half_precision_gradient_unrounded(backend):
+    a = torch.ones(1, dtype=torch.float16, requires_grad=True)
+    b = torch.zeros(2, 1, 1, dtype=torch.float16)
+    _, last = linear_scan(a, b, torch.tensor([[1000.0], [-999.0]]), backend=backend)
+    # Nearly all of it cancels between the batch entries, but for what float16 cannot tell apart.
+    (grad_a,) = torch.autograd.grad(last, a, torch.tensor([[1 / 3], [1 / 3 + 1e-5]]))
+    assert float(grad_a) == pytest.approx(1 / 3 - 999e-5, rel=1e-3)
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_decays_near_one_keep_their_digits_over_many_tiles(backend, fixed):
+    length = 1500
+    phase = torch.tensor([0.3, 2.9], dtype=torch.float64)
+    a = torch.polar(torch.full_like(phase, 1 - 1e-6), phase).to(torch.complex64)
+    a = a if fixed else a.expand(1, length, 2)
+    b = draw(length, True, batch=1, channels=2)[1].to(torch.complex64)
+    h, _ = linear_scan(a, b, backend=backend)
+    wide, _ = linear_scan(a.to(torch.complex128), b.to(torch.complex128))
+    assert (h - wide).norm() < (1e-6 if fixed else 5e-6) * wide.norm()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_keeps_its_state_in_float32(dtype, backend):
     a, b, state = draw(40, fixed=True, dtype=dtype)
