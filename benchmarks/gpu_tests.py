@@ -34,8 +34,8 @@ class Recorder:
             return
         test = {"test": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 2)}
         if not report.passed:
-            skipped = isinstance(report.longrepr, tuple)
-            test["why"] = report.longrepr[2] if skipped else report.longreprtext[-2000:]
+            why = report.longrepr
+            test["why"] = why[2] if isinstance(why, tuple) else report.longreprtext[-2000:]
         self.record["tests"].append(test)
         self.out.write_text(json.dumps(self.record, indent=1) + "\n")
 
