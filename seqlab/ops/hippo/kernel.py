@@ -43,12 +43,18 @@ import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.hippo.jumps import GROUP, Jumps, jumps_of
+from seqlab.ops.hippo.reach import Reach, reach_numbers, reach_of
 from seqlab.ops.hippo.transition import ALPHA, Memory
 
 
 @triton.jit
 def add(x, y):
     return x + y
+
+
+@triton.jit
+def multiply(x, y):
+    return x * y
 
 
 @triton.jit
@@ -59,41 +65,82 @@ def compose(a1, b1, p1, q1, a2, b2, p2, q2):
 
 
 @triton.jit
-def solve(y, a, r, d, PAIRS: tl.constexpr, ORDER: tl.constexpr):
+def solve(y, a, r, d, BACK: tl.constexpr, PAIRS: tl.constexpr, ORDER: tl.constexpr):
     """x with (I - a A) x = y for every pair, where A = -(r r^T below the diagonal, d on
-    it), and -A x, which is not to be had from x itself: beside the y of a long history, a
-    A x is lost in rounding."""
+    it), or BACK its transpose: the same from the highest order down. And -A x, which is
+    not to be had from x itself: beside the y of a long history, a A x is lost in
+    rounding."""
     inverse = 1.0 / (1.0 + a * d)
     decay = tl.broadcast_to((1.0 + a * (d - r * r)) * inverse, (PAIRS, ORDER))
     one = tl.full((PAIRS, ORDER), 1.0, tl.float32)
     zero = tl.full((PAIRS, ORDER), 0.0, tl.float32)
     _, _, _, q = tl.associative_scan(
-        (decay, r * y * inverse, one, zero), 1, compose
+        (decay, r * y * inverse, one, zero), 1, compose, reverse=BACK
     )  # eq. 4.13
     return (y - a * r * q) * inverse, (d * y + r * q) * inverse
 
 
 @triton.jit
-def load_transition(order, BACK: tl.constexpr, ORDER: tl.constexpr):
-    """The orders n of the lanes, which of them exist, and r_n and d_n there.
-
-    The transpose of A is A with the orders counted from the other end.
-    """
-    lane = tl.arange(0, ORDER)[None, :]
-    n = order - 1 - lane if BACK else lane
-    exists = (n >= 0) & (n < order)
-    r = tl.sqrt(tl.where(exists, 2.0 * n + 1.0, 0.0))
-    d = tl.where(exists, n + 1.0, 0.0)
-    return n, exists, r, d
+def coefficients_late(a, r, d, BACK: tl.constexpr):
+    """Of a step where no decay is far from 1, the numbers of each order that make the
+    solve a running sum S of weight y (equation 4.19): -A x = own y + heard S, or with A
+    transposed if BACK, where S runs from the highest order down."""
+    below = 1.0 + a * (d - r * r)
+    above = 1.0 + a * d
+    both = 1.0 / (below * above)  # one division for two
+    decay = below * below * both
+    whole = tl.associative_scan(decay, 1, multiply)
+    if BACK:
+        whole = decay / whole
+    weight = r * below * both / whole
+    own = below * both * (d - r * r * above * both)
+    heard = r * above * both * whole
+    return weight, own, heard
 
 
 @triton.jit
-def load_pairs(rows, chunks, steps, PAIRS: tl.constexpr):
-    """The program's pairs, rows first: row, chunk, the time that the chunk begins at, and
-    which pairs exist."""
-    pair = tl.program_id(0).to(tl.int64) * PAIRS + tl.arange(0, PAIRS)[:, None]
-    j = pair // rows
-    return pair % rows, j, j * steps, j < chunks
+def running_sum(x, BACK: tl.constexpr, PAIRS: tl.constexpr, ORDER: tl.constexpr):
+    """Sums over the orders up to each, or BACK from each on: by fours, as Triton turns
+    the lanes around, and back, for every number of a reversed scan."""
+    if BACK:
+        fours = tl.reshape(x, (PAIRS, ORDER // 4, 2, 2))
+        even, odd = tl.split(fours)
+        x0, x2 = tl.split(even)
+        x1, x3 = tl.split(odd)
+        x2 += x3
+        x1 += x2
+        x0 += x1
+        later = tl.associative_scan(x0, 1, add, reverse=True) - x0
+        even = tl.join(x0 + later, x2 + later)
+        odd = tl.join(x1 + later, x3 + later)
+        return tl.reshape(tl.join(even, odd), (PAIRS, ORDER))
+    else:
+        return tl.associative_scan(x, 1, add)
+
+
+@triton.jit
+def load_transition(order, ORDER: tl.constexpr):
+    """The orders n of the lanes, which of them exist, and r_n and d_n there."""
+    n = tl.arange(0, ORDER)[None, :]
+    r = tl.sqrt(tl.where(n < order, 2.0 * n + 1.0, 0.0))
+    return n, n < order, r, tl.where(n < order, n + 1.0, 0.0)
+
+
+@triton.jit
+def load_pairs(rows, steps, PAIRS: tl.constexpr):
+    """The program's pairs: their rows, their one chunk, and the time it begins at."""
+    blocks = (rows + PAIRS - 1) // PAIRS
+    row = tl.program_id(0) % blocks * PAIRS + tl.arange(0, PAIRS)[:, None]
+    j = (tl.program_id(0) // blocks).to(tl.int64)
+    return row.to(tl.int64), j, j * steps
+
+
+@triton.jit
+def is_late(first, order, ALPHA: tl.constexpr):
+    """Whether from step ``first`` on every decay of a solve, at least 1 - 2 a N, is near
+    enough to 1, and their product, about exp(-a N^2), far enough from 0."""
+    a = ALPHA / first.to(tl.float32)
+    return (a * order < 0.125) & (a * order * order < 32.0)
 
 
 @triton.jit
@@ -110,6 +157,46 @@ def advance(c, x, slope, a, step, order):
     late = c + step * slope
     early = x + (step / a - 1.0) * (x - c)
     return tl.where(a * order < 1.0, late, early)  # eq. 4.18
+
+
+@triton.jit
+def walk(
+    c,
+    f_ptr,
+    c_ptr,
+    now,
+    first,
+    steps,
+    order,
+    channels,
+    alive,
+    LATE: tl.constexpr,
+    ALPHA: tl.constexpr,
+    PAIRS: tl.constexpr,
+    ORDER: tl.constexpr,
+):
+    """c after ``steps`` steps, the first of which is step number ``first``."""
+    n, exists, r, d = load_transition(order, ORDER)
+    f = tl.full((PAIRS, 1), 0.0, tl.float32)
+    for i in range(0, steps):
+        k = (first + i).to(tl.float32)
+        if f_ptr is not None:
+            f = tl.load(f_ptr + now, mask=alive, other=0.0).to(tl.float32)
+        a, step = step_sizes(k, ALPHA)
+        if LATE:
+            weight, own, heard = coefficients_late(a, r, d, False)
+            y = c + a * r * f
+            sums = running_sum(weight * y, False, PAIRS, ORDER)
+            c += step * (r * f - own * y - heard * sums)  # eq. 4.18
+        else:
+            x, lost = solve(c + a * r * f, a, r, d, False, PAIRS, ORDER)
+            c = advance(c, x, r * f - lost, a, step, order)
+            c = tl.where(k == 1.0, tl.where(n == 0, f, 0.0), c)  # eq. 4.10
+        if c_ptr is not None:
+            out = c.to(c_ptr.dtype.element_ty)
+            tl.store(c_ptr + now * order + n, out, mask=alive & exists)
+        now += channels
+    return c
 
 
 @triton.jit(do_not_specialize=["length", "start", "steps"])
@@ -132,31 +219,74 @@ def walk_kernel(
     """LegS from the state at ``start_ptr`` (R, J, N), zeros if None: every coefficient
     to ``c_ptr`` (B, L, D, N), those after each chunk to ``end_ptr`` (R, J, N); neither
     if None. Without ``f_ptr`` the signal is zero."""
-    row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS)
-    n, exists, r, d = load_transition(order, False, ORDER)
+    row, j, begin = load_pairs(rows, steps, PAIRS)
+    alive = row < rows
+    n = tl.arange(0, ORDER)[None, :]
+    exists = n < order
     at = (row * chunks + j) * order + n
     c = tl.full((PAIRS, ORDER), 0.0, tl.float32)
     if start_ptr is not None:
         c = tl.load(start_ptr + at, mask=alive & exists, other=0.0)
-    f = tl.full((PAIRS, 1), 0.0, tl.float32)
-
     now = ((row // channels) * length + begin) * channels + row % channels
-    for i in range(0, steps):
-        k = (start + begin + i + 1).to(tl.float32)
-        inside = alive & (begin + i < length)
-        if f_ptr is not None:
-            f = tl.load(f_ptr + now, mask=inside, other=0.0).to(tl.float32)
-        a, step = step_sizes(k, ALPHA)
-        x, lost = solve(c + a * r * f, a, r, d, PAIRS, ORDER)
-        x = advance(c, x, r * f - lost, a, step, order)
-        x = tl.where(k == 1.0, tl.where(n == 0, f, 0.0), x)  # eq. 4.10
-        c = tl.where(inside, x, c)
-        if c_ptr is not None:
-            out = c.to(c_ptr.dtype.element_ty)
-            tl.store(c_ptr + now * order + n, out, mask=inside & exists)
-        now += channels
+    first = start + begin + 1
+    steps = tl.minimum(steps, length - begin)
+    if is_late(first, order, ALPHA):
+        c = walk(
+            c, f_ptr, c_ptr, now, first, steps, order, channels, alive,
+            True, ALPHA, PAIRS, ORDER,
+        )  # fmt: skip
+    else:
+        c = walk(
+            c, f_ptr, c_ptr, now, first, steps, order, channels, alive,
+            False, ALPHA, PAIRS, ORDER,
+        )  # fmt: skip
     if end_ptr is not None:
         tl.store(end_ptr + at, c, mask=alive & exists)
+
+
+@triton.jit
+def walk_back(
+    g,
+    grad_c_ptr,
+    grad_f_ptr,
+    now,
+    last,
+    steps,
+    order,
+    channels,
+    alive,
+    LATE: tl.constexpr,
+    ALPHA: tl.constexpr,
+    PAIRS: tl.constexpr,
+    ORDER: tl.constexpr,
+):
+    """The gradient g after ``steps`` steps back, the first of which is number ``last``."""
+    n, exists, r, d = load_transition(order, ORDER)
+    for i in range(0, steps):
+        k = (last - i).to(tl.float32)
+        if grad_c_ptr is not None:
+            arriving = tl.load(
+                grad_c_ptr + now * order + n, mask=alive & exists, other=0.0
+            )
+            g += arriving.to(tl.float32)
+        a, step = step_sizes(k, ALPHA)
+        if LATE:
+            weight, own, heard = coefficients_late(a, r, d, True)
+            sums = running_sum(weight * g, True, PAIRS, ORDER)
+            grad_f = step * tl.reduce(weight * g, 1, add)[:, None]  # sum of r x
+            g -= step * (own * g + heard * sums)
+        else:
+            x, lost = solve(g, a, r, d, True, PAIRS, ORDER)
+            grad_f = step * tl.reduce(r * x, 1, add)[:, None]  # eq. 4.15
+            if k == 1.0:
+                grad_f = tl.reduce(tl.where(n == 0, g, 0.0), 1, add)[:, None]
+            g = tl.where(k == 1.0, 0.0, advance(g, x, -lost, a, step, order))
+        if grad_f_ptr is not None:
+            tl.store(
+                grad_f_ptr + now, grad_f.to(grad_f_ptr.dtype.element_ty), mask=alive
+            )
+        now -= channels
+    return g
 
 
 @triton.jit(do_not_specialize=["length", "start", "steps"])
@@ -183,34 +313,30 @@ def walk_back_kernel(
     arrives at each chunk's end from the later ones (R, J, N), zeros if None. Out:
     gradients of f, and what leaves each chunk at its start; neither if None.
     """
-    row, j, begin, alive = load_pairs(rows, chunks, steps, PAIRS)
-    n, exists, r, d = load_transition(order, True, ORDER)
+    row, j, begin = load_pairs(rows, steps, PAIRS)
+    alive = row < rows
+    n = tl.arange(0, ORDER)[None, :]
+    exists = n < order
     at = (row * chunks + j) * order + n
     g = tl.full((PAIRS, ORDER), 0.0, tl.float32)
     if arrive_ptr is not None:
         g = tl.load(arrive_ptr + at, mask=alive & exists, other=0.0)
     final = alive & (j == chunks - 1) & exists
     g += tl.load(grad_last_ptr + row * order + n, mask=final, other=0.0)
-
-    now = ((row // channels) * length + begin + steps - 1) * channels + row % channels
-    for back in range(0, steps):
-        t = begin + steps - 1 - back
-        k = (start + t + 1).to(tl.float32)
-        inside = alive & (t < length)
-        if grad_c_ptr is not None:
-            own = tl.load(grad_c_ptr + now * order + n, mask=inside & exists, other=0.0)
-            g += own.to(tl.float32)
-        a, step = step_sizes(k, ALPHA)
-        x, lost = solve(g, a, r, d, PAIRS, ORDER)
-        if grad_f_ptr is not None:
-            weight = step * r * x
-            weight = tl.where(k == 1.0, tl.where(n == 0, g, 0.0), weight)
-            grad_f = tl.reduce(weight, 1, add)[:, None]  # eq. 4.15
-            out = grad_f.to(grad_f_ptr.dtype.element_ty)
-            tl.store(grad_f_ptr + now, out, mask=inside)
-        x = tl.where(k == 1.0, 0.0, advance(g, x, -lost, a, step, order))
-        g = tl.where(inside, x, g)
-        now -= channels
+    steps = tl.minimum(steps, length - begin)
+    end = begin + steps - 1
+    now = ((row // channels) * length + end) * channels + row % channels
+    last = start + end + 1
+    if is_late(start + begin + 1, order, ALPHA):
+        g = walk_back(
+            g, grad_c_ptr, grad_f_ptr, now, last, steps, order, channels, alive,
+            True, ALPHA, PAIRS, ORDER,
+        )  # fmt: skip
+    else:
+        g = walk_back(
+            g, grad_c_ptr, grad_f_ptr, now, last, steps, order, channels, alive,
+            False, ALPHA, PAIRS, ORDER,
+        )  # fmt: skip
     if leave_ptr is not None:
         tl.store(leave_ptr + at, g, mask=alive & exists)
 
@@ -300,6 +426,73 @@ def carry_kernel(
             x += tl.dot(part, matrix, input_precision="ieee")  # eq. 4.14
     at = (row * tl.num_programs(1) + group) * order
     tl.store(after_ptr + at + n, x, mask=inside)
+
+
+@triton.jit(do_not_specialize=["length", "outs"])
+def reach_kernel(
+    first_ptr,
+    x_ptr,
+    weights_ptr,
+    out_ptr,
+    length,
+    channels,
+    order,
+    rows,
+    outs,
+    group_stride,
+    SIZE: tl.constexpr,
+    GROUP: tl.constexpr,
+    FROM: tl.constexpr,
+    COUNT: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """The states before COUNT items of each group, from item FROM on (R, outs, N): what
+    reaches them of the group's first state (R, groups, N), zeros if None, and of the
+    items before, SIZE numbers of x (B, L, D) each."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    blocks = (order + COLUMNS - 1) // COLUMNS
+    n = tl.program_id(1) % blocks * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    place = tl.program_id(1) // blocks  # of the state, among those of its row
+    group = (place // COUNT).to(tl.int64)
+    item = FROM + place % COUNT
+    weights_ptr += group * group_stride + item * (order + GROUP * SIZE) * order
+    state = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
+    if first_ptr is not None:
+        groups = (outs + COUNT - 1) // COUNT
+        for block in range(0, order, BLOCK):
+            k = block + tl.arange(0, BLOCK)
+            first = tl.load(
+                first_ptr + (row * groups + group) * order + k[None, :],
+                mask=(row < rows) & (k[None, :] < order),
+                other=0.0,
+            )
+            weights = tl.load(
+                weights_ptr + k[:, None] * order + n,
+                mask=(k[:, None] < order) & (n < order),
+                other=0.0,
+            )
+            state += tl.dot(first, weights, input_precision="ieee")  # eq. 4.14
+    weights_ptr += order * order
+    begin = group * GROUP * SIZE
+    heard = tl.minimum(item * SIZE, length - begin)
+    sample = ((row // channels) * length + begin) * channels + row % channels
+    for block in range(0, heard, BLOCK):
+        k = block + tl.arange(0, BLOCK)
+        x = tl.load(
+            x_ptr + sample + k[None, :] * channels,
+            mask=(row < rows) & (k[None, :] < heard),
+            other=0.0,
+        ).to(tl.float32)
+        weights = tl.load(
+            weights_ptr + k[:, None] * order + n,
+            mask=(k[:, None] < heard) & (n < order),
+            other=0.0,
+        )
+        state += tl.dot(x, weights, input_precision="ieee")
+    at = (row * outs + place) * order + n
+    tl.store(out_ptr + at, state, mask=(row < rows) & (n < order) & (place < outs))
 
 
 @triton.jit(do_not_specialize=["length", "chunks"])
@@ -499,11 +692,14 @@ def _project_legs(
     steps = _legs_steps(f, memory.order)
     chunks = triton.cdiv(length, steps)
     ends = f.new_empty((rows, chunks, memory.order), dtype=torch.float32)
-    grid, constants = _legs_tiling(f, rows * chunks, memory)
+    grid, constants = _legs_tiling(f, rows, chunks, memory)
     numbers = (length, channels, memory.order, rows, chunks, start, steps)
-    if chunks == 1 and c is not None:
-        walk_kernel[grid](f, state, c, ends, *numbers, **constants)
-        return ends
+    if chunks == 1 or _reaches(memory, chunks, steps):
+        starts = state
+        if chunks > 1:
+            starts = _reach(f, state, _samples_reach(memory, start, length, steps))
+        walk_kernel[grid](f, starts, c, ends, *numbers, **constants)
+        return ends[:, -1].contiguous()
     walk_kernel[grid](f, None, None, ends, *numbers, **constants)
     starts, last = _carry(state, ends, _legs_jumps(memory, start, length, steps, False))
     if c is not None:
@@ -520,15 +716,21 @@ def _gradients_legs(
     steps = _legs_steps(grad_f, memory.order)
     chunks = triton.cdiv(length, steps)
     leave = grad_last.new_empty((rows, chunks, memory.order))
-    grid, constants = _legs_tiling(grad_f, rows * chunks, memory)
+    grid, constants = _legs_tiling(grad_f, rows, chunks, memory)
     numbers = (length, channels, memory.order, rows, chunks, start, steps)
     arrive = None
     if chunks > 1:
         walk_back_kernel[grid](
             grad_c, grad_last, None, None, leave, *numbers, **constants
         )
-        jumps = _legs_jumps(memory, start, length, steps, True)
-        arrive = _carry(None, leave.flip(1), jumps)[0].flip(1)
+        backwards = leave.flip(1)
+        if _reaches(memory, chunks, memory.order):
+            reach = _adjoint_reach(memory, start, length, steps)
+            arrive = _reach(backwards.view(rows, -1, 1), None, reach)
+        else:
+            jumps = _legs_jumps(memory, start, length, steps, True)
+            arrive = _carry(None, backwards, jumps)[0]
+        arrive = arrive.flip(1)
     walk_back_kernel[grid](
         grad_c, grad_last, arrive, grad_f, leave, *numbers, **constants
     )
@@ -604,23 +806,89 @@ def _carry(first: Tensor | None, add: Tensor, jumps: Jumps) -> tuple[Tensor, Ten
     return before, before[:, -1] @ jumps.maps[-1] + add[:, -1]
 
 
+def _reach(x: Tensor, first: Tensor | None, reach: Reach) -> Tensor:
+    """The states before the chunks (R, J, N), from that before the first (R, N), and
+    what the chunks hear (B, L, D)."""
+    if reach.upper is not None:
+        ends = _launch_reach(x, None, reach, last=True)
+        first = _reach(ends.view(len(ends), -1, 1), first, reach.upper)
+    return _launch_reach(x, first, reach, last=False)
+
+
+def _launch_reach(x: Tensor, first: Tensor | None, reach: Reach, last: bool) -> Tensor:
+    """The states before each item or, ``last``, after each group, as from zeros."""
+    batch, length, channels = x.shape
+    rows = batch * channels
+    order = reach.weights.shape[-1]
+    groups = triton.cdiv(reach.items, reach.group)
+    outs = groups if last else reach.items
+    out = x.new_empty((rows, outs, order), dtype=torch.float32)
+    COUNT = 1 if last else reach.group
+    ROWS, BLOCK, COLUMNS, warps = REACH if x.is_cuda else (16, 16, _padded(order), 4)
+    grid = (triton.cdiv(rows, ROWS), groups * COUNT * triton.cdiv(order, COLUMNS))
+    reach_kernel[grid](
+        None if first is None else first.contiguous(), x, reach.weights, out,
+        length, channels, order, rows, outs, reach.weights.stride(0),
+        SIZE=reach.size, GROUP=reach.group, FROM=reach.group if last else 0, COUNT=COUNT,
+        ROWS=ROWS, BLOCK=BLOCK, COLUMNS=COLUMNS, num_warps=warps,
+    )  # fmt: skip
+    return out
+
+
+def _reaches(memory: Memory, chunks: int, size: int) -> bool:
+    """Whether it is little to keep what reaches every chunk."""
+    return reach_numbers(chunks, size, memory.order) <= MOST_WEIGHTS
+
+
 @lru_cache(maxsize=4)
-def _legs_jumps(
-    memory: Memory, start: int, length: int, steps: int, back: bool
-) -> Jumps:
-    """Phi_j transposed, where each unit vector ends that a chunk starts from; for the
-    gradient, BACK, Phi_j from the last chunk to the first. Kept, as the signal has no
-    part in it."""
+def _samples_reach(memory: Memory, start: int, length: int, steps: int) -> Reach:
+    """What reaches each chunk of LegS of the samples before it."""
+    order = memory.order
+    chunks = triton.cdiv(length, steps)
+    # The samples' part in their chunk's end: its gradient, at every order.
+    units = torch.eye(order, device=memory.device)[:, None].repeat(1, chunks, 1)
+    heard = units.new_zeros((order, chunks * steps, 1))
+    grid, constants = _legs_tiling(units, order, chunks, memory)
+    with torch.cuda.device_of(units):
+        walk_back_kernel[grid](
+            None, units[:, 0].new_zeros((order, order)), units, heard, None,
+            chunks * steps, 1, order, order, chunks, start, steps, **constants,
+        )  # fmt: skip
+    inputs = heard.view(order, chunks, steps).permute(1, 2, 0)
+    return reach_of(inputs, _legs_maps(memory, start, length, steps))
+
+
+@lru_cache(maxsize=4)
+def _adjoint_reach(memory: Memory, start: int, length: int, steps: int) -> Reach:
+    """What reaches the end of each chunk of what leaves the later ones, from the last
+    chunk to the first."""
+    maps = _legs_maps(memory, start, length, steps).flip(0).mT
+    unit = torch.eye(memory.order, device=memory.device)
+    return reach_of(unit.expand_as(maps), maps)
+
+
+def _legs_maps(memory: Memory, start: int, length: int, steps: int) -> Tensor:
+    """Phi_j transposed (J, N, N), where each unit vector ends that a chunk starts from."""
     order = memory.order
     chunks = triton.cdiv(length, steps)
     units = torch.eye(order, device=memory.device)[:, None].repeat(1, chunks, 1)
     ends = torch.empty_like(units)
-    grid, constants = _legs_tiling(units, order * chunks, memory)
-    walk_kernel[grid](
-        None, units, None, ends, length, 1, order, order, chunks, start, steps, **constants
-    )  # fmt: skip
-    maps = ends.transpose(0, 1)
-    return jumps_of(maps.flip(0).mT if back else maps, chunks)
+    grid, constants = _legs_tiling(units, order, chunks, memory)
+    with torch.cuda.device_of(units):
+        walk_kernel[grid](
+            None, units, None, ends, length, 1, order, order, chunks, start, steps, **constants
+        )  # fmt: skip
+    return ends.transpose(0, 1)
+
+
+@lru_cache(maxsize=4)
+def _legs_jumps(
+    memory: Memory, start: int, length: int, steps: int, back: bool
+) -> Jumps:
+    """How the chunks map states; for the gradient, BACK, transposed and from the last
+    chunk to the first. Kept, as the signal has no part in it."""
+    maps = _legs_maps(memory, start, length, steps)
+    return jumps_of(maps.flip(0).mT if back else maps, len(maps))
 
 
 def _wide(memory: Memory) -> tuple[Tensor, Tensor]:
@@ -661,11 +929,11 @@ def _padded(order: int) -> int:
 STEPS = 16  # of a chunk of the time-invariant measures
 
 
-MOST_WEIGHTS = 2**24  # numbers to keep for the last coefficients alone: 64 MiB
+MOST_WEIGHTS = 2**24  # numbers to keep of what reaches where: 64 MiB
 MOST_IN_MAPS = 2**25  # numbers to keep for the maps of the chunks: 128 MiB
-WALKERS = (
-    2**14
-)  # pairs of a chunk and a row: a warp of them for every scheduler of an H100
+NUMBERS = 512  # that a warp walks with: 16 a lane
+WALKERS = 2**13  # pairs of a chunk and a row: enough to keep an H100 busy
+REACH = (32, 32, 32, 4)  # ROWS, BLOCK, COLUMNS, warps of what reaches a chunk
 
 
 def _legs_steps(like: Tensor, order: int) -> int:
@@ -682,14 +950,17 @@ def _legs_steps(like: Tensor, order: int) -> int:
     return triton.next_power_of_2(steps)
 
 
-def _legs_tiling(like: Tensor, pairs: int, memory: Memory) -> tuple[tuple, dict]:
+def _legs_tiling(
+    like: Tensor, rows: int, chunks: int, memory: Memory
+) -> tuple[tuple[int], dict]:
     """The grid and the constants of a walk."""
     order = _padded(memory.order)
-    PAIRS = max(1, 512 // order) if like.is_cuda else 4
+    most = max(1, NUMBERS // order) if like.is_cuda else 4
+    PAIRS = min(most, triton.next_power_of_2(rows))
     constants = {
         "ALPHA": ALPHA[memory.method], "PAIRS": PAIRS, "ORDER": order, "num_warps": 1,
     }  # fmt: skip
-    return (triton.cdiv(pairs, PAIRS),), constants
+    return (triton.cdiv(rows, PAIRS) * chunks,), constants
 
 
 def _blocks(like: Tensor, order: int) -> tuple[int, int]:

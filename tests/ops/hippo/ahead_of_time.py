@@ -3,7 +3,7 @@
 from seqlab.ops.hippo import kernel
 
 # Pointers to the op's own tensors have their dtype; all others are float32.
-OWN = {"f_ptr", "c_ptr", "grad_c_ptr", "grad_f_ptr"}
+OWN = {"f_ptr", "x_ptr", "c_ptr", "grad_c_ptr", "grad_f_ptr"}
 
 
 def variants(capability):
@@ -35,6 +35,10 @@ def variants(capability):
                 carry = {"GROUP": kernel.GROUP, "ROWS": 16, "BLOCK": 16, "ORDER": order}
                 yield variant(kernel.carry_kernel, carry, (), dtype, 4)
                 yield variant(kernel.carry_kernel, carry, ("first_ptr",), dtype, 4)
+            ROWS, BLOCK, COLUMNS, warps = kernel.REACH
+            reach = {"SIZE": 32, "GROUP": 8, "ROWS": ROWS, "BLOCK": BLOCK, "COLUMNS": COLUMNS}
+            for counted, absent in (({"FROM": 0, "COUNT": 8}, ()), ({"FROM": 8, "COUNT": 1}, ("first_ptr",))):
+                yield variant(kernel.reach_kernel, reach | counted, absent, dtype, warps)
 
 
 def variant(function, constants, absent, dtype, warps):
