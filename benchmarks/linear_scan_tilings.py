@@ -24,13 +24,9 @@ from seqlab.ops.linear_scan import kernel, portable
 
 NAMES = ("STEPS", "RUNS", "PAIRS", "STAGES", "num_warps")
 TILINGS = [
-    (8, 8, 32, 2, 8), (8, 8, 32, 3, 8), (8, 8, 32, 4, 8), (8, 16, 16, 1, 8), (8, 16, 16, 2, 8), (8, 16, 16, 3, 8),
-    (8, 16, 16, 4, 8), (8, 8, 16, 2, 4), (8, 8, 16, 3, 4), (8, 8, 16, 4, 4), (8, 16, 8, 3, 4), (8, 16, 8, 4, 4),
-    (8, 32, 8, 2, 8), (8, 32, 8, 3, 8), (8, 32, 8, 4, 8), (8, 4, 32, 2, 4), (8, 4, 32, 3, 4), (16, 8, 16, 2, 4),
-    (16, 16, 16, 1, 8), (16, 16, 16, 3, 8), (4, 16, 16, 4, 8), (4, 16, 16, 3, 8), (16, 16, 8, 1, 4),
-    (16, 32, 8, 1, 8), (8, 64, 8, 3, 16), (8, 32, 16, 2, 16), (8, 64, 4, 3, 8), (16, 64, 4, 1, 8),
-    (16, 32, 8, 2, 8), (32, 16, 8, 1, 4), (32, 32, 8, 1, 8), (16, 32, 4, 1, 4), (16, 32, 4, 2, 4), (8, 32, 4, 3, 4),
-    (16, 64, 8, 1, 16), (8, 64, 8, 1, 16),
+    (8, 8, 32, 3, 8), (8, 16, 16, 1, 8), (8, 16, 16, 3, 8), (8, 16, 16, 4, 8), (8, 8, 16, 3, 4), (8, 4, 32, 3, 4),
+    (16, 16, 16, 1, 8), (4, 16, 16, 4, 8), (16, 16, 8, 1, 4), (16, 32, 8, 1, 8), (8, 32, 8, 3, 8), (8, 32, 8, 2, 8),
+    (8, 16, 8, 3, 4), (8, 32, 16, 2, 16), (8, 32, 4, 3, 4), (4, 32, 8, 3, 8), (8, 8, 32, 2, 8), (8, 16, 16, 2, 8),
 ]  # fmt: skip
 BOUND = 1e-4
 BUDGET = 0.05  # seconds of timing for each tiling, size and pass
@@ -51,14 +47,14 @@ def error(case: tuple[tuple[int, ...], int]) -> float:
     """The largest relative error against float64 at a small size; compiles the kernel on the way."""
     tiling, number = case
     use(tiling)
-    a, b, grad_h, state = draw(
+    a, b, grad_h, grad_last = draw(
         PAIRINGS["linear_scan"].workloads[number], {"batch": 2, "length": 1100, "channels": 128}
     )
     wide = torch.promote_types(b.dtype, torch.float64)
-    h, last = kernel.scan(a, b, state, False)
-    found = (h, last, *kernel.gradients(a, h, state, grad_h, state, False))
-    true_h, true_last = portable.scan(a.to(wide), b.to(wide), state.to(wide), False)
-    true = portable.gradients(a.to(wide), true_h, state.to(wide), grad_h.to(wide), state.to(wide), False)
+    h, last = kernel.scan(a, b, None, False)
+    found = (h, last, *kernel.gradients(a, h, None, grad_h, grad_last, False))
+    true_h, true_last = portable.scan(a.to(wide), b.to(wide), None, False)
+    true = portable.gradients(a.to(wide), true_h, None, grad_h.to(wide), grad_last.to(wide), False)
     pairs = zip(found, (true_h, true_last, *true), strict=True)
     return max(float((x - y).norm() / y.norm()) for x, y in pairs)
 
