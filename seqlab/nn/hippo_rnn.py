@@ -13,7 +13,7 @@ HippoState = tuple[Tensor, Tensor, int]
 
 class HippoRNN(nn.Module):
     """A gated network that reads, beside the input, its own past as HiPPO coefficients
-    (Gu et al., 2020, section 2.4; equations 4.19 to 4.22).
+    (Gu et al., 2020, section 2.4; equations 4.20 to 4.23).
 
     At each time the network h_t moves some way towards a proposal made from the input,
     from itself and from the memory c_{t-1}, and says one number f_t; the memory c_t
@@ -104,10 +104,10 @@ class HippoRNN(nn.Module):
         """The equations, with seen_t = W u_t + b."""
         past = torch.cat((c, h), dim=-1)
         g, proposal = torch.addmm(seen_t, past, self.U.T).chunk(2, dim=-1)
-        g, proposal = torch.sigmoid(g), torch.tanh(proposal)  # eq. 4.19
-        h = torch.lerp(h, proposal, g)  # eq. 4.20: (1 - g) h + g proposal
-        f = h @ self.w  # eq. 4.21
-        c = torch.addmm(f[:, None] * B_bar, c, A_bar.T)  # eq. 4.22
+        g, proposal = torch.sigmoid(g), torch.tanh(proposal)  # eq. 4.20
+        h = torch.lerp(h, proposal, g)  # eq. 4.21: (1 - g) h + g proposal
+        f = h @ self.w  # eq. 4.22
+        c = torch.addmm(f[:, None] * B_bar, c, A_bar.T)  # eq. 4.23
         return h, c
 
     def _start(self, u: Tensor, state: HippoState | None) -> HippoState:

@@ -11,15 +11,17 @@ cut into J chunks of STEPS steps, and all chunks of all rows run at the same tim
 Phi_j maps the state before chunk j to the state after it (equation 4.14). It depends on
 the transition alone, not on the signal, so it is computed once and kept. Many chunks are
 carried in groups: within all groups at the same time, then from group to group, then one
-product with what each chunk makes of its group's first state. Where the last coefficients
-alone are wanted, of a signal that is not too long, even the N x L weights of the samples
-are kept, and there is one matrix product in all.
+product with what each chunk makes of its group's first state. Where all that the samples
+contribute to the states between the chunks is little to keep (``Reach``), a few products
+of samples and kept weights stand for 1 and 2. Where the last coefficients alone are
+wanted, of a signal that is not too long, the N x L weights of the samples are kept, and
+there is one matrix product in all.
 
-LegS (``walk_kernel``, ``walk_back_kernel``). One program owns PAIRS pairs of a chunk and a
-row, with their N coefficients across the lanes of a warp, and walks the steps of the
-chunk. A step is one triangular solve (equation 4.18), and the solve is a linear
-recurrence over the order (equation 4.13): an associative scan, O(N) work, no N x N matrix
-anywhere.
+LegS (``walk_kernel``, ``walk_back_kernel``). One program owns one chunk of PAIRS rows,
+with their N coefficients across the lanes of a warp, and walks the steps of the chunk. A
+step is one triangular solve (equation 4.18), and the solve is a linear recurrence over
+the order (equation 4.13): an associative scan, or late in time a running sum (equation
+4.19), O(N) work, no N x N matrix anywhere.
 
 Time-invariant measures (``expand_kernel``, ``contract_kernel``). All steps of a chunk
 are one matrix product: with i the step inside the chunk,
@@ -31,7 +33,8 @@ in the cache. The backward pass is the product with W transposed.
 
 Bytes (equation 4.16), with e bytes a number: forward reads e R L and writes e R L N, or
 4 R N where the last coefficients alone are wanted; backward the same the other way.
-Steps 1 and 2 add e R L and 8 R J N, less than a tenth for STEPS >= 32.
+Steps 1 and 2 add e R L and 8 R J N, less than a tenth for chunks of 32 steps or more, and
+what is kept: at most 4 MOST_WEIGHTS bytes, or 4 J N^2.
 """
 
 from dataclasses import replace
@@ -89,10 +92,10 @@ def coefficients_late(a, r, d, BACK: tl.constexpr):
     above = 1.0 + a * d
     both = 1.0 / (below * above)  # one division for two
     decay = below * below * both
-    whole = tl.associative_scan(decay, 1, multiply)
+    whole = tl.associative_scan(decay, 1, multiply)  # rho
     if BACK:
         whole = decay / whole
-    weight = r * below * both / whole
+    weight = r * below * both / whole  # eq. 4.19
     own = below * both * (d - r * r * above * both)
     heard = r * above * both * whole
     return weight, own, heard
@@ -178,10 +181,14 @@ def walk(
     """c after ``steps`` steps, the first of which is step number ``first``."""
     n, exists, r, d = load_transition(order, ORDER)
     f = tl.full((PAIRS, 1), 0.0, tl.float32)
+    if f_ptr is not None:
+        ahead = tl.load(f_ptr + now, mask=alive, other=0.0)
     for i in range(0, steps):
         k = (first + i).to(tl.float32)
-        if f_ptr is not None:
-            f = tl.load(f_ptr + now, mask=alive, other=0.0).to(tl.float32)
+        if f_ptr is not None:  # a step early: memory is slow
+            f = ahead.to(tl.float32)
+            inside = alive & (i + 1 < steps)
+            ahead = tl.load(f_ptr + now + channels, mask=inside, other=0.0)
         a, step = step_sizes(k, ALPHA)
         if LATE:
             weight, own, heard = coefficients_late(a, r, d, False)
@@ -194,7 +201,9 @@ def walk(
             c = tl.where(k == 1.0, tl.where(n == 0, f, 0.0), c)  # eq. 4.10
         if c_ptr is not None:
             out = c.to(c_ptr.dtype.element_ty)
-            tl.store(c_ptr + now * order + n, out, mask=alive & exists)
+            tl.store(
+                c_ptr + now * order + n, out, mask=alive & exists, cache_modifier=".cs"
+            )
         now += channels
     return c
 
@@ -262,13 +271,15 @@ def walk_back(
 ):
     """The gradient g after ``steps`` steps back, the first of which is number ``last``."""
     n, exists, r, d = load_transition(order, ORDER)
+    if grad_c_ptr is not None:
+        ahead = tl.load(grad_c_ptr + now * order + n, mask=alive & exists, other=0.0)
     for i in range(0, steps):
         k = (last - i).to(tl.float32)
-        if grad_c_ptr is not None:
-            arriving = tl.load(
-                grad_c_ptr + now * order + n, mask=alive & exists, other=0.0
-            )
-            g += arriving.to(tl.float32)
+        if grad_c_ptr is not None:  # a step early: memory is slow
+            g += ahead.to(tl.float32)
+            inside = alive & exists & (i + 1 < steps)
+            place = (now - channels) * order + n
+            ahead = tl.load(grad_c_ptr + place, mask=inside, other=0.0)
         a, step = step_sizes(k, ALPHA)
         if LATE:
             weight, own, heard = coefficients_late(a, r, d, True)
@@ -311,13 +322,14 @@ def walk_back_kernel(
 
     In: gradients of every coefficient (none if None), of the last ones (R, N), and what
     arrives at each chunk's end from the later ones (R, J, N), zeros if None. Out:
-    gradients of f, and what leaves each chunk at its start; neither if None.
+    gradients of f, and what leaves each chunk at its start; neither if None. Both count
+    the chunks from the last.
     """
     row, j, begin = load_pairs(rows, steps, PAIRS)
     alive = row < rows
     n = tl.arange(0, ORDER)[None, :]
     exists = n < order
-    at = (row * chunks + j) * order + n
+    at = (row * chunks + chunks - 1 - j) * order + n
     g = tl.full((PAIRS, ORDER), 0.0, tl.float32)
     if arrive_ptr is not None:
         g = tl.load(arrive_ptr + at, mask=alive & exists, other=0.0)
@@ -447,6 +459,7 @@ def reach_kernel(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
     COLUMNS: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):
     """The states before COUNT items of each group, from item FROM on (R, outs, N): what
     reaches them of the group's first state (R, groups, N), zeros if None, and of the
@@ -473,7 +486,7 @@ def reach_kernel(
                 mask=(k[:, None] < order) & (n < order),
                 other=0.0,
             )
-            state += tl.dot(first, weights, input_precision="ieee")  # eq. 4.14
+            state += tl.dot(first, weights, input_precision=PRECISION)  # eq. 4.14
     weights_ptr += order * order
     begin = group * GROUP * SIZE
     heard = tl.minimum(item * SIZE, length - begin)
@@ -490,7 +503,7 @@ def reach_kernel(
             mask=(k[:, None] < heard) & (n < order),
             other=0.0,
         )
-        state += tl.dot(x, weights, input_precision="ieee")
+        state += tl.dot(x, weights, input_precision=PRECISION)
     at = (row * outs + place) * order + n
     tl.store(out_ptr + at, state, mask=(row < rows) & (n < order) & (place < outs))
 
@@ -723,18 +736,16 @@ def _gradients_legs(
         walk_back_kernel[grid](
             grad_c, grad_last, None, None, leave, *numbers, **constants
         )
-        backwards = leave.flip(1)
         if _reaches(memory, chunks, memory.order):
             reach = _adjoint_reach(memory, start, length, steps)
-            arrive = _reach(backwards.view(rows, -1, 1), None, reach)
+            arrive = _reach(leave.view(rows, -1, 1), None, reach)
         else:
             jumps = _legs_jumps(memory, start, length, steps, True)
-            arrive = _carry(None, backwards, jumps)[0]
-        arrive = arrive.flip(1)
+            arrive = _carry(None, leave, jumps)[0]
     walk_back_kernel[grid](
         grad_c, grad_last, arrive, grad_f, leave, *numbers, **constants
     )
-    return leave[:, 0].contiguous()
+    return leave[:, -1].contiguous()
 
 
 def _project_invariant(
@@ -824,13 +835,15 @@ def _launch_reach(x: Tensor, first: Tensor | None, reach: Reach, last: bool) -> 
     outs = groups if last else reach.items
     out = x.new_empty((rows, outs, order), dtype=torch.float32)
     COUNT = 1 if last else reach.group
-    ROWS, BLOCK, COLUMNS, warps = REACH if x.is_cuda else (16, 16, _padded(order), 4)
+    ROWS, BLOCK, COLUMNS, warps, precision = (
+        REACH if x.is_cuda else (16, 16, _padded(order), 4, "ieee")
+    )
     grid = (triton.cdiv(rows, ROWS), groups * COUNT * triton.cdiv(order, COLUMNS))
     reach_kernel[grid](
         None if first is None else first.contiguous(), x, reach.weights, out,
         length, channels, order, rows, outs, reach.weights.stride(0),
         SIZE=reach.size, GROUP=reach.group, FROM=reach.group if last else 0, COUNT=COUNT,
-        ROWS=ROWS, BLOCK=BLOCK, COLUMNS=COLUMNS, num_warps=warps,
+        ROWS=ROWS, BLOCK=BLOCK, COLUMNS=COLUMNS, PRECISION=precision, num_warps=warps,
     )  # fmt: skip
     return out
 
@@ -933,7 +946,7 @@ MOST_WEIGHTS = 2**24  # numbers to keep of what reaches where: 64 MiB
 MOST_IN_MAPS = 2**25  # numbers to keep for the maps of the chunks: 128 MiB
 NUMBERS = 512  # that a warp walks with: 16 a lane
 WALKERS = 2**13  # pairs of a chunk and a row: enough to keep an H100 busy
-REACH = (32, 32, 32, 4)  # ROWS, BLOCK, COLUMNS, warps of what reaches a chunk
+REACH = (16, 64, 32, 2, "tf32x3")  # ROWS, BLOCK, COLUMNS, warps of what reaches a chunk
 
 
 def _legs_steps(like: Tensor, order: int) -> int:

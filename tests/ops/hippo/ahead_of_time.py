@@ -35,8 +35,15 @@ def variants(capability):
                 carry = {"GROUP": kernel.GROUP, "ROWS": 16, "BLOCK": 16, "ORDER": order}
                 yield variant(kernel.carry_kernel, carry, (), dtype, 4)
                 yield variant(kernel.carry_kernel, carry, ("first_ptr",), dtype, 4)
-            ROWS, BLOCK, COLUMNS, warps = kernel.REACH
-            reach = {"SIZE": 32, "GROUP": 8, "ROWS": ROWS, "BLOCK": BLOCK, "COLUMNS": COLUMNS}
+            ROWS, BLOCK, COLUMNS, warps, precision = kernel.REACH
+            reach = {
+                "SIZE": 32,
+                "GROUP": 8,
+                "ROWS": ROWS,
+                "BLOCK": BLOCK,
+                "COLUMNS": COLUMNS,
+                "PRECISION": precision,
+            }
             for counted, absent in (({"FROM": 0, "COUNT": 8}, ()), ({"FROM": 8, "COUNT": 1}, ("first_ptr",))):
                 yield variant(kernel.reach_kernel, reach | counted, absent, dtype, warps)
 

@@ -1,0 +1,65 @@
+"""The solve of a step of LegS inside a program, early and late in time, held to SciPy's triangular solver."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import solve_triangular
+
+from seqlab.ops.backends import has_triton, load_kernel
+from seqlab.ops.hippo import reference
+
+if not has_triton():
+    pytest.skip("no Triton", allow_module_level=True)
+
+import triton
+import triton.language as tl
+
+kernel = load_kernel("hippo", torch.zeros(1))  # interpreted, as the kernel below
+before, triton.knobs.runtime.interpret = triton.knobs.runtime.interpret, True
+load_transition, solve = kernel.load_transition, kernel.solve
+coefficients_late, running_sum = kernel.coefficients_late, kernel.running_sum
+
+
+@triton.jit
+def slopes(
+    y_ptr,
+    early_ptr,
+    late_ptr,
+    sum_ptr,
+    a,
+    order,
+    BACK: tl.constexpr,
+    PAIRS: tl.constexpr,
+    ORDER: tl.constexpr,
+):
+    """-A x by the scan and by the running sum, and the whole of that sum."""
+    n, exists, r, d = load_transition(order, ORDER)
+    here = tl.arange(0, PAIRS)[:, None] * order + n
+    y = tl.load(y_ptr + here, mask=exists, other=0.0)
+    _, lost = solve(y, a, r, d, BACK, PAIRS, ORDER)
+    tl.store(early_ptr + here, lost, mask=exists)
+    weight, own, heard = coefficients_late(a, r, d, BACK)
+    sums = running_sum(weight * y, BACK, PAIRS, ORDER)
+    tl.store(late_ptr + here, own * y + heard * sums, mask=exists)
+    tl.store(sum_ptr + here, sums, mask=exists)
+
+
+triton.knobs.runtime.interpret = before
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("order", [1, 5, 37, 64])
+def test_scan_and_running_sum_solve_the_triangle(order, back):
+    rows, lanes = 4, 64
+    # The earliest step that is_late lets through, with the least alpha.
+    a = min(0.125 / order, 32 / order**2) * 0.999
+    y = torch.from_numpy(np.random.default_rng(0).standard_normal((rows, order))).float()
+    early, late, sums = (torch.empty(rows, order) for _ in range(3))
+    slopes[(1,)](y, early, late, sums, a, order, BACK=back, PAIRS=rows, ORDER=lanes)
+    A, B = reference.hippo_transition("legs", order)
+    A = A.T if back else A
+    x = solve_triangular(np.eye(order) - a * A, y.double().numpy().T, lower=not back)
+    for found in (early, late):
+        np.testing.assert_allclose(found.numpy(), -(A @ x).T, rtol=0, atol=2e-6 * np.abs(A @ x).max())
+    if back:  # what walk_back takes for the gradient to f
+        np.testing.assert_allclose(sums[:, 0].numpy(), B @ x, rtol=0, atol=1e-5 * np.abs(B @ x).max())
