@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -194,70 +194,67 @@ def run(arguments: argparse.Namespace) -> int:
             "There is no CUDA GPU here: the portable ops are timed against a Python loop, on the CPU.\n"
         )
     if torch.cuda.is_available() and arguments.only is None:
-        result = _isolated(arguments.ops, arguments.quick)
+        results = _isolated(arguments.ops, arguments.quick)
     else:
-        result = benchmark(arguments.ops, arguments.quick, arguments.only)
+        results = iter(
+            [benchmark(arguments.ops, arguments.quick, arguments.only)],
+        )
+    # Written as it grows: what is cut off leaves what was measured.
+    for result in results:
+        if arguments.out is not None:
+            arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     print(table(result))
-    if arguments.out is not None:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 
 
-def _isolated(names: Sequence[str] | None, quick: bool) -> dict[str, Any]:
-    """``benchmark`` with a process for each implementation: an error on a GPU ends the
-    process that meets it."""
+def _isolated(names: Sequence[str] | None, quick: bool) -> Iterator[dict[str, Any]]:
+    """``benchmark`` with a process for each implementation, as an error on a GPU ends
+    the process that meets it: the result so far, after each of them."""
     results: list[dict[str, Any]] = []
-    failures: list[dict[str, Any]] = []
     everything = {
         i.name: i
         for op in names or PAIRINGS
         for i in implementations(op, torch.device("cuda"))
     }
+    for name in everything:
+        found, trouble = _in_a_process(name, names, quick)
+        if found is not None:
+            results.append(found)
+        elif name.startswith("seqlab"):
+            raise RuntimeError(f"{name} failed:\n" + "\n".join(trouble[-20:]))
+        else:
+            reason = next((line for line in trouble if "Error:" in line), trouble[-1])
+            rows = [_failed(row, name, reason[:200]) for row in results[0]["rows"]]
+            results.append({"rows": rows})
+        # Beside each other in the result stand the rows of one workload and pass.
+        rows = [
+            row
+            for group in zip(*(result["rows"] for result in results), strict=True)
+            for row in group
+        ]
+        # Each process measured the limits for itself; one floor holds for all of them.
+        yield _with_floors({**results[0], "rows": rows})
+
+
+def _in_a_process(
+    name: str, names: Sequence[str] | None, quick: bool
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """What the one implementation measured, or None and what it said instead."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in everything:
-            out = Path(folder) / "result.json"
-            command = [
-                sys.executable,
-                "-m",
-                "seqlab",
-                "bench",
-                "--only",
-                name,
-                "--out",
-                str(out),
-            ]
-            command += ["--quick"] * quick + (["--ops", *names] if names else [])
-            try:
-                patience = None if name.startswith("seqlab") else PATIENCE
-                done = subprocess.run(
-                    command, capture_output=True, text=True, timeout=patience
-                )
-                trouble = (
-                    (done.stderr.strip().splitlines() or ["no message"])
-                    if done.returncode
-                    else []
-                )
-            except subprocess.TimeoutExpired:
-                trouble = [f"was not done after {PATIENCE} s"]
-            if not trouble:
-                results.append(json.loads(out.read_text()))
-            elif name.startswith("seqlab"):
-                raise RuntimeError(f"{name} failed:\n" + "\n".join(trouble[-20:]))
-            else:
-                reason = next(
-                    (line for line in trouble if "Error:" in line), trouble[-1]
-                )
-                failures.append({"implementation": name, "reason": reason[:200]})
-    for failure in failures:
-        results.append({"rows": [_failed(row, failure) for row in results[0]["rows"]]})
-    # Beside each other in the result stand the rows of one workload and pass.
-    rows = [
-        row
-        for group in zip(*(result["rows"] for result in results), strict=True)
-        for row in group
-    ]
-    # Each process measured the limits for itself; one floor holds for all of them.
-    return _with_floors({**results[0], "rows": rows})
+        out = Path(folder) / "result.json"
+        command = [sys.executable, "-m", "seqlab", "bench", "--only", name]
+        command += ["--out", str(out)]
+        command += ["--quick"] * quick + (["--ops", *names] if names else [])
+        patience = None if name.startswith("seqlab") else PATIENCE
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=patience
+            )
+        except subprocess.TimeoutExpired:
+            return None, [f"was not done after {PATIENCE} s"]
+        if done.returncode:
+            return None, done.stderr.strip().splitlines() or ["no message"]
+        return json.loads(out.read_text()), []
 
 
 def _with_floors(result: dict[str, Any]) -> dict[str, Any]:
@@ -277,13 +274,13 @@ def _with_floors(result: dict[str, Any]) -> dict[str, Any]:
     return {**result, "rows": rows}
 
 
-def _failed(row: dict[str, Any], failure: dict[str, Any]) -> dict[str, Any]:
+def _failed(row: dict[str, Any], name: str, reason: str) -> dict[str, Any]:
     nothing = {"milliseconds": None, "peak_memory_bytes": None, "relative_error": None}
     return {
         **row,
         **nothing,
-        "implementation": failure["implementation"],
-        "absent": f"its process failed: {failure['reason']}",
+        "implementation": name,
+        "absent": f"its process failed: {reason}",
     }
 
 

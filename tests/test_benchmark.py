@@ -110,7 +110,8 @@ def test_one_floor_holds_for_the_implementations_of_all_processes(monkeypatch):
     monkeypatch.setattr(benchmarking, "implementations", lambda op, device: ours)
     monkeypatch.setattr(benchmarking, "provenance", lambda device: {})  # it runs git
     monkeypatch.setattr(benchmarking.subprocess, "run", in_a_process)
-    result = benchmarking._isolated(["linear_scan"], quick=True)
+    first, result = benchmarking._isolated(["linear_scan"], quick=True)
+    assert {row["implementation"] for row in first["rows"]} == {"seqlab, portable"}
     assert result["copy_bandwidth_bytes_per_s"] == 1e10
     assert {row["implementation"] for row in result["rows"]} == {"seqlab, portable", "python loop"}
     for row in result["rows"]:

@@ -10,7 +10,7 @@ from seqlab import verify as verification
 from seqlab.__main__ import main
 from seqlab.catalogue import PAIRINGS, sizes
 from seqlab.ops.backends import has_triton
-from seqlab.verify import Row, absent_backends, relative_error, table, verify
+from seqlab.verify import Row, absent_backends, comparisons, relative_error, table, verify
 
 PAIRING = PAIRINGS["linear_scan"]
 
@@ -44,6 +44,30 @@ def test_the_kernels_pass_in_the_interpreter():
         pytest.skip("Triton exists for Linux only")
     rows = verify(backends=["interpreter"])
     assert all(row.passed for row in rows), table(rows)
+
+
+def test_quick_takes_ordinary_inputs_of_one_size_in_two_dtypes():
+    quick = comparisons(["linear_scan"], ["portable"], quick=True)
+    assert not any(PAIRING.samples[each.sample].hard for each in quick)
+    assert {each.precision for each in quick} == {None, "float64", "float32"}
+    rows = [each.run() for each in quick]
+    assert all(row.passed for row in rows), table(rows)
+    assert len(rows) < len(comparisons(["linear_scan"], ["portable"])) / 2
+
+
+def test_quick_draws_the_first_size_alone(altered):
+    drawn = []
+
+    def op(**arguments):
+        drawn.append(arguments["b"].shape[1])
+        return PAIRING.op(**arguments)
+
+    two = dict.fromkeys(PAIRING.sizes, (sizes(2, 9, 3), sizes(2, 5, 3)))
+    altered(op=op, sizes=two)
+    verify(["linear_scan"], ["portable"], quick=True)
+    assert set(drawn) == {9}
+    verify(["linear_scan"], ["portable"])
+    assert set(drawn) == {9, 5}
 
 
 @pytest.mark.parametrize("output", PAIRING.outputs)
