@@ -31,8 +31,8 @@ SLOW = 10  # seconds from which a cell is named
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one chapter went: ``slow`` has the first line and the seconds of each slow cell; ``failure`` is None, or
-    the end of the error's text."""
+    """How one chapter went: ``slow`` has the first line and the seconds of each slow cell, of the slowest where lines
+    are alike; ``failure`` is None, or the end of the error's text."""
 
     chapter: str
     cells: int
@@ -58,13 +58,13 @@ def run_notebook(path: Path) -> Outcome:
     except (CellExecutionError, CellTimeoutError) as error:
         failure = str(error)[-2000:]
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
-    took = {cell.source.splitlines()[0]: seconds(cell) for cell in cells}
+    took = sorted((seconds(cell), cell.source.splitlines()[0]) for cell in cells)
     return Outcome(
         chapter=path.stem,
         cells=len(cells),
         cells_run=sum(cell.execution_count is not None for cell in cells),
         seconds=round(time.perf_counter() - started, 1),
-        slow={line: each for line, each in took.items() if each >= SLOW},
+        slow={line: each for each, line in took if each >= SLOW},
         failure=failure,
     )
 

@@ -193,12 +193,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(
             "There is no CUDA GPU here: the portable ops are timed against a Python loop, on the CPU.\n"
         )
+    results: Iterable[dict[str, Any]]
     if torch.cuda.is_available() and arguments.only is None:
         results = _isolated(arguments.ops, arguments.quick)
     else:
-        results = iter(
-            [benchmark(arguments.ops, arguments.quick, arguments.only)],
-        )
+        results = [benchmark(arguments.ops, arguments.quick, arguments.only)]
     # Written as it grows: what is cut off leaves what was measured.
     for result in results:
         if arguments.out is not None:

@@ -862,11 +862,10 @@ def _samples_reach(memory: Memory, start: int, length: int, steps: int) -> Reach
     units = torch.eye(order, device=memory.device)[:, None].repeat(1, chunks, 1)
     heard = units.new_zeros((order, chunks * steps, 1))
     grid, constants = _legs_tiling(units, order, chunks, memory)
-    with torch.cuda.device_of(units):
-        walk_back_kernel[grid](
-            None, units[:, 0].new_zeros((order, order)), units, heard, None,
-            chunks * steps, 1, order, order, chunks, start, steps, **constants,
-        )  # fmt: skip
+    walk_back_kernel[grid](
+        None, units.new_zeros((order, order)), units, heard, None,
+        chunks * steps, 1, order, order, chunks, start, steps, **constants,
+    )  # fmt: skip
     inputs = heard.view(order, chunks, steps).permute(1, 2, 0)
     return reach_of(inputs, _legs_maps(memory, start, length, steps))
 
@@ -887,10 +886,9 @@ def _legs_maps(memory: Memory, start: int, length: int, steps: int) -> Tensor:
     units = torch.eye(order, device=memory.device)[:, None].repeat(1, chunks, 1)
     ends = torch.empty_like(units)
     grid, constants = _legs_tiling(units, order, chunks, memory)
-    with torch.cuda.device_of(units):
-        walk_kernel[grid](
-            None, units, None, ends, length, 1, order, order, chunks, start, steps, **constants
-        )  # fmt: skip
+    walk_kernel[grid](
+        None, units, None, ends, length, 1, order, order, chunks, start, steps, **constants
+    )  # fmt: skip
     return ends.transpose(0, 1)
 
 
@@ -946,7 +944,9 @@ MOST_WEIGHTS = 2**24  # numbers to keep of what reaches where: 64 MiB
 MOST_IN_MAPS = 2**25  # numbers to keep for the maps of the chunks: 128 MiB
 NUMBERS = 512  # that a warp walks with: 16 a lane
 WALKERS = 2**13  # pairs of a chunk and a row: enough to keep an H100 busy
-REACH = (16, 64, 32, 2, "tf32x3")  # ROWS, BLOCK, COLUMNS, warps of what reaches a chunk
+# ROWS, BLOCK, COLUMNS, warps and precision of what reaches a chunk: three products on
+# tensor cores for each, whose digits add up to float32's.
+REACH = (16, 64, 32, 2, "tf32x3")
 
 
 def _legs_steps(like: Tensor, order: int) -> int:

@@ -256,7 +256,7 @@ class Stretch:
 def _stretches(length: int, start: int, memory: Memory) -> list[Stretch]:
     """About sqrt(L) chunks of about sqrt(L) steps, then one chunk of what is left. LegS
     of high order walks all steps as one chunk: each chunk of it has a map of its own,
-    and that costs N columns at every step, more than the calls it saves."""
+    and that costs N columns at every step: on a CPU, more than the calls it saves."""
     one = memory.measure == "legs" and memory.order > 96
     steps = length if one else math.isqrt(length)
     chunks = length // steps

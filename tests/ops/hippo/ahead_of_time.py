@@ -1,6 +1,7 @@
 """Which variants of the kernels to compile ahead of time."""
 
 from seqlab.ops.hippo import kernel
+from seqlab.ops.hippo.reach import GROUP
 
 # Pointers to the op's own tensors have their dtype; all others are float32.
 OWN = {"f_ptr", "x_ptr", "c_ptr", "grad_c_ptr", "grad_f_ptr"}
@@ -38,13 +39,16 @@ def variants(capability):
             ROWS, BLOCK, COLUMNS, warps, precision = kernel.REACH
             reach = {
                 "SIZE": 32,
-                "GROUP": 8,
+                "GROUP": GROUP,
                 "ROWS": ROWS,
                 "BLOCK": BLOCK,
                 "COLUMNS": COLUMNS,
                 "PRECISION": precision,
             }
-            for counted, absent in (({"FROM": 0, "COUNT": 8}, ()), ({"FROM": 8, "COUNT": 1}, ("first_ptr",))):
+            for counted, absent in (
+                ({"FROM": 0, "COUNT": GROUP}, ()),
+                ({"FROM": GROUP, "COUNT": 1}, ("first_ptr",)),
+            ):
                 yield variant(kernel.reach_kernel, reach | counted, absent, dtype, warps)
 
 

@@ -51,7 +51,7 @@ triton.knobs.runtime.interpret = before
 @pytest.mark.parametrize("order", [1, 5, 37, 64])
 def test_scan_and_running_sum_solve_the_triangle(order, back):
     rows, lanes = 4, 64
-    # The earliest step that is_late lets through, with the least alpha.
+    # Nearly the largest that is_late lets through.
     a = min(0.125 / order, 32 / order**2) * 0.999
     y = torch.from_numpy(np.random.default_rng(0).standard_normal((rows, order))).float()
     early, late, sums = (torch.empty(rows, order) for _ in range(3))

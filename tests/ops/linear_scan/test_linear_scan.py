@@ -170,15 +170,17 @@ def test_the_first_state_enters_a_half_precision_gradient_unrounded(backend):
     assert float(grad_a) == pytest.approx(1 / 3 - 999e-5, rel=1e-3)
 
 
+@pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_fixed_decay_near_one_keeps_its_digits_over_many_tiles(backend):
+def test_decays_near_one_keep_their_digits_over_many_tiles(backend, fixed):
     length = 1500
     phase = torch.tensor([0.3, 2.9], dtype=torch.float64)
     a = torch.polar(torch.full_like(phase, 1 - 1e-6), phase).to(torch.complex64)
+    a = a if fixed else a.expand(1, length, 2)
     b = draw(length, True, batch=1, channels=2)[1].to(torch.complex64)
     h, _ = linear_scan(a, b, backend=backend)
     wide, _ = linear_scan(a.to(torch.complex128), b.to(torch.complex128))
-    assert (h - wide).norm() < 2e-6 * wide.norm()
+    assert (h - wide).norm() < (2e-6 if fixed else 2e-5) * wide.norm()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
