@@ -5,26 +5,32 @@ imaginary part of a complex channel, or two neighboring real channels. Only the 
 of two pairs (``times``) knows which, so one kernel serves both. In memory a time step
 is ``width`` numbers: D for real tensors, 2 D for complex ones.
 
-Tiling. One program owns PAIRS pairs of one batch entry and walks along time in tiles of
-RUNS x STEPS steps:
+Tiling. One program owns one tile: PAIRS pairs of one batch entry, and RUNS x STEPS time
+steps.
 
                         |<-- PAIRS pairs -->|
+                              carry, one pair each, from the program of the tile before
       time   run 0      |  STEPS steps, one after the other, in registers
        |     run 1      |  the same, at the same time, in other lanes
        v     ...        |
              run RUNS-1 |
-                           the carry, one pair each, goes on to the next tile
+                              carry, to the program of the next tile
 
   1. every run takes its steps from a zero state: how it maps the state before it
      (equation 2.2);
-  2. the maps of the runs are composed by an associative scan across lanes (2.3): the
-     state before each run;
-  3. every run takes its steps again, now from that state (2.1), and writes.
+  2. the maps of the runs are composed by an associative scan across lanes (2.3);
+  3. the carry comes in, and what the whole tile makes of it goes on at once (2.5);
+  4. every run takes its steps again, now from the state before it (2.1), and writes.
 
-Bytes. Inputs are read once, outputs written once, and nothing in between leaves the
-chip. With e bytes a number and E = B L width numbers: forward 3 e E (a, b in; h out),
-backward 5 e E (a, dh, h in; da, db out). An ``a`` that is fixed in time stays in
-registers: forward 2 e E, backward 3 e E (dh, h in; db out). Equation 2.10.
+Programs are numbered tile after tile in time. A GPU starts them in this order, so the
+program that another one waits for has always been started before, and those that wait
+are never all that there are. A thousand tiles are loading while a few carries travel.
+
+Bytes. Inputs are read once, outputs written once, and of what is in between only the
+carries leave the chip, 8 bytes a number and tile. With e bytes a number and E = B L
+width numbers: forward 3 e E (a, b in; h out), backward 5 e E (a, dh, h in; da, db out).
+An ``a`` that is fixed in time stays in registers: forward 2 e E, backward 3 e E (dh, h
+in; db out). Equation 2.10.
 """
 
 import torch
@@ -78,8 +84,31 @@ def compose_real(a0, a1, b0, b1, p0, p1, q0, q1, c0, c1, d0, d1, r0, r1, s0, s1)
 
 
 @triton.jit
+def compose_runs(
+    e0, e1, f0, f1, COMPLEX: tl.constexpr, RUNS: tl.constexpr, PAIRS: tl.constexpr
+):
+    """From the map of each run, h -> e h + f, the maps of all runs up to it, with and
+    without itself."""
+    one = tl.full((RUNS, PAIRS), 1.0, tl.float32)
+    zero = tl.full((RUNS, PAIRS), 0.0, tl.float32)
+    if COMPLEX:
+        return tl.associative_scan(
+            (e0, e1, f0, f1, one, zero, zero, zero), 0, compose_complex
+        )
+    else:
+        return tl.associative_scan(
+            (e0, e1, f0, f1, one, one, zero, zero), 0, compose_real
+        )
+
+
+@triton.jit
 def add(x, y):
     return x + y
+
+
+@triton.jit
+def bits_of_both(x, y):
+    return x & y
 
 
 @triton.jit
@@ -95,45 +124,13 @@ def power(x0, x1, COMPLEX: tl.constexpr, EXPONENT: tl.constexpr):
 
 
 @triton.jit
-def states_before_runs(
-    e0,
-    e1,
-    f0,
-    f1,
-    carry0,
-    carry1,
-    tile0,
-    tile1,
-    WHOLE: tl.constexpr,
-    COMPLEX: tl.constexpr,
-    RUNS: tl.constexpr,
-    PAIRS: tl.constexpr,
-):
-    """The state before each run, and the new carry, from the runs' own maps h -> e h +
-    f and the old carry; the decay of a WHOLE tile is known beforehand."""
-    one = tl.full((RUNS, PAIRS), 1.0, tl.float32)
-    zero = tl.full((RUNS, PAIRS), 0.0, tl.float32)
-    if COMPLEX:
-        e0, e1, f0, f1, p0, p1, q0, q1 = tl.associative_scan(
-            (e0, e1, f0, f1, one, zero, zero, zero), 0, compose_complex
-        )
-    else:
-        e0, e1, f0, f1, p0, p1, q0, q1 = tl.associative_scan(
-            (e0, e1, f0, f1, one, one, zero, zero), 0, compose_real
-        )
-    before0, before1 = times(p0, p1, carry0, carry1, COMPLEX)
-    if WHOLE:
-        e0 = tile0
-        e1 = tile1
-    after0, after1 = times(e0, e1, carry0, carry1, COMPLEX)
-    last = tl.arange(0, RUNS)[:, None] == RUNS - 1
-    carry0 = tl.broadcast_to(
-        tl.reduce(tl.where(last, after0 + f0, 0.0), 0, add)[None, :], (RUNS, PAIRS)
-    )
-    carry1 = tl.broadcast_to(
-        tl.reduce(tl.where(last, after1 + f1, 0.0), 0, add)[None, :], (RUNS, PAIRS)
-    )
-    return before0 + q0, before1 + q1, carry0, carry1
+def split_pairs(numbers, RUNS: tl.constexpr, PAIRS: tl.constexpr):
+    return tl.split(tl.reshape(numbers, (RUNS, PAIRS, 2)))
+
+
+@triton.jit
+def join_pairs(x0, x1, RUNS: tl.constexpr, PAIRS: tl.constexpr):
+    return tl.reshape(tl.join(x0, x1), (RUNS, 2 * PAIRS))
 
 
 @triton.jit
@@ -141,115 +138,126 @@ def load_pairs(pointers, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
     """One time step of every run, (RUNS, 2 PAIRS) numbers, as two (RUNS, PAIRS)
     tensors; 0 where masked."""
     numbers = tl.load(pointers, mask=mask, other=0.0).to(tl.float32)
-    return tl.split(tl.reshape(numbers, (RUNS, PAIRS, 2)))
+    return split_pairs(numbers, RUNS, PAIRS)
 
 
 @triton.jit
 def store_pairs(pointers, x0, x1, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
-    numbers = tl.reshape(tl.join(x0, x1), (RUNS, 2 * PAIRS))
+    numbers = join_pairs(x0, x1, RUNS, PAIRS)
     tl.store(pointers, numbers.to(pointers.dtype.element_ty), mask=mask)
 
 
 @triton.jit
-def load_decay(
-    pointers,
-    mask,
-    alive,
-    fixed0,
-    fixed1,
-    FIXED: tl.constexpr,
-    COMPLEX: tl.constexpr,
-    RUNS: tl.constexpr,
-    PAIRS: tl.constexpr,
-):
-    """The decay of one time step of every run: 1 past the end, which leaves the state
-    as it is."""
-    if FIXED:
-        a0 = fixed0
-        a1 = fixed1
-    else:
-        a0, a1 = load_pairs(pointers, mask, RUNS, PAIRS)
-    if COMPLEX:
-        return tl.where(alive, a0, 1.0), tl.where(alive, a1, 0.0)
-    else:
-        return tl.where(alive, a0, 1.0), tl.where(alive, a1, 1.0)
+def send(pointers, x0, x1, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
+    """Hand a carry to the program of the next tile: each number in one 64-bit word with
+    the flag that it is there, so that nobody can see the one without the other."""
+    bits = join_pairs(x0, x1, RUNS, PAIRS).to(tl.int32, bitcast=True)
+    tl.atomic_xchg(pointers, (bits.to(tl.int64) << 32) | 1, mask=mask, sem="relaxed")
 
 
 @triton.jit
-def forward_tile(
-    a_ptr,
-    b_ptr,
-    h_ptr,
-    fixed0,
-    fixed1,
-    tile0,
-    tile1,
-    carry0,
-    carry1,
-    steps_left,
+def receive(pointers, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
+    """Wait for the carry of the program of the tile before."""
+    words = tl.load(pointers, mask=mask, other=1, volatile=True)
+    while (tl.reduce(tl.reduce(words, 1, bits_of_both), 0, bits_of_both) & 1) == 0:
+        words = tl.load(pointers, mask=mask, other=1, volatile=True)
+    bits = (words >> 32).to(tl.int32)
+    return split_pairs(bits.to(tl.float32, bitcast=True), RUNS, PAIRS)
+
+
+@triton.jit
+def place(
+    batch,
+    length,
+    width,
     step,
-    offsets,
-    channels_in,
-    MASKED: tl.constexpr,
+    STEPS: tl.constexpr,
+    RUNS: tl.constexpr,
+    PAIRS: tl.constexpr,
+):
+    """Where this program stands: its tile, the address at which the tile begins, how
+    many steps are left from there, the offset of each run and channel, each channel's
+    number, and its place among the states (B, width)."""
+    blocks = (width + 2 * PAIRS - 1) // (2 * PAIRS)
+    tile = (tl.program_id(0) // (batch * blocks)).to(tl.int64)
+    entry = (tl.program_id(0) // blocks % batch).to(tl.int64)
+    number = (tl.program_id(0) % blocks) * 2 * PAIRS + tl.arange(0, 2 * PAIRS)[None, :]
+    number = tl.broadcast_to(number, (RUNS, 2 * PAIRS))
+    first = tile * (RUNS * STEPS)
+    begin = entry * length * width + first * step
+    if step < 0:
+        begin -= (length - 1).to(tl.int64) * step
+    offsets = tl.arange(0, RUNS)[:, None] * STEPS * step + number
+    return tile, begin, length - first, offsets, number, entry * width + number
+
+
+@triton.jit
+def load_fixed(
+    a_ptr,
+    number,
+    exists,
+    FIXED: tl.constexpr,
+    RUNS: tl.constexpr,
+    PAIRS: tl.constexpr,
+):
+    """A decay that is fixed in time; ones that nobody reads if it varies."""
+    if FIXED:
+        return load_pairs(a_ptr + number, exists, RUNS, PAIRS)
+    else:
+        one = tl.full((RUNS, PAIRS), 1.0, tl.float32)
+        return one, one
+
+
+@triton.jit
+def states_before_runs(
+    e0,
+    e1,
+    f0,
+    f1,
+    fixed,
+    carry,
+    carry_ptr,
+    tile,
+    left,
+    states,
+    count,
+    exists,
     FIXED: tl.constexpr,
     COMPLEX: tl.constexpr,
     STEPS: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
 ):
-    """One tile of RUNS x STEPS steps; returns the carry. Only the last tile may be
-    MASKED."""
-    row = tl.arange(0, RUNS)[:, None] * STEPS
-    a = ()
-    b = ()
-    for k in tl.static_range(STEPS):
-        alive = (row + k < steps_left) if MASKED else (row >= 0)
-        mask = channels_in & alive
-        a = a + (
-            load_decay(
-                a_ptr + k * step + offsets,
-                mask,
-                alive,
-                fixed0,
-                fixed1,
-                FIXED,
-                COMPLEX,
-                RUNS,
-                PAIRS,
-            ),
+    """The state before each run, from the runs' own maps h -> e h + f, and from the
+    carry: that of the tile before or, in the first tile, the one handed in. What the
+    tile makes of it goes on to the next."""
+    e0, e1, f0, f1, p0, p1, q0, q1 = compose_runs(e0, e1, f0, f1, COMPLEX, RUNS, PAIRS)
+    if FIXED:
+        e0, e1 = power(fixed[0], fixed[1], COMPLEX, RUNS * STEPS)
+    carry0, carry1 = carry
+    if tile > 0:
+        carry0, carry1 = receive(
+            carry_ptr + (tile - 1) * count + states, exists, RUNS, PAIRS
         )
-        b = b + (load_pairs(b_ptr + k * step + offsets, mask, RUNS, PAIRS),)
-
-    e0, e1 = a[0]
-    f0, f1 = b[0]
-    for k in tl.static_range(1, STEPS):
-        e0, e1 = times(a[k][0], a[k][1], e0, e1, COMPLEX)
-        f0, f1 = times(a[k][0], a[k][1], f0, f1, COMPLEX)
-        f0 += b[k][0]
-        f1 += b[k][1]
-    h0, h1, carry0, carry1 = states_before_runs(
-        e0, e1, f0, f1, carry0, carry1,
-        tile0, tile1, FIXED and not MASKED, COMPLEX, RUNS, PAIRS,
-    )  # fmt: skip
-
-    for k in tl.static_range(STEPS):
-        alive = (row + k < steps_left) if MASKED else (row >= 0)
-        h0, h1 = times(a[k][0], a[k][1], h0, h1, COMPLEX)
-        h0 += b[k][0]  # eq. 2.1
-        h1 += b[k][1]
-        store_pairs(
-            h_ptr + k * step + offsets, h0, h1, channels_in & alive, RUNS, PAIRS
-        )
-    return carry0, carry1
+    if left > RUNS * STEPS:
+        after0, after1 = times(e0, e1, carry0, carry1, COMPLEX)
+        after0 += f0  # eq. 2.5
+        after1 += f1
+        last_run = exists & (tl.arange(0, RUNS)[:, None] == RUNS - 1)
+        send(carry_ptr + tile * count + states, after0, after1, last_run, RUNS, PAIRS)
+    before0, before1 = times(p0, p1, carry0, carry1, COMPLEX)
+    return before0 + q0, before1 + q1
 
 
-@triton.jit(do_not_specialize=["length"])
+@triton.jit(do_not_specialize=["batch", "length"])
 def forward_kernel(
     a_ptr,
     b_ptr,
     state_ptr,
     h_ptr,
     last_ptr,
+    carry_ptr,
+    batch,
     length,
     width,
     step,
@@ -258,195 +266,58 @@ def forward_kernel(
     STEPS: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
-    STAGES: tl.constexpr,
 ):
-    """h and the last state. ``step`` is the distance from one time to the next in scan
-    order: width, or -width."""
-    blocks = (width + 2 * PAIRS - 1) // (2 * PAIRS)
-    batch = (tl.program_id(0) // blocks).to(tl.int64)
-    number = (tl.program_id(0) % blocks) * 2 * PAIRS + tl.arange(0, 2 * PAIRS)[None, :]
-    first_row = tl.arange(0, RUNS)[:, None] == 0
-    channels_in = tl.broadcast_to(number < width, (RUNS, 2 * PAIRS))
-    row = tl.arange(0, RUNS)[:, None] * STEPS
-    offsets = row * step + number
+    """h and the last state.
 
-    everywhere = tl.broadcast_to(number, (RUNS, 2 * PAIRS))
-    carry0 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
-    carry1 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
-    if state_ptr is not None:
-        carry0, carry1 = load_pairs(
-            state_ptr + batch * width + everywhere, channels_in, RUNS, PAIRS
-        )
-    fixed0 = carry0
-    fixed1 = carry1
-    tile0 = carry0
-    tile1 = carry1
-    TILE: tl.constexpr = RUNS * STEPS
-    if FIXED:
-        fixed0, fixed1 = load_pairs(a_ptr + everywhere, channels_in, RUNS, PAIRS)
-        tile0, tile1 = power(fixed0, fixed1, COMPLEX, TILE)
-
-    far = step.to(tl.int64)  # distances between tiles may pass 2^31
-    start = batch * length * width
-    if step < 0:
-        start -= (length - 1) * far
-    whole = length // TILE * TILE
-    for t in tl.range(0, whole, TILE, num_stages=STAGES):
-        tile = start + t * far
-        carry0, carry1 = forward_tile(
-            a_ptr if FIXED else a_ptr + tile,
-            b_ptr + tile,
-            h_ptr + tile,
-            fixed0,
-            fixed1,
-            tile0,
-            tile1,
-            carry0,
-            carry1,
-            length - t,
-            step,
-            offsets,
-            channels_in,
-            False,
-            FIXED,
-            COMPLEX,
-            STEPS,
-            RUNS,
-            PAIRS,
-        )
-    if whole < length:
-        tile = start + whole * far
-        carry0, carry1 = forward_tile(
-            a_ptr if FIXED else a_ptr + tile,
-            b_ptr + tile,
-            h_ptr + tile,
-            fixed0,
-            fixed1,
-            tile0,
-            tile1,
-            carry0,
-            carry1,
-            length - whole,
-            step,
-            offsets,
-            channels_in,
-            True,
-            FIXED,
-            COMPLEX,
-            STEPS,
-            RUNS,
-            PAIRS,
-        )
-    store_pairs(
-        last_ptr + batch * width + everywhere,
-        carry0,
-        carry1,
-        channels_in & first_row,
-        RUNS,
-        PAIRS,
-    )
-
-
-@triton.jit
-def backward_tile(
-    a_ptr,
-    h_ptr,
-    grad_h_ptr,
-    grad_a_ptr,
-    grad_b_ptr,
-    fixed0,
-    fixed1,
-    tile0,
-    tile1,
-    state0,
-    state1,
-    sum0,
-    sum1,
-    carry0,
-    carry1,
-    steps_left,
-    step,
-    offsets,
-    channels_in,
-    MASKED: tl.constexpr,
-    FIXED: tl.constexpr,
-    COMPLEX: tl.constexpr,
-    STEPS: tl.constexpr,
-    RUNS: tl.constexpr,
-    PAIRS: tl.constexpr,
-):
-    """One tile, walked from late to early: the carry is conj(a_t) g_t, what flows into
-    the time before.
-
-    ``h_ptr`` points one step earlier than the others: to h_{t-1}.
+    ``step`` is the distance from one time to the next in scan order: width, or -width.
+    ``carry_ptr`` (tiles - 1, B, width) is made of zero words.
     """
-    row = tl.arange(0, RUNS)[:, None] * STEPS
+    tile, begin, left, offsets, number, states = place(
+        batch, length, width, step, STEPS, RUNS, PAIRS
+    )
+    exists = number < width
+    run = tl.arange(0, RUNS)[:, None] * STEPS
+    fixed = load_fixed(a_ptr, number, exists, FIXED, RUNS, PAIRS)
     a = ()
-    dh = ()
-    h = ()
+    b = ()
     for k in tl.static_range(STEPS):
-        alive = (row + k < steps_left) if MASKED else (row >= 0)
-        mask = channels_in & alive
-        a0, a1 = load_decay(
-            a_ptr + k * step + offsets,
-            mask,
-            alive,
-            fixed0,
-            fixed1,
-            FIXED,
-            COMPLEX,
-            RUNS,
-            PAIRS,
+        now = begin + k * step + offsets
+        mask = exists & (run + k < left)
+        a = a + (fixed if FIXED else load_pairs(a_ptr + now, mask, RUNS, PAIRS),)
+        b = b + (load_pairs(b_ptr + now, mask, RUNS, PAIRS),)
+    state0 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
+    state1 = state0
+    if state_ptr is not None:
+        state0, state1 = load_pairs(
+            state_ptr + states, exists & (tile == 0), RUNS, PAIRS
         )
-        a = a + ((a0, -a1 if COMPLEX else a1),)
-        dh = dh + (load_pairs(grad_h_ptr + k * step + offsets, mask, RUNS, PAIRS),)
-        has_previous = channels_in & (row + k + 1 < steps_left)
-        h0, h1 = load_pairs(h_ptr + k * step + offsets, has_previous, RUNS, PAIRS)
-        if MASKED:  # before the first time stands the first state
-            h0 = tl.where(row + k + 1 == steps_left, state0, h0)
-            h1 = tl.where(row + k + 1 == steps_left, state1, h1)
-        h = h + ((h0, h1),)
 
     e0, e1 = a[0]
-    f0, f1 = times(a[0][0], a[0][1], dh[0][0], dh[0][1], COMPLEX)
+    f0, f1 = b[0]
     for k in tl.static_range(1, STEPS):
         e0, e1 = times(a[k][0], a[k][1], e0, e1, COMPLEX)
-        f0, f1 = times(a[k][0], a[k][1], dh[k][0] + f0, dh[k][1] + f1, COMPLEX)
-    f0, f1, carry0, carry1 = states_before_runs(
-        e0, e1, f0, f1, carry0, carry1,
-        tile0, tile1, FIXED and not MASKED, COMPLEX, RUNS, PAIRS,
+        f0, f1 = times(a[k][0], a[k][1], f0, f1, COMPLEX)
+        f0 += b[k][0]
+        f1 += b[k][1]
+    h0, h1 = states_before_runs(
+        e0, e1, f0, f1, fixed, (state0, state1), carry_ptr,
+        tile, left, states, batch * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
     )  # fmt: skip
-
+    last0 = h0
+    last1 = h1
     for k in tl.static_range(STEPS):
-        alive = (row + k < steps_left) if MASKED else (row >= 0)
-        g0 = dh[k][0] + f0  # eq. 2.6
-        g1 = dh[k][1] + f1
-        store_pairs(
-            grad_b_ptr + k * step + offsets, g0, g1, channels_in & alive, RUNS, PAIRS
-        )  # eq. 2.7
-        da0, da1 = times(
-            h[k][0], -h[k][1] if COMPLEX else h[k][1], g0, g1, COMPLEX
-        )  # eq. 2.8
-        if FIXED:
-            if MASKED:
-                da0 = tl.where(alive, da0, 0.0)
-                da1 = tl.where(alive, da1, 0.0)
-            sum0 += da0
-            sum1 += da1
-        else:
-            store_pairs(
-                grad_a_ptr + k * step + offsets,
-                da0,
-                da1,
-                channels_in & alive,
-                RUNS,
-                PAIRS,
-            )
-        f0, f1 = times(a[k][0], a[k][1], g0, g1, COMPLEX)
-    return sum0, sum1, carry0, carry1
+        h0, h1 = times(a[k][0], a[k][1], h0, h1, COMPLEX)
+        h0 += b[k][0]  # eq. 2.1
+        h1 += b[k][1]
+        last0 = tl.where(run + k < left, h0, last0)
+        last1 = tl.where(run + k < left, h1, last1)
+        mask = exists & (run + k < left)
+        store_pairs(h_ptr + begin + k * step + offsets, h0, h1, mask, RUNS, PAIRS)
+    ends = exists & (run < left) & (run + STEPS >= left)
+    store_pairs(last_ptr + states, last0, last1, ends, RUNS, PAIRS)
 
 
-@triton.jit(do_not_specialize=["length"])
+@triton.jit(do_not_specialize=["batch", "length"])
 def backward_kernel(
     a_ptr,
     h_ptr,
@@ -456,6 +327,8 @@ def backward_kernel(
     grad_a_ptr,
     grad_b_ptr,
     grad_state_ptr,
+    carry_ptr,
+    batch,
     length,
     width,
     step,
@@ -464,110 +337,79 @@ def backward_kernel(
     STEPS: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
-    STAGES: tl.constexpr,
 ):
-    """Gradients; ``step`` leads from late to early times."""
-    blocks = (width + 2 * PAIRS - 1) // (2 * PAIRS)
-    batch = (tl.program_id(0) // blocks).to(tl.int64)
-    number = (tl.program_id(0) % blocks) * 2 * PAIRS + tl.arange(0, 2 * PAIRS)[None, :]
-    first_row = tl.arange(0, RUNS)[:, None] == 0
-    channels_in = tl.broadcast_to(number < width, (RUNS, 2 * PAIRS))
-    row = tl.arange(0, RUNS)[:, None] * STEPS
-    offsets = row * step + number
-
-    everywhere = tl.broadcast_to(number, (RUNS, 2 * PAIRS))
-    carry0, carry1 = load_pairs(
-        grad_last_ptr + batch * width + everywhere, channels_in, RUNS, PAIRS
+    """Gradients, from late to early times, which is where ``step`` leads: the carry is
+    conj(a_t) g_t, what flows into the time before. For a fixed decay ``grad_a_ptr``
+    (tiles, B, width) gets the sum over each tile."""
+    tile, begin, left, offsets, number, states = place(
+        batch, length, width, step, STEPS, RUNS, PAIRS
     )
-    fixed0 = carry0
-    fixed1 = carry1
-    tile0 = carry0
-    tile1 = carry1
-    TILE: tl.constexpr = RUNS * STEPS
-    if FIXED:
-        fixed0, fixed1 = load_pairs(a_ptr + everywhere, channels_in, RUNS, PAIRS)
-        tile0, tile1 = power(fixed0, -fixed1 if COMPLEX else fixed1, COMPLEX, TILE)
-    sum0 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
-    sum1 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
-
-    far = step.to(tl.int64)  # distances between tiles may pass 2^31
-    start = batch * length * width
-    if step < 0:
-        start -= (length - 1) * far
-    whole = (length - 1) // TILE * TILE
-    for t in tl.range(0, whole, TILE, num_stages=STAGES):
-        tile = start + t * far
-        sum0, sum1, carry0, carry1 = backward_tile(
-            a_ptr if FIXED else a_ptr + tile,
-            h_ptr + tile + step,
-            grad_h_ptr + tile,
-            grad_a_ptr if FIXED else grad_a_ptr + tile,
-            grad_b_ptr + tile,
-            fixed0,
-            fixed1,
-            tile0,
-            tile1,
-            sum0,
-            sum1,
-            sum0,
-            sum1,
-            carry0,
-            carry1,
-            length - t,
-            step,
-            offsets,
-            channels_in,
-            False,
-            FIXED,
-            COMPLEX,
-            STEPS,
-            RUNS,
-            PAIRS,
-        )
+    exists = number < width
+    run = tl.arange(0, RUNS)[:, None] * STEPS
+    fixed = load_fixed(a_ptr, number, exists, FIXED, RUNS, PAIRS)
+    if FIXED and COMPLEX:
+        fixed = (fixed[0], -fixed[1])
     state0 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
-    state1 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
+    state1 = state0
     if state_ptr is not None:
         state0, state1 = load_pairs(
-            state_ptr + batch * width + everywhere, channels_in, RUNS, PAIRS
+            state_ptr + states, exists & (left <= RUNS * STEPS), RUNS, PAIRS
         )
-    tile = start + whole * far
-    sum0, sum1, carry0, carry1 = backward_tile(
-        a_ptr if FIXED else a_ptr + tile,
-        h_ptr + tile + step,
-        grad_h_ptr + tile,
-        grad_a_ptr if FIXED else grad_a_ptr + tile,
-        grad_b_ptr + tile,
-        fixed0,
-        fixed1,
-        tile0,
-        tile1,
-        state0,
-        state1,
-        sum0,
-        sum1,
-        carry0,
-        carry1,
-        length - whole,
-        step,
-        offsets,
-        channels_in,
-        True,
-        FIXED,
-        COMPLEX,
-        STEPS,
-        RUNS,
-        PAIRS,
-    )
-    once = channels_in & first_row
-    store_pairs(
-        grad_state_ptr + batch * width + everywhere, carry0, carry1, once, RUNS, PAIRS
-    )  # eq. 2.9
+    a = ()
+    dh = ()
+    h = ()
+    for k in tl.static_range(STEPS):
+        now = begin + k * step + offsets
+        mask = exists & (run + k < left)
+        if FIXED:
+            a = a + (fixed,)
+        else:
+            a0, a1 = load_pairs(a_ptr + now, mask, RUNS, PAIRS)
+            a = a + ((a0, -a1 if COMPLEX else a1),)
+        dh = dh + (load_pairs(grad_h_ptr + now, mask, RUNS, PAIRS),)
+        mask = exists & (run + k + 1 < left)
+        h0, h1 = load_pairs(h_ptr + now + step, mask, RUNS, PAIRS)
+        first = run + k + 1 == left  # before it stands the first state
+        h = h + ((tl.where(first, state0, h0), tl.where(first, state1, h1)),)
+    grad_last = load_pairs(grad_last_ptr + states, exists & (tile == 0), RUNS, PAIRS)
+
+    e0, e1 = a[0]
+    f0, f1 = times(a[0][0], a[0][1], dh[0][0], dh[0][1], COMPLEX)
+    for k in tl.static_range(1, STEPS):
+        e0, e1 = times(a[k][0], a[k][1], e0, e1, COMPLEX)
+        f0, f1 = times(a[k][0], a[k][1], dh[k][0] + f0, dh[k][1] + f1, COMPLEX)
+    f0, f1 = states_before_runs(
+        e0, e1, f0, f1, fixed, grad_last, carry_ptr,
+        tile, left, states, batch * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
+    )  # fmt: skip
+    last0 = f0
+    last1 = f1
+    sum0 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
+    sum1 = sum0
+    for k in tl.static_range(STEPS):
+        alive = run + k < left
+        now = begin + k * step + offsets
+        g0 = dh[k][0] + f0  # eq. 2.6
+        g1 = dh[k][1] + f1
+        store_pairs(grad_b_ptr + now, g0, g1, exists & alive, RUNS, PAIRS)  # eq. 2.7
+        da0, da1 = times(
+            h[k][0], -h[k][1] if COMPLEX else h[k][1], g0, g1, COMPLEX
+        )  # eq. 2.8
+        if FIXED:
+            sum0 += tl.where(alive, da0, 0.0)
+            sum1 += tl.where(alive, da1, 0.0)
+        else:
+            store_pairs(grad_a_ptr + now, da0, da1, exists & alive, RUNS, PAIRS)
+        f0, f1 = times(a[k][0], a[k][1], g0, g1, COMPLEX)
+        last0 = tl.where(alive, f0, last0)
+        last1 = tl.where(alive, f1, last1)
+    ends = exists & (run < left) & (run + STEPS >= left)
+    store_pairs(grad_state_ptr + states, last0, last1, ends, RUNS, PAIRS)  # eq. 2.9
     if FIXED:
         sum0 = tl.broadcast_to(tl.reduce(sum0, 0, add)[None, :], (RUNS, PAIRS))
         sum1 = tl.broadcast_to(tl.reduce(sum1, 0, add)[None, :], (RUNS, PAIRS))
-        store_pairs(
-            grad_a_ptr + batch * width + everywhere, sum0, sum1, once, RUNS, PAIRS
-        )
+        sums = grad_a_ptr + tile * batch * width + states
+        store_pairs(sums, sum0, sum1, exists & (run == 0), RUNS, PAIRS)
 
 
 def scan(
@@ -583,10 +425,11 @@ def scan(
     numbers = _numbers(b)
     width = numbers[0, 0].numel()
     tiling = _tiling(numbers, fixed=a.ndim == 1, backward=False)
+    tiles = _tiles(length, tiling)
     with torch.cuda.device_of(b):
-        forward_kernel[_grid(batch, width, tiling)](
+        forward_kernel[_grid(tiles, batch, width, tiling)](
             _numbers(a), numbers, None if state is None else _numbers(state), _numbers(h), _numbers(last),
-            length, width, -width if reverse else width,
+            _carries(tiles, numbers), batch, length, width, -width if reverse else width,
             FIXED=a.ndim == 1, COMPLEX=b.is_complex(), **tiling,
         )  # fmt: skip
     return h, last
@@ -601,27 +444,27 @@ def gradients(
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients to a, b and the first state."""
-    batch, length, _ = h.shape
+    batch, length, channels = h.shape
     fixed = a.ndim == 1
-    grad_b = torch.empty_like(h, memory_format=torch.contiguous_format)
-    # For a fixed decay each batch entry's sum over time is written apart, in float32.
-    grad_a = torch.empty_like(
-        grad_last if fixed else h, memory_format=torch.contiguous_format
-    )
-    grad_state = torch.empty_like(grad_last, memory_format=torch.contiguous_format)
     numbers = _numbers(h)
     width = numbers[0, 0].numel()
     tiling = _tiling(numbers, fixed, backward=True)
+    tiles = _tiles(length, tiling)
+    grad_a = (
+        grad_last.new_empty((tiles, batch, channels)) if fixed else h.new_empty(h.shape)
+    )
+    grad_b = h.new_empty(h.shape)
+    grad_state = grad_last.new_empty(grad_last.shape)
     with torch.cuda.device_of(h):
-        backward_kernel[_grid(batch, width, tiling)](
+        backward_kernel[_grid(tiles, batch, width, tiling)](
             _numbers(a), numbers, None if state is None else _numbers(state),
             _numbers(grad_h), _numbers(grad_last),
             _numbers(grad_a), _numbers(grad_b), _numbers(grad_state),
-            length, width, width if reverse else -width,
+            _carries(tiles, numbers), batch, length, width, width if reverse else -width,
             FIXED=fixed, COMPLEX=h.is_complex(), **tiling,
         )  # fmt: skip
     if fixed:
-        grad_a = grad_a.sum(0)
+        grad_a = grad_a.sum((0, 1))
     return grad_a.to(a.dtype), grad_b, grad_state
 
 
@@ -632,32 +475,31 @@ def _numbers(tensor: Tensor) -> Tensor:
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
-def _grid(batch: int, width: int, tiling: dict) -> tuple[int]:
-    return (batch * triton.cdiv(width, 2 * tiling["PAIRS"]),)
+def _tiles(length: int, tiling: dict) -> int:
+    return triton.cdiv(length, tiling["RUNS"] * tiling["STEPS"])
+
+
+def _grid(tiles: int, batch: int, width: int, tiling: dict) -> tuple[int]:
+    return (tiles * batch * triton.cdiv(width, 2 * tiling["PAIRS"]),)
+
+
+def _carries(tiles: int, numbers: Tensor) -> Tensor:
+    """A word for each number that a program hands to the next, zero: not there yet."""
+    return numbers.new_zeros((tiles - 1, *numbers[:, 0].shape), dtype=torch.int64)
 
 
 # Tilings that won a sweep on an H100 (benchmarks/linear_scan_tilings.py), by the number
-# of pairs that there are in all: with many, few runs each and wide rows of memory; with
-# few, many runs to keep the chip busy. STEPS, RUNS, PAIRS, STAGES, warps.
+# of pairs that there are in all: with few, tiles are long, as carries travel one tile
+# after the other. STEPS, RUNS, PAIRS, warps.
 TILINGS = {
     # pairs: (forward fixed, forward varying, backward fixed, backward varying)
-    6144: ((8, 4, 32, 3, 4), (16, 16, 16, 1, 8), (8, 8, 32, 3, 8), (8, 4, 32, 3, 4)),
-    3072: ((8, 8, 16, 3, 4), (16, 16, 16, 1, 8), (8, 8, 32, 3, 8), (8, 8, 32, 3, 8)),
-    1536: (
-        (8, 16, 16, 4, 8),
-        (16, 16, 16, 1, 8),
-        (16, 16, 16, 1, 8),
-        (4, 16, 16, 4, 8),
-    ),
-    0: ((8, 32, 8, 3, 8), (16, 32, 8, 1, 8), (16, 32, 8, 1, 8), (8, 32, 8, 3, 8)),
+    6144: ((8, 16, 16, 4), (8, 8, 32, 8), (8, 16, 16, 4), (8, 8, 32, 8)),
+    3072: ((16, 16, 16, 8), (8, 32, 16, 8), (8, 32, 8, 4), (8, 8, 32, 8)),
+    1536: ((16, 16, 8, 4), (8, 16, 16, 4), (8, 32, 8, 4), (8, 16, 16, 8)),
+    512: ((16, 32, 8, 8), (16, 16, 16, 8), (8, 32, 8, 4), (8, 32, 8, 4)),
+    0: ((16, 64, 4, 8), (16, 64, 4, 8), (8, 64, 4, 8), (8, 64, 4, 8)),
 }
-INTERPRETED = (
-    4,
-    4,
-    2,
-    1,
-    4,
-)  # small, since Triton's interpreter visits the elements one by one
+INTERPRETED = (4, 4, 2, 4)  # small: Triton's interpreter visits the numbers one by one
 
 
 def _tiling(numbers: Tensor, fixed: bool, backward: bool) -> dict:
@@ -667,6 +509,4 @@ def _tiling(numbers: Tensor, fixed: bool, backward: bool) -> dict:
         sizes = row[2 * backward + (not fixed)]
     else:
         sizes = INTERPRETED
-    return dict(
-        zip(("STEPS", "RUNS", "PAIRS", "STAGES", "num_warps"), sizes, strict=True)
-    )
+    return dict(zip(("STEPS", "RUNS", "PAIRS", "num_warps"), sizes, strict=True))

@@ -2,7 +2,7 @@
 
 from seqlab.ops.linear_scan import kernel
 
-NAMES = ("STEPS", "RUNS", "PAIRS", "STAGES", "num_warps")
+NAMES = ("STEPS", "RUNS", "PAIRS", "num_warps")
 WIDE = {"state_ptr", "last_ptr", "grad_last_ptr", "grad_state_ptr"}
 
 
@@ -25,5 +25,5 @@ def variants(capability):
                         name: "fp32" if name in wide else dtype
                         for name in function.arg_names
                         if name.endswith("_ptr")
-                    }
+                    } | {"carry_ptr": "i64"}
                     yield function, constants, types, ("width", "step"), warps
