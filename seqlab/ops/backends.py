@@ -75,3 +75,11 @@ def load_kernel(op: str, like: Tensor) -> ModuleType:
             triton.knobs.runtime.interpret = before
         sys.modules[twin] = module
     return sys.modules[twin]
+
+
+def overlapping(like: Tensor) -> dict[str, bool]:
+    """Launch options of a kernel that begins while the one before it still runs, and
+    calls ``gdc_wait`` where it needs its results: "programmatic dependent launch", on
+    Hopper GPUs and newer ones."""
+    able = like.is_cuda and torch.cuda.get_device_capability(like.device) >= (9, 0)
+    return {"OVERLAP": True, "launch_pdl": True} if able else {"OVERLAP": False}

@@ -11,11 +11,23 @@ cut into J chunks of STEPS steps, and all chunks of all rows run at the same tim
 Phi_j maps the state before chunk j to the state after it (equation 4.14). It depends on
 the transition alone, not on the signal, so it is computed once and kept. Many chunks are
 carried in groups: within all groups at the same time, then from group to group, then one
-product with what each chunk makes of its group's first state. Where all that the samples
-contribute to the states between the chunks is little to keep (``Reach``), a few products
-of samples and kept weights stand for 1 and 2. Where the last coefficients alone are
-wanted, of a signal that is not too long, the N x L weights of the samples are kept, and
-there is one matrix product in all.
+product with what each chunk makes of its group's first state.
+
+Where all that the samples contribute to the states between the chunks is little to keep
+(``Reach``), two products of samples and kept weights stand for 1 and 2. The first gives
+the states before groups g of chunks: all that came before a group is cut into SPANS
+spans, and all spans of all groups are weighed at the same time (``span_kernel``). With
+the second, from there to chunk j, i chunks of C steps later, its walk begins
+(``state_before``):
+
+      s_j (rows x N) = [ sum of the spans of g | f of the i chunks ]  @  W_j ((N + i C) x N)
+
+On Hopper GPUs the programs of the walk begin while the last spans are being weighed: the
+first group does not need them, and the others wait for them as late as they can.
+
+The backward pass does the same from late to early, with what leaves each chunk in place
+of samples. Where the last coefficients alone are wanted, of a signal that is not too
+long, the N x L weights of the samples are kept, and there is one matrix product in all.
 
 LegS (``walk_kernel``, ``walk_back_kernel``). One program owns one chunk of PAIRS rows,
 with their N coefficients across the lanes of a warp, and walks the steps of the chunk. A
@@ -34,7 +46,8 @@ in the cache. The backward pass is the product with W transposed.
 Bytes (equation 4.16), with e bytes a number: forward reads e R L and writes e R L N, or
 4 R N where the last coefficients alone are wanted; backward the same the other way.
 Steps 1 and 2 add e R L and 8 R J N, less than a tenth for chunks of 32 steps or more, and
-what is kept: at most 4 MOST_WEIGHTS bytes, or 4 J N^2.
+what is kept: at most 4 MOST_WEIGHTS bytes, or 4 J N^2. G groups of chunks have 4 R G N
+SPANS bytes of spans, which each chunk reads again, from the cache.
 """
 
 from dataclasses import replace
@@ -45,6 +58,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from seqlab.ops.backends import overlapping
 from seqlab.ops.hippo.jumps import GROUP, Jumps, jumps_of
 from seqlab.ops.hippo.reach import Reach, reach_numbers, reach_of
 from seqlab.ops.hippo.transition import ALPHA, Memory
@@ -208,12 +222,190 @@ def walk(
     return c
 
 
-@triton.jit(do_not_specialize=["length", "start", "steps"])
+@triton.jit
+def rounded(x):
+    """x with 11 of its binary digits."""
+    bits = x.to(tl.int32, bitcast=True) + 0x1000
+    return (bits & -0x2000).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def multiply_add(x, y, z, SPLIT: tl.constexpr):
+    """x y + z to the digits of a float32. Tensor cores multiply 11 binary digits, and cut
+    off where they add: three products of parts, small ones first, and z comes last."""
+    if SPLIT:
+        x_high = rounded(x)
+        y_high = rounded(y)
+        product = tl.dot(x - x_high, y_high, input_precision="tf32")
+        product = tl.dot(x_high, y - y_high, product, input_precision="tf32")
+        return z + tl.dot(x_high, y_high, product, input_precision="tf32")
+    else:
+        return tl.dot(x, y, z, input_precision="ieee")
+
+
+@triton.jit
+def hear(
+    state,
+    x_ptr,
+    weights_ptr,
+    n,
+    begin,
+    end,
+    stride,
+    order,
+    alive,
+    BLOCK: tl.constexpr,
+    SPLIT: tl.constexpr,
+):
+    """The state and, added to it, the product of numbers ``begin`` to ``end`` of each
+    row of x, ``stride`` apart, and the rows of weights for them."""
+    for block in range(begin, end, BLOCK):
+        k = block + tl.arange(0, BLOCK)
+        x = tl.load(
+            x_ptr + k[None, :].to(tl.int64) * stride,
+            mask=alive & (k[None, :] < end),
+            other=0.0,
+        ).to(tl.float32)
+        weights = tl.load(
+            weights_ptr + k[:, None] * order + n,
+            mask=(k[:, None] < end) & (n < order),
+            other=0.0,
+        )
+        state = multiply_add(x, weights, state, SPLIT)  # eq. 4.14
+    return state
+
+
+@triton.jit
+def rows_before(item, size, order):
+    """The rows of weights for the items before ``item`` (see ``Reach``)."""
+    return item * order + item * (item - 1) // 2 * size
+
+
+@triton.jit
+def span_kernel(
+    first_ptr,
+    x_ptr,
+    weights_ptr,
+    part_ptr,
+    length,
+    channels,
+    order,
+    rows,
+    size,
+    SPANS: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    SPLIT: tl.constexpr,
+    OVERLAP: tl.constexpr,
+):
+    """The states before all groups of items but the first, in SPANS parts each, (groups
+    - 1, SPANS, R, N): what reaches them of a span of all that the groups before have
+    heard, ``size`` numbers of x (B, L, D) each, and in the first part of the first state
+    (R, N), zeros if None."""
+    if OVERLAP:
+        tl.extra.cuda.gdc_launch_dependents()
+    last = tl.num_programs(1) // SPANS
+    part = tl.program_id(1) % SPANS
+    # The longest spans first; the shortest join the longest on their processors.
+    turn = tl.program_id(1) // SPANS
+    half = (last + 1) // 2
+    group = tl.where(turn < half, last - turn, turn - half + 1).to(tl.int64)
+    blocks = (order + COLUMNS - 1) // COLUMNS
+    n = tl.program_id(0) % blocks * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    row = tl.program_id(0) // blocks * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    alive = row < rows
+    weights_ptr += rows_before(group, size, order) * order
+    state = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
+    if first_ptr is not None:
+        # All of it in the first part.
+        state = hear(
+            state, first_ptr + row * order, weights_ptr, n, 0, tl.where(part == 0, order, 0),
+            1, order, alive, BLOCK, SPLIT,
+        )  # fmt: skip
+    heard = group.to(tl.int32) * size
+    span = (heard + SPANS * BLOCK - 1) // (SPANS * BLOCK) * BLOCK
+    sample = (row // channels) * length * channels + row % channels
+    state = hear(
+        state, x_ptr + sample, weights_ptr + order * order, n, part * span,
+        tl.minimum(part * span + span, heard), channels, order, alive, BLOCK, SPLIT,
+    )  # fmt: skip
+    at = (((group - 1) * SPANS + part) * rows + row) * order + n
+    tl.store(part_ptr + at, state, mask=alive & (n < order))
+
+
+@triton.jit
+def state_before(
+    first_ptr,
+    part_ptr,
+    x_ptr,
+    weights_ptr,
+    row,
+    place,
+    group,
+    size,
+    stride,
+    order,
+    rows,
+    SPANS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    SPLIT: tl.constexpr,
+    OVERLAP: tl.constexpr,
+    PAIRS: tl.constexpr,
+    ORDER: tl.constexpr,
+):
+    """The state before item ``place``, of groups of ``group`` items: what reaches it of
+    what the group's items before it hear, ``size`` numbers of each row of x, and of its
+    group's first state: the sum of SPANS parts or, of the first group, the state at
+    ``first_ptr`` (R, N), zeros if None."""
+    n = tl.arange(0, ORDER)[None, :]
+    alive = row < rows
+    item = place % group
+    before = place // group  # so many groups
+    weights_ptr += before * rows_before(group, size, order) * order
+    weights_ptr += rows_before(item, size, order) * order
+    state = hear(
+        tl.full((PAIRS, ORDER), 0.0, tl.float32), x_ptr + (place - item) * size * stride,
+        weights_ptr + order * order, n, 0, (item * size).to(tl.int32), stride, order,
+        alive, BLOCK, SPLIT,
+    )  # fmt: skip
+    if before == 0:
+        if first_ptr is not None:
+            state = hear(
+                state, first_ptr + row * order, weights_ptr, n, 0, order, 1, order,
+                alive, BLOCK, SPLIT,
+            )  # fmt: skip
+    elif part_ptr is not None:
+        if OVERLAP:
+            tl.extra.cuda.gdc_wait()  # until ``span_kernel`` has ended
+        # One stage: the parts are to be on their way together, not to be kept.
+        for block in tl.range(0, order, BLOCK, num_stages=1):
+            k = block + tl.arange(0, BLOCK)
+            inside = alive & (k[None, :] < order)
+            first = tl.full((PAIRS, BLOCK), 0.0, tl.float32)
+            for part in tl.static_range(SPANS):
+                at = (((before - 1) * SPANS + part) * rows + row) * order + k[None, :]
+                first += tl.load(part_ptr + at, mask=inside, other=0.0)
+            weights = tl.load(
+                weights_ptr + k[:, None] * order + n,
+                mask=(k[:, None] < order) & (n < order),
+                other=0.0,
+            )
+            state = multiply_add(first, weights, state, SPLIT)  # eq. 4.14
+    return state
+
+
+# Where length and steps are multiples of 16, samples are loaded by fours.
+@triton.jit(do_not_specialize=["start", "group"])
 def walk_kernel(
     f_ptr,
+    first_ptr,
+    part_ptr,
+    weights_ptr,
     start_ptr,
     c_ptr,
     end_ptr,
+    last_ptr,
     length,
     channels,
     order,
@@ -221,22 +413,39 @@ def walk_kernel(
     chunks,
     start,
     steps,
+    group,
     ALPHA: tl.constexpr,
+    SPANS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    SPLIT: tl.constexpr,
+    OVERLAP: tl.constexpr,
     PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
 ):
-    """LegS from the state at ``start_ptr`` (R, J, N), zeros if None: every coefficient
-    to ``c_ptr`` (B, L, D, N), those after each chunk to ``end_ptr`` (R, J, N); neither
-    if None. Without ``f_ptr`` the signal is zero."""
+    """LegS from the states before the chunks (R, J, N), zeros if None; with
+    ``weights_ptr`` they are made here, from the first (R, N) and from those before the
+    other groups of chunks, in parts, and laid down at ``start_ptr``.
+
+    Out: every coefficient (B, L, D, N), those after each chunk (R, J, N), and the last
+    (R, N); none of them if None. Without ``f_ptr`` the signal is zero.
+    """
     row, j, begin = load_pairs(rows, steps, PAIRS)
     alive = row < rows
     n = tl.arange(0, ORDER)[None, :]
     exists = n < order
     at = (row * chunks + j) * order + n
+    sample = (row // channels) * length * channels + row % channels
     c = tl.full((PAIRS, ORDER), 0.0, tl.float32)
+    if weights_ptr is not None:
+        before = state_before(
+            first_ptr, part_ptr, f_ptr + sample, weights_ptr, row, j, group, steps,
+            channels, order, rows, SPANS, BLOCK, SPLIT, OVERLAP, PAIRS, ORDER,
+        )  # fmt: skip
+        tl.store(start_ptr + at, before, mask=alive & exists)
+        tl.debug_barrier()  # the walk wants it in other lanes: it goes through memory
     if start_ptr is not None:
         c = tl.load(start_ptr + at, mask=alive & exists, other=0.0)
-    now = ((row // channels) * length + begin) * channels + row % channels
+    now = sample + begin * channels
     first = start + begin + 1
     steps = tl.minimum(steps, length - begin)
     if is_late(first, order, ALPHA):
@@ -251,6 +460,9 @@ def walk_kernel(
         )  # fmt: skip
     if end_ptr is not None:
         tl.store(end_ptr + at, c, mask=alive & exists)
+    if last_ptr is not None:
+        final = alive & (j == chunks - 1) & exists
+        tl.store(last_ptr + row * order + n, c, mask=final)
 
 
 @triton.jit
@@ -300,13 +512,17 @@ def walk_back(
     return g
 
 
-@triton.jit(do_not_specialize=["length", "start", "steps"])
+@triton.jit(do_not_specialize=["length", "start", "steps", "group"])
 def walk_back_kernel(
     grad_c_ptr,
     grad_last_ptr,
+    heard_ptr,
+    part_ptr,
+    weights_ptr,
     arrive_ptr,
     grad_f_ptr,
     leave_ptr,
+    grad_state_ptr,
     length,
     channels,
     order,
@@ -314,23 +530,38 @@ def walk_back_kernel(
     chunks,
     start,
     steps,
+    group,
     ALPHA: tl.constexpr,
+    SPANS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    SPLIT: tl.constexpr,
+    OVERLAP: tl.constexpr,
     PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
 ):
     """The adjoint of ``walk_kernel``, from late to early times.
 
     In: gradients of every coefficient (none if None), of the last ones (R, N), and what
-    arrives at each chunk's end from the later ones (R, J, N), zeros if None. Out:
-    gradients of f, and what leaves each chunk at its start; neither if None. Both count
-    the chunks from the last.
+    arrives at each chunk's end from the later ones (R, J, N), zeros if None; with
+    ``weights_ptr`` that is made here, from what arrives at groups, in parts, and what is
+    heard of each chunk (R, J, N). Out: gradients of f, what leaves each chunk at its
+    start, and the gradient of the first state (R, N); none of them if None. All (R, J,
+    N) count the chunks from the last.
     """
     row, j, begin = load_pairs(rows, steps, PAIRS)
     alive = row < rows
     n = tl.arange(0, ORDER)[None, :]
     exists = n < order
-    at = (row * chunks + chunks - 1 - j) * order + n
+    place = chunks - 1 - j
+    at = (row * chunks + place) * order + n
     g = tl.full((PAIRS, ORDER), 0.0, tl.float32)
+    if weights_ptr is not None:
+        before = state_before(
+            None, part_ptr, heard_ptr + row * chunks * order, weights_ptr, row, place,
+            group, order, 1, order, rows, SPANS, BLOCK, SPLIT, OVERLAP, PAIRS, ORDER,
+        )  # fmt: skip
+        tl.store(arrive_ptr + at, before, mask=alive & exists)
+        tl.debug_barrier()  # the walk wants it in other lanes: it goes through memory
     if arrive_ptr is not None:
         g = tl.load(arrive_ptr + at, mask=alive & exists, other=0.0)
     final = alive & (j == chunks - 1) & exists
@@ -351,6 +582,9 @@ def walk_back_kernel(
         )  # fmt: skip
     if leave_ptr is not None:
         tl.store(leave_ptr + at, g, mask=alive & exists)
+    if grad_state_ptr is not None:
+        begins = alive & (j == 0) & exists
+        tl.store(grad_state_ptr + row * order + n, g, mask=begins)
 
 
 @triton.jit(do_not_specialize=["length", "span"])
@@ -375,19 +609,10 @@ def weigh_kernel(
     sample = (row // channels) * length * channels + row % channels
     n = tl.arange(0, ORDER)[None, :]
     c = tl.full((ROWS, ORDER), 0.0, tl.float32)
-    for first in range(begin, end, STEPS):
-        t = first + tl.arange(0, STEPS)
-        f = tl.load(
-            f_ptr + sample + t[None, :] * channels,
-            mask=(row < rows) & (t[None, :] < end),
-            other=0.0,
-        ).to(tl.float32)
-        weights = tl.load(
-            weights_ptr + t[:, None] * order + n,
-            mask=(t[:, None] < end) & (n < order),
-            other=0.0,
-        )
-        c += tl.dot(f, weights, input_precision="ieee")
+    c = hear(
+        c, f_ptr + sample, weights_ptr, n, begin, end, channels, order, row < rows,
+        STEPS, False,
+    )  # fmt: skip
     at = (tl.program_id(0).to(tl.int64) * rows + row) * order + n
     tl.store(part_ptr + at, c, mask=(row < rows) & (n < order))
 
@@ -440,74 +665,6 @@ def carry_kernel(
     tl.store(after_ptr + at + n, x, mask=inside)
 
 
-@triton.jit(do_not_specialize=["length", "outs"])
-def reach_kernel(
-    first_ptr,
-    x_ptr,
-    weights_ptr,
-    out_ptr,
-    length,
-    channels,
-    order,
-    rows,
-    outs,
-    group_stride,
-    SIZE: tl.constexpr,
-    GROUP: tl.constexpr,
-    FROM: tl.constexpr,
-    COUNT: tl.constexpr,
-    ROWS: tl.constexpr,
-    BLOCK: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
-    """The states before COUNT items of each group, from item FROM on (R, outs, N): what
-    reaches them of the group's first state (R, groups, N), zeros if None, and of the
-    items before, SIZE numbers of x (B, L, D) each."""
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
-    blocks = (order + COLUMNS - 1) // COLUMNS
-    n = tl.program_id(1) % blocks * COLUMNS + tl.arange(0, COLUMNS)[None, :]
-    place = tl.program_id(1) // blocks  # of the state, among those of its row
-    group = (place // COUNT).to(tl.int64)
-    item = FROM + place % COUNT
-    weights_ptr += group * group_stride + item * (order + GROUP * SIZE) * order
-    state = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
-    if first_ptr is not None:
-        groups = (outs + COUNT - 1) // COUNT
-        for block in range(0, order, BLOCK):
-            k = block + tl.arange(0, BLOCK)
-            first = tl.load(
-                first_ptr + (row * groups + group) * order + k[None, :],
-                mask=(row < rows) & (k[None, :] < order),
-                other=0.0,
-            )
-            weights = tl.load(
-                weights_ptr + k[:, None] * order + n,
-                mask=(k[:, None] < order) & (n < order),
-                other=0.0,
-            )
-            state += tl.dot(first, weights, input_precision=PRECISION)  # eq. 4.14
-    weights_ptr += order * order
-    begin = group * GROUP * SIZE
-    heard = tl.minimum(item * SIZE, length - begin)
-    sample = ((row // channels) * length + begin) * channels + row % channels
-    for block in range(0, heard, BLOCK):
-        k = block + tl.arange(0, BLOCK)
-        x = tl.load(
-            x_ptr + sample + k[None, :] * channels,
-            mask=(row < rows) & (k[None, :] < heard),
-            other=0.0,
-        ).to(tl.float32)
-        weights = tl.load(
-            weights_ptr + k[:, None] * order + n,
-            mask=(k[:, None] < heard) & (n < order),
-            other=0.0,
-        )
-        state += tl.dot(x, weights, input_precision=PRECISION)
-    at = (row * outs + place) * order + n
-    tl.store(out_ptr + at, state, mask=(row < rows) & (n < order) & (place < outs))
-
-
 @triton.jit(do_not_specialize=["length", "chunks"])
 def expand_kernel(
     f_ptr,
@@ -522,49 +679,33 @@ def expand_kernel(
     chunks,
     STEPS: tl.constexpr,
     ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
     BLOCK: tl.constexpr,
-    ORDER: tl.constexpr,
+    SPLIT: tl.constexpr,
 ):
-    """Coefficients of step i of ROWS (row, chunk) pairs, from the signal inside the
-    chunk and the state before it (R, J, N); without ``c_ptr`` the last ones alone."""
-    i = tl.program_id(1)
+    """Coefficients of step i of ROWS (row, chunk) pairs, COLUMNS orders of them, from the
+    signal inside the chunk and the state before it (R, J, N); without ``c_ptr`` the last
+    ones alone."""
+    i = tl.program_id(1) % STEPS
+    n = tl.program_id(1) // STEPS * COLUMNS + tl.arange(0, COLUMNS)[None, :]
     pair = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
     row = pair // chunks
     begin = pair % chunks * STEPS
     sample = (row // channels) * length * channels + row % channels
-    n = tl.arange(0, ORDER)[None, :]
-    weights_ptr += i * (STEPS + order) * order
-
-    step = tl.arange(0, STEPS)
-    t = begin + step[None, :]
-    # Later samples have no weight, but not a number times 0 is not a number.
-    f = tl.load(
-        f_ptr + sample + t * channels,
-        mask=(pair < pairs) & (t < length) & (step[None, :] <= i),
-        other=0.0,
-    ).to(tl.float32)
-    weights = tl.load(
-        weights_ptr + step[:, None] * order + n,
-        mask=(step[:, None] >= 0) & (n < order),
-        other=0.0,
-    )
-    c = tl.dot(f, weights, input_precision="ieee")
-    for block in range(0, order, BLOCK):
-        k = block + tl.arange(0, BLOCK)
-        state = tl.load(
-            start_ptr + pair * order + k[None, :],
-            mask=(pair < pairs) & (k[None, :] < order),
-            other=0.0,
-        )
-        weights = tl.load(
-            weights_ptr + (STEPS + k[:, None]) * order + n,
-            mask=(k[:, None] < order) & (n < order),
-            other=0.0,
-        )
-        c += tl.dot(state, weights, input_precision="ieee")  # eq. 4.14
-
     now = begin + i
-    inside = (pair < pairs) & (now < length) & (n < order)
+    alive = (pair < pairs) & (now < length)
+    weights_ptr += i * (STEPS + order) * order
+    c = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
+    # Later samples have no weight, but not a number times 0 is not a number.
+    c = hear(
+        c, f_ptr + sample + begin * channels, weights_ptr, n, 0, i + 1, channels, order,
+        alive, STEPS, SPLIT,
+    )  # fmt: skip
+    c = hear(
+        c, start_ptr + pair * order, weights_ptr + STEPS * order, n, 0, order, 1, order,
+        alive, BLOCK, SPLIT,
+    )  # fmt: skip
+    inside = alive & (n < order)
     if c_ptr is not None:
         place = (sample + now * channels) * order + n
         tl.store(c_ptr + place, c.to(c_ptr.dtype.element_ty), mask=inside)
@@ -574,7 +715,6 @@ def expand_kernel(
 @triton.jit(do_not_specialize=["length", "chunks"])
 def contract_kernel(
     grad_c_ptr,
-    grad_last_ptr,
     weights_ptr,
     out_ptr,
     length,
@@ -584,39 +724,37 @@ def contract_kernel(
     chunks,
     STEPS: tl.constexpr,
     ROWS: tl.constexpr,
-    BLOCK: tl.constexpr,
     COLUMNS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    SPLIT: tl.constexpr,
 ):
     """The transpose of ``expand_kernel``: gradients (R, J, C + N) of the signal in each
     chunk and of the state before it, as far as they come through the chunk's own
     coefficients; COLUMNS of them here."""
-    pair = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    width = STEPS + order
+    shares = (width + COLUMNS - 1) // COLUMNS  # side by side: they load the same
+    pair = tl.program_id(0) // shares * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    column = tl.program_id(0) % shares * COLUMNS + tl.arange(0, COLUMNS)[None, :]
     row = pair // chunks
     begin = pair % chunks * STEPS
     sample = (row // channels) * length * channels + row % channels
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
-    width = STEPS + order
+    blocks = (order + BLOCK - 1) // BLOCK
     out = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
-    for i in range(0, STEPS):
+    for each in range(0, STEPS * blocks):
+        i = each // blocks
+        n = each % blocks * BLOCK + tl.arange(0, BLOCK)
         now = begin + i
-        alive = (pair < pairs) & (now < length)
-        for block in range(0, order, BLOCK):
-            n = block + tl.arange(0, BLOCK)
-            place = (sample + now * channels) * order + n[None, :]
-            inside = alive & (n[None, :] < order)
-            g = tl.load(
-                grad_last_ptr + row * order + n[None, :],
-                mask=inside & (now == length - 1),
-                other=0.0,
-            )
-            if grad_c_ptr is not None:
-                g += tl.load(grad_c_ptr + place, mask=inside, other=0.0).to(tl.float32)
-            weights = tl.load(
-                weights_ptr + (i * width + column) * order + n[:, None],
-                mask=(column < width) & (n[:, None] < order),
-                other=0.0,
-            )
-            out += tl.dot(g, weights, input_precision="ieee")
+        g = tl.load(
+            grad_c_ptr + (sample + now * channels) * order + n[None, :],
+            mask=(pair < pairs) & (now < length) & (n[None, :] < order),
+            other=0.0,
+        ).to(tl.float32)
+        weights = tl.load(
+            weights_ptr + (i * width + column) * order + n[:, None],
+            mask=(column < width) & (n[:, None] < order),
+            other=0.0,
+        )
+        out = multiply_add(g, weights, out, SPLIT)
     tl.store(
         out_ptr + pair * width + column, out, mask=(pair < pairs) & (column < width)
     )
@@ -702,23 +840,42 @@ def _project_legs(
 ) -> Tensor:
     batch, length, channels = f.shape
     rows = batch * channels
+    state = None if state is None else state.contiguous()
     steps = _legs_steps(f, memory.order)
     chunks = triton.cdiv(length, steps)
-    ends = f.new_empty((rows, chunks, memory.order), dtype=torch.float32)
     grid, constants = _legs_tiling(f, rows, chunks, memory)
     numbers = (length, channels, memory.order, rows, chunks, start, steps)
-    if chunks == 1 or _reaches(memory, chunks, steps):
-        starts = state
-        if chunks > 1:
-            starts = _reach(f, state, _samples_reach(memory, start, length, steps))
-        walk_kernel[grid](f, starts, c, ends, *numbers, **constants)
-        return ends[:, -1].contiguous()
-    walk_kernel[grid](f, None, None, ends, *numbers, **constants)
-    starts, last = _carry(state, ends, _legs_jumps(memory, start, length, steps, False))
-    if c is not None:
-        walk_kernel[grid](f, starts, c, ends, *numbers, **constants)
-        last = ends[:, -1]
-    return last.contiguous()
+    last = f.new_empty((rows, memory.order), dtype=torch.float32)
+    starts, parts, weights, group = state, None, None, 1
+    if chunks > 1:
+        each = f.new_empty((rows, chunks, memory.order), dtype=torch.float32)
+        if _reaches(memory, chunks, steps):
+            reach = _samples_reach(memory, start, length, steps)
+            grid, constants = _legs_tiling(f, rows, chunks, memory, reach)
+            starts, parts = each, _parts(f, state, reach)
+            weights, group = reach.weights, reach.group
+        else:
+            walk_kernel[grid](
+                f,
+                None,
+                None,
+                None,
+                None,
+                None,
+                each,
+                None,
+                *numbers,
+                group,
+                **constants,
+            )
+            jumps = _legs_jumps(memory, start, length, steps, False)
+            starts, last = _carry(state, each, jumps)
+            if c is None:
+                return last.contiguous()
+    walk_kernel[grid](
+        f, state, parts, weights, starts, c, None, last, *numbers, group, **constants
+    )
+    return last
 
 
 def _gradients_legs(
@@ -728,24 +885,30 @@ def _gradients_legs(
     rows = batch * channels
     steps = _legs_steps(grad_f, memory.order)
     chunks = triton.cdiv(length, steps)
-    leave = grad_last.new_empty((rows, chunks, memory.order))
     grid, constants = _legs_tiling(grad_f, rows, chunks, memory)
     numbers = (length, channels, memory.order, rows, chunks, start, steps)
-    arrive = None
+    grad_state = grad_last.new_empty((rows, memory.order))
+    leave, arrive, parts, weights, group = None, None, None, None, 1
     if chunks > 1:
+        leave = grad_last.new_empty((rows, chunks, memory.order))
         walk_back_kernel[grid](
-            grad_c, grad_last, None, None, leave, *numbers, **constants
-        )
+            grad_c, grad_last, None, None, None, None, None, leave, None,
+            *numbers, group, **constants,
+        )  # fmt: skip
         if _reaches(memory, chunks, memory.order):
             reach = _adjoint_reach(memory, start, length, steps)
-            arrive = _reach(leave.view(rows, -1, 1), None, reach)
+            grid, constants = _legs_tiling(grad_f, rows, chunks, memory, reach)
+            arrive = torch.empty_like(leave)
+            parts = _parts(leave.view(rows, -1, 1), None, reach)
+            weights, group = reach.weights, reach.group
         else:
             jumps = _legs_jumps(memory, start, length, steps, True)
-            arrive = _carry(None, leave, jumps)[0]
+            arrive, _ = _carry(None, leave, jumps)
     walk_back_kernel[grid](
-        grad_c, grad_last, arrive, grad_f, leave, *numbers, **constants
-    )
-    return leave[:, -1].contiguous()
+        grad_c, grad_last, leave, parts, weights, arrive, grad_f, None, grad_state,
+        *numbers, group, **constants,
+    )  # fmt: skip
+    return grad_state
 
 
 def _project_invariant(
@@ -763,10 +926,11 @@ def _project_invariant(
     )
     last = f.new_empty((rows, order), dtype=torch.float32)
     pairs = rows * chunks
-    expand_kernel[(triton.cdiv(pairs, 16), STEPS)](
-        f, starts, weights, c, last, length, channels, order, pairs, chunks,
-        STEPS=STEPS, ROWS=16, BLOCK=_blocks(f, order)[0], ORDER=_padded(order),
-    )  # fmt: skip
+    constants = _invariant_tiling(f, pairs, order)
+    ROWS, COLUMNS = constants["ROWS"], constants["COLUMNS"]
+    expand_kernel[(triton.cdiv(pairs, ROWS), STEPS * triton.cdiv(order, COLUMNS))](
+        f, starts, weights, c, last, length, channels, order, pairs, chunks, **constants
+    )
     return last
 
 
@@ -779,12 +943,14 @@ def _gradients_invariant(
     weights = _invariant_weights(memory)
     pairs = rows * chunks
     width = STEPS + order
-    own = grad_last.new_empty((rows, chunks, width))
-    BLOCK, COLUMNS = _blocks(grad_f, order)
-    contract_kernel[(triton.cdiv(pairs, 16), triton.cdiv(width, COLUMNS))](
-        grad_c, grad_last, weights, own, length, channels, order, pairs, chunks,
-        STEPS=STEPS, ROWS=16, BLOCK=BLOCK, COLUMNS=COLUMNS,
-    )  # fmt: skip
+    own = grad_last.new_zeros((rows, chunks, width))
+    if grad_c is not None:
+        constants = _invariant_tiling(grad_f, pairs, width)
+        ROWS, COLUMNS = constants["ROWS"], constants["COLUMNS"]
+        contract_kernel[(triton.cdiv(pairs, ROWS) * triton.cdiv(width, COLUMNS),)](
+            grad_c, weights, own, length, channels, order, pairs, chunks, **constants
+        )
+    own[:, -1] += grad_last.flatten(0, 1) @ weights[(length - 1) % STEPS].mT
     arrive, grad_state = _carry(
         None, own[..., STEPS:].flip(1), _invariant_jumps(memory, chunks, True)
     )
@@ -805,7 +971,7 @@ def _carry(first: Tensor | None, add: Tensor, jumps: Jumps) -> tuple[Tensor, Ten
     carry_kernel[(triton.cdiv(rows, 16), groups)](
         None if begin is None else begin.contiguous(), add.contiguous(), jumps.maps, before, after,
         rows, chunks, order, 0 if len(jumps.maps) == 1 else order * order,
-        GROUP=GROUP, ROWS=16, BLOCK=_blocks(add, order)[0], ORDER=_padded(order),
+        GROUP=GROUP, ROWS=16, BLOCK=16 if add.is_cuda else _padded(order), ORDER=_padded(order),
     )  # fmt: skip
     if jumps.groups is None:
         return before, after[:, 0]
@@ -817,40 +983,34 @@ def _carry(first: Tensor | None, add: Tensor, jumps: Jumps) -> tuple[Tensor, Ten
     return before, before[:, -1] @ jumps.maps[-1] + add[:, -1]
 
 
-def _reach(x: Tensor, first: Tensor | None, reach: Reach) -> Tensor:
-    """The states before the chunks (R, J, N), from that before the first (R, N), and
-    what the chunks hear (B, L, D)."""
-    if reach.upper is not None:
-        ends = _launch_reach(x, None, reach, last=True)
-        first = _reach(ends.view(len(ends), -1, 1), first, reach.upper)
-    return _launch_reach(x, first, reach, last=False)
-
-
-def _launch_reach(x: Tensor, first: Tensor | None, reach: Reach, last: bool) -> Tensor:
-    """The states before each item or, ``last``, after each group, as from zeros."""
+def _parts(x: Tensor, first: Tensor | None, reach: Reach) -> Tensor | None:
+    """The states before all groups of items but the first, in parts (groups - 1, SPANS,
+    R, N), from that before the first (R, N), None for zeros, and what the items hear
+    (B, L, D)."""
+    if reach.before_groups is None:
+        return None
     batch, length, channels = x.shape
-    rows = batch * channels
-    order = reach.weights.shape[-1]
-    groups = triton.cdiv(reach.items, reach.group)
-    outs = groups if last else reach.items
-    out = x.new_empty((rows, outs, order), dtype=torch.float32)
-    COUNT = 1 if last else reach.group
-    ROWS, BLOCK, COLUMNS, warps, precision = (
-        REACH if x.is_cuda else (16, 16, _padded(order), 4, "ieee")
-    )
-    grid = (triton.cdiv(rows, ROWS), groups * COUNT * triton.cdiv(order, COLUMNS))
-    reach_kernel[grid](
-        None if first is None else first.contiguous(), x, reach.weights, out,
-        length, channels, order, rows, outs, reach.weights.stride(0),
-        SIZE=reach.size, GROUP=reach.group, FROM=reach.group if last else 0, COUNT=COUNT,
-        ROWS=ROWS, BLOCK=BLOCK, COLUMNS=COLUMNS, PRECISION=precision, num_warps=warps,
+    rows, order = batch * channels, reach.weights.shape[-1]
+    later = len(reach.weights) - 1
+    SPANS, ROWS, COLUMNS, BLOCK, warps = _spans(x)
+    ROWS = min(ROWS, max(16, triton.next_power_of_2(rows)))
+    COLUMNS = min(COLUMNS, _padded(order))
+    parts = x.new_empty((later, SPANS, rows, order), dtype=torch.float32)
+    grid = (triton.cdiv(rows, ROWS) * triton.cdiv(order, COLUMNS), later * SPANS)
+    span_kernel[grid](
+        first, x, reach.before_groups, parts,
+        length, channels, order, rows, reach.group * reach.size,
+        SPANS=SPANS, ROWS=ROWS, COLUMNS=COLUMNS, BLOCK=BLOCK,
+        SPLIT=x.is_cuda, OVERLAP=overlapping(x)["OVERLAP"],
+        num_warps=warps,
     )  # fmt: skip
-    return out
+    return parts
 
 
 def _reaches(memory: Memory, chunks: int, size: int) -> bool:
     """Whether it is little to keep what reaches every chunk."""
-    return reach_numbers(chunks, size, memory.order) <= MOST_WEIGHTS
+    numbers = reach_numbers(chunks, size, memory.order)
+    return memory.order <= MOST_ORDER and numbers <= MOST_WEIGHTS
 
 
 @lru_cache(maxsize=4)
@@ -863,8 +1023,8 @@ def _samples_reach(memory: Memory, start: int, length: int, steps: int) -> Reach
     heard = units.new_zeros((order, chunks * steps, 1))
     grid, constants = _legs_tiling(units, order, chunks, memory)
     walk_back_kernel[grid](
-        None, units.new_zeros((order, order)), units, heard, None,
-        chunks * steps, 1, order, order, chunks, start, steps, **constants,
+        None, units.new_zeros((order, order)), None, None, None, units, heard, None, None,
+        chunks * steps, 1, order, order, chunks, start, steps, 1, **constants,
     )  # fmt: skip
     inputs = heard.view(order, chunks, steps).permute(1, 2, 0)
     return reach_of(inputs, _legs_maps(memory, start, length, steps))
@@ -887,7 +1047,8 @@ def _legs_maps(memory: Memory, start: int, length: int, steps: int) -> Tensor:
     ends = torch.empty_like(units)
     grid, constants = _legs_tiling(units, order, chunks, memory)
     walk_kernel[grid](
-        None, units, None, ends, length, 1, order, order, chunks, start, steps, **constants
+        None, None, None, None, units, None, ends, None,
+        length, 1, order, order, chunks, start, steps, 1, **constants,
     )  # fmt: skip
     return ends.transpose(0, 1)
 
@@ -938,15 +1099,15 @@ def _padded(order: int) -> int:
 
 
 STEPS = 16  # of a chunk of the time-invariant measures
-
+PRODUCT = (128, 32, 32, 8)  # ROWS, COLUMNS, BLOCK and warps of their matrix products
 
 MOST_WEIGHTS = 2**24  # numbers to keep of what reaches where: 64 MiB
 MOST_IN_MAPS = 2**25  # numbers to keep for the maps of the chunks: 128 MiB
 NUMBERS = 512  # that a warp walks with: 16 a lane
 WALKERS = 2**13  # pairs of a chunk and a row: enough to keep an H100 busy
-# ROWS, BLOCK, COLUMNS, warps and precision of what reaches a chunk: three products on
-# tensor cores for each, whose digits add up to float32's.
-REACH = (16, 64, 32, 2, "tf32x3")
+SPAN = (8, 32, 64, 64, 4)  # SPANS, ROWS, COLUMNS, BLOCK and warps
+WARPS, BLOCK = 2, 32  # of a walk that begins with a product
+MOST_ORDER = 256  # of such a walk: its tile has at least 16 rows
 
 
 def _legs_steps(like: Tensor, order: int) -> int:
@@ -964,19 +1125,48 @@ def _legs_steps(like: Tensor, order: int) -> int:
 
 
 def _legs_tiling(
-    like: Tensor, rows: int, chunks: int, memory: Memory
+    like: Tensor, rows: int, chunks: int, memory: Memory, reach: Reach | None = None
 ) -> tuple[tuple[int], dict]:
-    """The grid and the constants of a walk."""
+    """The grid and the constants of a walk, and of the product it begins with, if any."""
     order = _padded(memory.order)
-    most = max(1, NUMBERS // order) if like.is_cuda else 4
-    PAIRS = min(most, triton.next_power_of_2(rows))
+    if not like.is_cuda:
+        least, most = 1, 4
+    elif reach is None:
+        least, most = 1, max(1, NUMBERS // order)
+    else:
+        least, most = 16, max(16, NUMBERS * WARPS // order)
+    PAIRS = min(most, max(least, triton.next_power_of_2(rows)))
     constants = {
-        "ALPHA": ALPHA[memory.method], "PAIRS": PAIRS, "ORDER": order, "num_warps": 1,
-    }  # fmt: skip
+        "ALPHA": ALPHA[memory.method],
+        "SPANS": _spans(like)[0],
+        "BLOCK": min(BLOCK, 4096 // max(PAIRS, order)),
+        "SPLIT": like.is_cuda,
+        "PAIRS": PAIRS,
+        "ORDER": order,
+        "num_warps": max(1, PAIRS * order // NUMBERS),
+    }
+    if reach is not None and reach.before_groups is not None:
+        constants |= overlapping(like)
+    else:  # the kernel before is another one
+        constants["OVERLAP"] = False
     return (triton.cdiv(rows, PAIRS) * chunks,), constants
 
 
-def _blocks(like: Tensor, order: int) -> tuple[int, int]:
-    """BLOCK and COLUMNS of a matrix product: all at once in the interpreter, which pays
-    for every block."""
-    return (16, 32) if like.is_cuda else (_padded(order), _padded(STEPS + order))
+def _spans(like: Tensor) -> tuple[int, int, int, int, int]:
+    """SPAN, or few large blocks for the interpreter, which pays for each."""
+    return SPAN if like.is_cuda else (2, 16, 256, 64, 4)
+
+
+def _invariant_tiling(like: Tensor, pairs: int, columns: int) -> dict:
+    """The constants of a matrix product of the time-invariant measures: all at once in
+    the interpreter, which pays for every block."""
+    width = _padded(columns)
+    ROWS, COLUMNS, BLOCK, warps = PRODUCT if like.is_cuda else (16, width, width, 4)
+    return {
+        "STEPS": STEPS,
+        "ROWS": min(ROWS, max(16, triton.next_power_of_2(pairs))),
+        "COLUMNS": min(COLUMNS, width),
+        "BLOCK": BLOCK,
+        "SPLIT": like.is_cuda,
+        "num_warps": warps,
+    }

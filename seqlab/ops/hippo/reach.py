@@ -7,63 +7,68 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-GROUP = 8  # items of a group; of at most SMALL items there is one group
-SMALL = 16
+SMALL = 16  # so many items need no groups
 
 
 @dataclass(frozen=True)
 class Reach:
     """Items in time, each of which hears ``size`` numbers, in groups of ``group``.
 
-    ``weights`` (groups, group + 1, N + group size, N): what reaches the state before each
-    item of a group, and that after the last, of the group's first state (N rows), then of
-    what each item hears (size rows; zeros for the later items). Of more than one group
-    also ``upper``, the groups as items that hear where each of them ends.
+    ``weights`` (groups, rows, N): what reaches the state before each item of a group, of
+    the group's first state (N rows), then of what the group's items before it hear (size
+    rows each); all items one after the other. Of more than one group also
+    ``before_groups`` (rows, N), the same with the groups as items.
     """
 
-    items: int
     size: int
     group: int
     weights: Tensor
-    upper: "Reach | None"
+    before_groups: Tensor | None
 
 
 def reach_of(inputs: Tensor, maps: Tensor) -> Reach:
     """From what the items make of what they hear (J, size, N), and how they map states,
     which are row vectors (J, N, N); products are formed in float64."""
-    return _reach_of(inputs.double(), maps.double())
+    items, size, _ = inputs.shape
+    group = _group(items)
+    missing = (0, 0, 0, 0, 0, -items % group)
+    weights, after = _before_each(
+        *(pad(x.double(), missing).unflatten(0, (-1, group)) for x in (inputs, maps))
+    )
+    before_groups = None
+    if len(weights) > 1:
+        order = maps.shape[-1]
+        before_groups, _ = _before_each(after[:, order:], after[:, :order])
+        before_groups = before_groups.float()
+    return Reach(size, group, weights.float(), before_groups)
 
 
 def reach_numbers(items: int, size: int, order: int) -> int:
     """How many numbers ``reach_of`` keeps."""
     group = _group(items)
     groups = -(-items // group)
-    upper = reach_numbers(groups, order, order) if groups > 1 else 0
-    return groups * (group + 1) * (order + group * size) * order + upper
+    rows = groups * _rows(group, size, order)
+    if groups > 1:
+        rows += _rows(groups, group * size, order)
+    return rows * order
 
 
 def _group(items: int) -> int:
-    return items if items <= SMALL else GROUP
+    """As many items as there are groups, or half as many: both are long sums."""
+    return items if items <= SMALL else 2 ** ((items - 1).bit_length() // 2)
 
 
-def _reach_of(inputs: Tensor, maps: Tensor) -> Reach:
-    items, size, order = inputs.shape
-    group = _group(items)
-    groups = -(-items // group)
-    missing = (0, 0, 0, 0, 0, groups * group - items)
-    inputs, maps = (
-        pad(x, missing).unflatten(0, (groups, group)) for x in (inputs, maps)
-    )
-    column = maps.new_zeros((groups, order + group * size, order))
-    column[:, :order] = torch.eye(order)
-    columns = [column]
-    for i in range(group):
-        column = column @ maps[:, i]  # eq. 4.14
-        column[:, order + i * size : order + (i + 1) * size] = inputs[:, i]
+def _rows(items: int, size: int, order: int) -> int:
+    return items * order + items * (items - 1) // 2 * size
+
+
+def _before_each(inputs: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """The weights (..., rows, N) of the states before each item, one after the other, and
+    those of the state after the last."""
+    column = torch.eye(maps.shape[-1]).to(maps).expand_as(maps[..., 0, :, :])
+    columns = []
+    for i in range(inputs.shape[-3]):
         columns.append(column)
-    upper = None
-    if groups > 1:
-        unit = torch.eye(order).to(maps)
-        upper = _reach_of(unit.expand(groups, -1, -1), column[:, :order])
-    weights = torch.stack(columns, dim=1).float()
-    return Reach(items, size, group, weights, upper)
+        moved = column @ maps[..., i, :, :]  # eq. 4.14
+        column = torch.cat([moved, inputs[..., i, :, :]], dim=-2)
+    return torch.cat(columns, dim=-2), column

@@ -38,6 +38,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from seqlab.ops.backends import overlapping
+
 
 @triton.jit
 def times(x0, x1, y0, y1, COMPLEX: tl.constexpr):
@@ -114,7 +116,7 @@ def bits_of_both(x, y):
 @triton.jit
 def power(x0, x1, COMPLEX: tl.constexpr, EXPONENT: tl.constexpr):
     """A pair to the power of EXPONENT, a power of two, rounded once: an error in the decay
-    of a whole tile would come back with every tile."""
+    of a run or of a tile would come back with every other one."""
     x0 = x0.to(tl.float64)
     x1 = x1.to(tl.float64)
     for i in tl.static_range(16):
@@ -227,14 +229,19 @@ def states_before_runs(
     STEPS: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):
     """The state before each run, from the runs' own maps h -> e h + f, and from the
     carry: that of the tile before or, in the first tile, the one handed in. What the
     tile makes of it goes on to the next."""
+    if FIXED:
+        e0, e1 = power(fixed[0], fixed[1], COMPLEX, STEPS)
     e0, e1, f0, f1, p0, p1, q0, q1 = compose_runs(e0, e1, f0, f1, COMPLEX, RUNS, PAIRS)
     if FIXED:
         e0, e1 = power(fixed[0], fixed[1], COMPLEX, RUNS * STEPS)
     carry0, carry1 = carry
+    if OVERLAP:
+        tl.extra.cuda.gdc_wait()  # until ``carry_ptr`` is zeroed
     if tile > 0:
         carry0, carry1 = receive(
             carry_ptr + (tile - 1) * count + states, exists, RUNS, PAIRS
@@ -266,6 +273,7 @@ def forward_kernel(
     STEPS: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):
     """h and the last state.
 
@@ -302,6 +310,7 @@ def forward_kernel(
     h0, h1 = states_before_runs(
         e0, e1, f0, f1, fixed, (state0, state1), carry_ptr,
         tile, left, states, batch * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
+        OVERLAP,
     )  # fmt: skip
     last0 = h0
     last1 = h1
@@ -337,6 +346,7 @@ def backward_kernel(
     STEPS: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):
     """Gradients, from late to early times, which is where ``step`` leads: the carry is
     conj(a_t) g_t, what flows into the time before. For a fixed decay ``grad_a_ptr``
@@ -381,6 +391,7 @@ def backward_kernel(
     f0, f1 = states_before_runs(
         e0, e1, f0, f1, fixed, grad_last, carry_ptr,
         tile, left, states, batch * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
+        OVERLAP,
     )  # fmt: skip
     last0 = f0
     last1 = f1
@@ -430,7 +441,7 @@ def scan(
         forward_kernel[_grid(tiles, batch, width, tiling)](
             _numbers(a), numbers, None if state is None else _numbers(state), _numbers(h), _numbers(last),
             _carries(tiles, numbers), batch, length, width, -width if reverse else width,
-            FIXED=a.ndim == 1, COMPLEX=b.is_complex(), **tiling,
+            FIXED=a.ndim == 1, COMPLEX=b.is_complex(), **tiling, **_overlap(tiles, b),
         )  # fmt: skip
     return h, last
 
@@ -461,7 +472,7 @@ def gradients(
             _numbers(grad_h), _numbers(grad_last),
             _numbers(grad_a), _numbers(grad_b), _numbers(grad_state),
             _carries(tiles, numbers), batch, length, width, width if reverse else -width,
-            FIXED=fixed, COMPLEX=h.is_complex(), **tiling,
+            FIXED=fixed, COMPLEX=h.is_complex(), **tiling, **_overlap(tiles, h),
         )  # fmt: skip
     if fixed:
         grad_a = grad_a.sum((0, 1))
@@ -488,6 +499,12 @@ def _carries(tiles: int, numbers: Tensor) -> Tensor:
     return numbers.new_zeros((tiles - 1, *numbers[:, 0].shape), dtype=torch.int64)
 
 
+def _overlap(tiles: int, like: Tensor) -> dict[str, bool]:
+    """Load while the carries are being zeroed. Without carries the kernel before is
+    somebody else's, and may be writing what is to be loaded."""
+    return overlapping(like) if tiles > 1 else {"OVERLAP": False}
+
+
 # Tilings that won a sweep on an H100 (benchmarks/linear_scan_tilings.py), by the number
 # of pairs that there are in all: with few, tiles are long, as carries travel one tile
 # after the other. STEPS, RUNS, PAIRS, warps.
@@ -497,7 +514,7 @@ TILINGS = {
     3072: ((16, 16, 16, 8), (8, 32, 16, 8), (8, 32, 8, 4), (8, 8, 32, 8)),
     1536: ((16, 16, 8, 4), (8, 16, 16, 4), (8, 32, 8, 4), (8, 16, 16, 8)),
     512: ((16, 32, 8, 8), (16, 16, 16, 8), (8, 32, 8, 4), (8, 32, 8, 4)),
-    0: ((16, 64, 4, 8), (16, 64, 4, 8), (8, 64, 4, 8), (8, 64, 4, 8)),
+    0: ((16, 32, 8, 8), (16, 64, 4, 8), (8, 32, 8, 4), (8, 64, 4, 8)),
 }
 INTERPRETED = (4, 4, 2, 4)  # small: Triton's interpreter visits the numbers one by one
 

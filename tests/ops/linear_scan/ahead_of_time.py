@@ -19,7 +19,11 @@ def variants(capability):
                 for varying in (False, True) if capability == 90 else (True,):
                     constants = dict(zip(NAMES, row[2 * which + varying], strict=True))
                     warps = constants.pop("num_warps")
-                    constants |= {"FIXED": not varying, "COMPLEX": dtype == "fp32"}
+                    constants |= {
+                        "FIXED": not varying,
+                        "COMPLEX": dtype == "fp32",
+                        "OVERLAP": capability >= 90,
+                    }
                     wide = WIDE if varying else WIDE | {"grad_a_ptr"}
                     types = {
                         name: "fp32" if name in wide else dtype
