@@ -358,6 +358,7 @@ def state_before(
     what the group's items before it hear, ``size`` numbers of each row of x, and of its
     group's first state: the sum of SPANS parts or, of the first group, the state at
     ``first_ptr`` (R, N), zeros if None."""
+    PART: tl.constexpr = min(ORDER, 4096 // ORDER)
     n = tl.arange(0, ORDER)[None, :]
     alive = row < rows
     item = place % group
@@ -378,14 +379,18 @@ def state_before(
     elif part_ptr is not None:
         if OVERLAP:
             tl.extra.cuda.gdc_wait()  # until ``span_kernel`` has ended
-        # One stage: the parts are to be on their way together, not to be kept.
-        for block in tl.range(0, order, BLOCK, num_stages=1):
-            k = block + tl.arange(0, BLOCK)
-            inside = alive & (k[None, :] < order)
-            first = tl.full((PAIRS, BLOCK), 0.0, tl.float32)
+        # One stage and large blocks: the parts are to be on their way together.
+        for at in tl.range(0, order, PART, num_stages=1):
+            k = at + tl.arange(0, PART)
+            first = tl.full((PAIRS, PART), 0.0, tl.float32)
             for part in tl.static_range(SPANS):
-                at = (((before - 1) * SPANS + part) * rows + row) * order + k[None, :]
-                first += tl.load(part_ptr + at, mask=inside, other=0.0)
+                first += tl.load(
+                    part_ptr
+                    + (((before - 1) * SPANS + part) * rows + row) * order
+                    + k[None, :],
+                    mask=alive & (k[None, :] < order),
+                    other=0.0,
+                )
             weights = tl.load(
                 weights_ptr + k[:, None] * order + n,
                 mask=(k[:, None] < order) & (n < order),

@@ -510,20 +510,22 @@ def _overlap(tiles: int, like: Tensor) -> dict[str, bool]:
 # after the other. STEPS, RUNS, PAIRS, warps.
 TILINGS = {
     # pairs: (forward fixed, forward varying, backward fixed, backward varying)
-    6144: ((8, 16, 16, 4), (8, 8, 32, 8), (8, 16, 16, 4), (8, 8, 32, 8)),
-    3072: ((16, 16, 16, 8), (8, 32, 16, 8), (8, 32, 8, 4), (8, 8, 32, 8)),
-    1536: ((16, 16, 8, 4), (8, 16, 16, 4), (8, 32, 8, 4), (8, 16, 16, 8)),
-    512: ((16, 32, 8, 8), (16, 16, 16, 8), (8, 32, 8, 4), (8, 32, 8, 4)),
-    0: ((16, 32, 8, 8), (16, 64, 4, 8), (8, 32, 8, 4), (8, 64, 4, 8)),
+    3072: ((16, 8, 32, 4), (16, 8, 32, 4), (16, 16, 16, 4), (8, 8, 32, 4)),
+    1536: ((16, 16, 16, 4), (16, 16, 16, 4), (16, 16, 16, 4), (8, 16, 16, 8)),
+    512: ((16, 32, 8, 8), (16, 16, 16, 4), (16, 16, 16, 4), (8, 32, 16, 8)),
+    0: ((16, 32, 8, 8), (16, 32, 8, 8), (16, 32, 8, 4), (8, 32, 8, 8)),
 }
+OF_16_BITS = (16, 16, 16, 4)
 INTERPRETED = (4, 4, 2, 4)  # small: Triton's interpreter visits the numbers one by one
 
 
 def _tiling(numbers: Tensor, fixed: bool, backward: bool) -> dict:
     batch, _, width = numbers.flatten(2).shape
-    if numbers.is_cuda:
+    if not numbers.is_cuda:
+        sizes = INTERPRETED
+    elif numbers.element_size() == 2:
+        sizes = OF_16_BITS
+    else:
         row = next(row for pairs, row in TILINGS.items() if batch * width >= 2 * pairs)
         sizes = row[2 * backward + (not fixed)]
-    else:
-        sizes = INTERPRETED
     return dict(zip(("STEPS", "RUNS", "PAIRS", "num_warps"), sizes, strict=True))

@@ -14,8 +14,11 @@ def variants(capability):
         for which, function in enumerate((kernel.forward_kernel, kernel.backward_kernel)):
             rows = list(kernel.TILINGS.values())
             # Every tiling where they were tuned; elsewhere the outer two, with the decays that need most memory.
-            everything = capability == 90 and dtype == "fp32"
-            for row in rows if everything else (rows[0], rows[-1])[: 1 + (dtype == "fp32")]:
+            if dtype != "fp32":
+                rows = [4 * (kernel.OF_16_BITS,)]
+            elif capability != 90:
+                rows = [rows[0], rows[-1]]
+            for row in rows:
                 for varying in (False, True) if capability == 90 else (True,):
                     constants = dict(zip(NAMES, row[2 * which + varying], strict=True))
                     warps = constants.pop("num_warps")
