@@ -60,7 +60,7 @@ PARTS = (
     Part("attention_vs_recurrence", 240, ("benchmarks.attention_vs_recurrence",)),
     Part("chapters", 580, ("benchmarks.chapters", "--at-once", "2"), ("--chapters", "1")),
     Part("lru_ladder", 560, ("benchmarks.lru_ladder",), tuple(TINY_LADDER.split())),
-    Part("hippo_against_numpy", 120, ("benchmarks.hippo_against_numpy",), ("--quick",)),
+    Part("hippo_against_numpy", 300, ("benchmarks.hippo_against_numpy",), ("--quick",)),
     Part("hippo_cells", 580, ("benchmarks.hippo_cells",), tuple(TINY_CELLS.split())),
     Part("linear_scan_tilings", 180, ("benchmarks.linear_scan_tilings",), None),
 )

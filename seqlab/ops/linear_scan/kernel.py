@@ -24,7 +24,7 @@ steps.
 
 Programs are numbered tile after tile in time. A GPU starts them in this order, so the
 program that another one waits for has always been started before, and those that wait
-are never all that there are. A thousand tiles are loading while a few carries travel.
+are never all that there are. Hundreds of tiles are loading while a few carries travel.
 
 Bytes. Inputs are read once, outputs written once, and of what is in between only the
 carries leave the chip, 8 bytes a number and tile. With e bytes a number and E = B L
