@@ -80,6 +80,7 @@ def load_kernel(op: str, like: Tensor) -> ModuleType:
 def overlapping(like: Tensor) -> dict[str, bool]:
     """Launch options of a kernel that begins while the one before it still runs, and
     calls ``gdc_wait`` where it needs its results: "programmatic dependent launch", on
-    Hopper GPUs and newer ones."""
-    able = like.is_cuda and torch.cuda.get_device_capability(like.device) >= (9, 0)
+    NVIDIA's Hopper GPUs and newer ones."""
+    nvidia = like.is_cuda and torch.version.cuda is not None
+    able = nvidia and torch.cuda.get_device_capability(like.device) >= (9, 0)
     return {"OVERLAP": True, "launch_pdl": True} if able else {"OVERLAP": False}

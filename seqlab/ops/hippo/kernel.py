@@ -45,9 +45,9 @@ in the cache. The backward pass is the product with W transposed.
 
 Bytes (equation 4.16), with e bytes a number: forward reads e R L and writes e R L N, or
 4 R N where the last coefficients alone are wanted; backward the same the other way.
-Steps 1 and 2 add e R L and 8 R J N, less than a tenth for chunks of 32 steps or more, and
-what is kept: at most 4 MOST_WEIGHTS bytes, or 4 J N^2. G groups of chunks have 4 R G N
-SPANS bytes of spans, which each chunk reads again, from the cache.
+Steps 1 and 2 add e R L and 8 R J N, a tenth for float32, chunks of 32 steps and N = 32,
+and what is kept: at most 4 MOST_WEIGHTS bytes for one length, or about 8 J N^2. G groups
+of chunks have 4 R G N SPANS bytes of spans, which each chunk reads again, from the cache.
 """
 
 from dataclasses import replace
@@ -232,7 +232,8 @@ def rounded(x):
 @triton.jit
 def multiply_add(x, y, z, SPLIT: tl.constexpr):
     """x y + z to the digits of a float32. Tensor cores multiply 11 binary digits, and cut
-    off where they add: three products of parts, small ones first, and z comes last."""
+    off where they add: three products of parts, small ones first, and z comes last. A
+    part of an infinite number is not a number."""
     if SPLIT:
         x_high = rounded(x)
         y_high = rounded(y)
@@ -400,7 +401,7 @@ def state_before(
     return state
 
 
-# Where length and steps are multiples of 16, samples are loaded by fours.
+# Where length and steps are multiples of 16, a single channel is loaded by fours.
 @triton.jit(do_not_specialize=["start", "group"])
 def walk_kernel(
     f_ptr,
@@ -608,8 +609,10 @@ def weigh_kernel(
 ):
     """Parts of the last coefficients, (spans, R, N): the weighted samples (equation 4.14)
     of a span of time each."""
-    row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
-    begin = tl.program_id(0).to(tl.int64) * span
+    blocks = (rows + ROWS - 1) // ROWS
+    row = tl.program_id(0) % blocks * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    part = (tl.program_id(0) // blocks).to(tl.int64)
+    begin = part * span
     end = tl.minimum(begin + span, length)
     sample = (row // channels) * length * channels + row % channels
     n = tl.arange(0, ORDER)[None, :]
@@ -618,7 +621,7 @@ def weigh_kernel(
         c, f_ptr + sample, weights_ptr, n, begin, end, channels, order, row < rows,
         STEPS, False,
     )  # fmt: skip
-    at = (tl.program_id(0).to(tl.int64) * rows + row) * order + n
+    at = (part * rows + row) * order + n
     tl.store(part_ptr + at, c, mask=(row < rows) & (n < order))
 
 
@@ -641,8 +644,9 @@ def carry_kernel(
     """The state before each chunk (R, J, N) and after each group of GROUP chunks (R,
     groups, N): x <- x Map_j + add_j, in every group from ``first_ptr`` (R, N), zeros if
     None."""
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
-    group = tl.program_id(1)
+    groups = (chunks + GROUP - 1) // GROUP
+    row = tl.program_id(0) // groups * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
+    group = tl.program_id(0) % groups
     n = tl.arange(0, ORDER)[None, :]
     inside = (row < rows) & (n < order)
     x = tl.full((ROWS, ORDER), 0.0, tl.float32)
@@ -666,7 +670,7 @@ def carry_kernel(
                 other=0.0,
             )
             x += tl.dot(part, matrix, input_precision="ieee")  # eq. 4.14
-    at = (row * tl.num_programs(1) + group) * order
+    at = (row * groups + group) * order
     tl.store(after_ptr + at + n, x, mask=inside)
 
 
@@ -833,7 +837,7 @@ def _weigh(f: Tensor, weights: Tensor) -> Tensor:
     spans = triton.cdiv(length, span)
     parts = f.new_empty((spans, rows, order), dtype=torch.float32)
     with torch.cuda.device_of(f):
-        weigh_kernel[(spans, triton.cdiv(rows, 16))](
+        weigh_kernel[(spans * triton.cdiv(rows, 16),)](
             f, weights, parts, length, channels, order, rows, span,
             STEPS=16, ROWS=16, ORDER=_padded(order), num_stages=4,
         )  # fmt: skip
@@ -861,18 +865,8 @@ def _project_legs(
             weights, group = reach.weights, reach.group
         else:
             walk_kernel[grid](
-                f,
-                None,
-                None,
-                None,
-                None,
-                None,
-                each,
-                None,
-                *numbers,
-                group,
-                **constants,
-            )
+                f, None, None, None, None, None, each, None, *numbers, group, **constants,
+            )  # fmt: skip
             jumps = _legs_jumps(memory, start, length, steps, False)
             starts, last = _carry(state, each, jumps)
             if c is None:
@@ -973,7 +967,7 @@ def _carry(first: Tensor | None, add: Tensor, jumps: Jumps) -> tuple[Tensor, Ten
     groups = 1 if jumps.groups is None else triton.cdiv(chunks, GROUP)
     after = add.new_empty((rows, groups, order))
     begin = first if groups == 1 and first is not None else None
-    carry_kernel[(triton.cdiv(rows, 16), groups)](
+    carry_kernel[(triton.cdiv(rows, 16) * groups,)](
         None if begin is None else begin.contiguous(), add.contiguous(), jumps.maps, before, after,
         rows, chunks, order, 0 if len(jumps.maps) == 1 else order * order,
         GROUP=GROUP, ROWS=16, BLOCK=16 if add.is_cuda else _padded(order), ORDER=_padded(order),

@@ -26,11 +26,11 @@ Programs are numbered tile after tile in time. A GPU starts them in this order, 
 program that another one waits for has always been started before, and those that wait
 are never all that there are. Hundreds of tiles are loading while a few carries travel.
 
-Bytes. Inputs are read once, outputs written once, and of what is in between only the
-carries leave the chip, 8 bytes a number and tile. With e bytes a number and E = B L
+Bytes. Inputs are read once, outputs written once. With e bytes a number and E = B L
 width numbers: forward 3 e E (a, b in; h out), backward 5 e E (a, dh, h in; da, db out).
 An ``a`` that is fixed in time stays in registers: forward 2 e E, backward 3 e E (dh, h
-in; db out). Equation 2.10.
+in; db out). Equation 2.10. Of what is in between the carries leave the chip, as 8 bytes
+a number and tile, and of a fixed ``a`` each tile's sum of gradients, as 4.
 """
 
 import torch
@@ -241,7 +241,7 @@ def states_before_runs(
         e0, e1 = power(fixed[0], fixed[1], COMPLEX, RUNS * STEPS)
     carry0, carry1 = carry
     if OVERLAP:
-        tl.extra.cuda.gdc_wait()  # until ``carry_ptr`` is zeroed
+        tl.extra.cuda.gdc_wait()  # for the zeros at ``carry_ptr``
     if tile > 0:
         carry0, carry1 = receive(
             carry_ptr + (tile - 1) * count + states, exists, RUNS, PAIRS
@@ -274,12 +274,15 @@ def forward_kernel(
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
     OVERLAP: tl.constexpr,
+    FAR: tl.constexpr,
 ):
     """h and the last state.
 
     ``step`` is the distance from one time to the next in scan order: width, or -width.
     ``carry_ptr`` (tiles - 1, B, width) is made of zero words.
     """
+    if FAR:
+        step = step.to(tl.int64)
     tile, begin, left, offsets, number, states = place(
         batch, length, width, step, STEPS, RUNS, PAIRS
     )
@@ -347,10 +350,13 @@ def backward_kernel(
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
     OVERLAP: tl.constexpr,
+    FAR: tl.constexpr,
 ):
     """Gradients, from late to early times, which is where ``step`` leads: the carry is
     conj(a_t) g_t, what flows into the time before. For a fixed decay ``grad_a_ptr``
     (tiles, B, width) gets the sum over each tile."""
+    if FAR:
+        step = step.to(tl.int64)
     tile, begin, left, offsets, number, states = place(
         batch, length, width, step, STEPS, RUNS, PAIRS
     )
@@ -441,7 +447,7 @@ def scan(
         forward_kernel[_grid(tiles, batch, width, tiling)](
             _numbers(a), numbers, None if state is None else _numbers(state), _numbers(h), _numbers(last),
             _carries(tiles, numbers), batch, length, width, -width if reverse else width,
-            FIXED=a.ndim == 1, COMPLEX=b.is_complex(), **tiling, **_overlap(tiles, b),
+            FIXED=a.ndim == 1, COMPLEX=b.is_complex(), FAR=_is_far(width, tiling), **tiling, **_overlap(tiles, b),
         )  # fmt: skip
     return h, last
 
@@ -472,7 +478,7 @@ def gradients(
             _numbers(grad_h), _numbers(grad_last),
             _numbers(grad_a), _numbers(grad_b), _numbers(grad_state),
             _carries(tiles, numbers), batch, length, width, width if reverse else -width,
-            FIXED=fixed, COMPLEX=h.is_complex(), **tiling, **_overlap(tiles, h),
+            FIXED=fixed, COMPLEX=h.is_complex(), FAR=_is_far(width, tiling), **tiling, **_overlap(tiles, h),
         )  # fmt: skip
     if fixed:
         grad_a = grad_a.sum((0, 1))
@@ -490,6 +496,11 @@ def _tiles(length: int, tiling: dict) -> int:
     return triton.cdiv(length, tiling["RUNS"] * tiling["STEPS"])
 
 
+def _is_far(width: int, tiling: dict) -> bool:
+    """Whether distances inside a tile pass 32 bits, as they do for millions of channels."""
+    return tiling["RUNS"] * tiling["STEPS"] * width >= 2**31
+
+
 def _grid(tiles: int, batch: int, width: int, tiling: dict) -> tuple[int]:
     return (tiles * batch * triton.cdiv(width, 2 * tiling["PAIRS"]),)
 
@@ -500,14 +511,16 @@ def _carries(tiles: int, numbers: Tensor) -> Tensor:
 
 
 def _overlap(tiles: int, like: Tensor) -> dict[str, bool]:
-    """Load while the carries are being zeroed. Without carries the kernel before is
-    somebody else's, and may be writing what is to be loaded."""
+    """Begin to load as soon as the carries are zeroed, before that kernel has quite ended.
+    Without carries the kernel before is somebody else's, and may be writing what is to
+    be loaded."""
     return overlapping(like) if tiles > 1 else {"OVERLAP": False}
 
 
-# Tilings that won a sweep on an H100 (benchmarks/linear_scan_tilings.py), by the number
-# of pairs that there are in all: with few, tiles are long, as carries travel one tile
-# after the other. STEPS, RUNS, PAIRS, warps.
+# Tilings that won a sweep on an H100 (benchmarks/linear_scan_tilings.py) or came near, by
+# the number of pairs that there are in all: with few, tiles are long, as carries travel
+# one tile after the other (the last row lies outside of the sweep). STEPS, RUNS, PAIRS,
+# warps.
 TILINGS = {
     # pairs: (forward fixed, forward varying, backward fixed, backward varying)
     3072: ((16, 8, 32, 4), (16, 8, 32, 4), (16, 16, 16, 4), (8, 8, 32, 4)),

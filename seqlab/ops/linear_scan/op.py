@@ -32,7 +32,9 @@ def linear_scan(
     Differentiable in ``a``, ``b``, ``state`` and through both results; complex
     gradients follow PyTorch's convention. Products of ``a`` are formed over stretches
     of time, so |a| is meant to be at most about 1: far above, they may overflow (and
-    give NaN) where a zero state and zero inputs would have kept a loop at zero.
+    give NaN) where a zero state and zero inputs would have kept a loop at zero. Far
+    below, they may underflow: after an infinite state or input NaN may follow where a
+    loop gives infinity. A NaN never spreads to where the recurrence does not take it.
 
     Args:
         a: decay, (B, L, D), or (D,) for a decay that is fixed in time (it is then never

@@ -53,6 +53,30 @@ def test_a_signal_of_many_chunks(kernel, monkeypatch, measure, return_all, keeps
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("measure", ["legs", "legt"])
+def test_products_in_blocks_of_rows_orders_and_samples(kernel, monkeypatch, measure):
+    """As on a GPU: several blocks each way, and factors in two parts."""
+    blocks = {"SPLIT": True, "BLOCK": 16, "COLUMNS": 16}
+
+    def in_blocks(tiling):
+        return lambda *arguments: tiling(*arguments) | blocks
+
+    def walk_in_blocks(*arguments, tiling=kernel._legs_tiling):
+        grid, constants = tiling(*arguments)
+        return grid, constants | {"SPLIT": True, "BLOCK": 16}
+
+    monkeypatch.setattr(kernel, "_spans", lambda like: (4, 16, 16, 16, 4))
+    monkeypatch.setattr(kernel, "_legs_tiling", walk_in_blocks)
+    monkeypatch.setattr(kernel, "_invariant_tiling", in_blocks(kernel._invariant_tiling))
+    f, state = normal(1, 52, 2).requires_grad_(), normal(1, 2, 20).requires_grad_()
+    results = {}
+    for backend in ("portable", "triton"):
+        c, last = ops.hippo_project(f, 20, measure=measure, state=state, start=2, dt=0.01, backend=backend)
+        results[backend] = [c, last, *torch.autograd.grad((c * c.detach()).sum() + last.sum(), (f, state))]
+    for found, expected in zip(results["triton"], results["portable"], strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("length", [1, 15, 300])
 def test_samples_are_weighed_in_spans(kernel, length):
     f, weights = normal(2, length, 3), normal(length, 5)

@@ -26,6 +26,7 @@ def variants(capability):
                         "FIXED": not varying,
                         "COMPLEX": dtype == "fp32",
                         "OVERLAP": capability >= 90,
+                        "FAR": False,
                     }
                     wide = WIDE if varying else WIDE | {"grad_a_ptr"}
                     types = {

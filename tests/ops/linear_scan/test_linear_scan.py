@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from seqlab.ops import linear_scan, linear_scan_step
-from seqlab.ops.backends import has_triton
+from seqlab.ops.backends import has_triton, load_kernel
 from seqlab.ops.linear_scan import reference
 from seqlab.ops.linear_scan.op import _linear_scan
 
@@ -84,6 +84,38 @@ def test_kernel_equals_the_loop_in_float64(length, complex_, fixed, reverse):
     expected = gradients(lambda *x: loop(*x, reverse), wide, [w.to(wide[1].dtype) for w in weights])
     for one, other in zip(actual, expected, strict=True):
         assert close(one, other, 1e-5)
+
+
+@pytest.mark.skipif(not has_triton(), reason="no Triton")
+@pytest.mark.parametrize("tiling", [(16, 8, 2), (2, 16, 1), (1, 2, 8)])
+@pytest.mark.parametrize(("complex_", "fixed"), [(False, False), (True, True)])
+def test_every_tiling_gives_the_same(monkeypatch, tiling, complex_, fixed):
+    """Few long tiles, many short ones, and channels that do not fill theirs."""
+    kernel = load_kernel("linear_scan", torch.zeros(1))
+    monkeypatch.setattr(kernel, "INTERPRETED", (*tiling, 4))
+    narrow = draw(65, fixed=fixed, channels=5, dtype=torch.complex64 if complex_ else torch.float32)
+    wide = [x.to(torch.promote_types(x.dtype, torch.float64)) for x in narrow]
+    for one, other in zip(linear_scan(*narrow, backend="triton"), loop(*wide), strict=True):
+        assert close(one, other, 1e-6)
+    weights = draw(65, channels=5, seed=1, dtype=narrow[1].dtype)[1:]
+    actual = gradients(lambda *x: linear_scan(*x, backend="triton"), narrow, weights)
+    expected = gradients(loop, wide, [w.to(wide[1].dtype) for w in weights])
+    for one, other in zip(actual, expected, strict=True):
+        assert close(one, other, 1e-5)
+
+
+@pytest.mark.skipif(not has_triton(), reason="no Triton")
+@pytest.mark.parametrize("reverse", [False, True])
+def test_tiles_of_millions_of_channels_count_in_64_bits(monkeypatch, reverse):
+    kernel = load_kernel("linear_scan", torch.zeros(1))
+    tiling = {"STEPS": 16, "RUNS": 16}
+    assert kernel._is_far(9_000_000, tiling)
+    assert not kernel._is_far(8_000_000, tiling)
+    a, b, state = draw(33, dtype=torch.float32)
+    near = linear_scan(a, b, state, reverse, backend="triton")
+    monkeypatch.setattr(kernel, "_is_far", lambda *_: True)
+    far = linear_scan(a, b, state, reverse, backend="triton")
+    assert all(torch.equal(x, y) for x, y in zip(near, far, strict=True))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
