@@ -22,9 +22,11 @@ steps.
   3. the carry comes in, and what the whole tile makes of it goes on at once (2.5);
   4. every run takes its steps again, now from the state before it (2.1), and writes.
 
-Programs are numbered tile after tile in time. A GPU starts them in this order, so the
+Programs are numbered tile after tile in time. GPUs start them in this order, so the
 program that another one waits for has always been started before, and those that wait
-are never all that there are. Hundreds of tiles are loading while a few carries travel.
+are never all that there are. CUDA does not promise the order; NVIDIA's own scan, in CUB,
+counts on it too (github.com/NVIDIA/cub/issues/245). Hundreds of tiles are loading while a
+few carries travel.
 
 Bytes. Inputs are read once, outputs written once. With e bytes a number and E = B L
 width numbers: forward 3 e E (a, b in; h out), backward 5 e E (a, dh, h in; da, db out).
