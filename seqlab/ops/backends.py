@@ -77,10 +77,13 @@ def load_kernel(op: str, like: Tensor) -> ModuleType:
     return sys.modules[twin]
 
 
-def overlapping(like: Tensor) -> dict[str, bool]:
+def overlapping(like: Tensor, after_own: bool) -> dict[str, bool]:
     """Launch options of a kernel that begins while the one before it still runs, and
     calls ``gdc_wait`` where it needs its results: "programmatic dependent launch", on
-    NVIDIA's Hopper GPUs and newer ones."""
+    NVIDIA's Hopper GPUs and newer ones. Only where ``after_own``: a kernel before that
+    is somebody else's may be writing what is loaded without waiting."""
     nvidia = like.is_cuda and torch.version.cuda is not None
     able = nvidia and torch.cuda.get_device_capability(like.device) >= (9, 0)
-    return {"OVERLAP": True, "launch_pdl": True} if able else {"OVERLAP": False}
+    if able and after_own:
+        return {"OVERLAP": True, "launch_pdl": True}
+    return {"OVERLAP": False}

@@ -245,6 +245,12 @@ def multiply_add(x, y, z, SPLIT: tl.constexpr):
 
 
 @triton.jit
+def load_weights(weights_ptr, k, end, n, order):
+    """Rows k, (K, 1), of a matrix (end, order), and their orders n, (1, N); 0 outside."""
+    return tl.load(weights_ptr + k * order + n, mask=(k < end) & (n < order), other=0.0)
+
+
+@triton.jit
 def hear(
     state,
     x_ptr,
@@ -267,11 +273,7 @@ def hear(
             mask=alive & (k[None, :] < end),
             other=0.0,
         ).to(tl.float32)
-        weights = tl.load(
-            weights_ptr + k[:, None] * order + n,
-            mask=(k[:, None] < end) & (n < order),
-            other=0.0,
-        )
+        weights = load_weights(weights_ptr, k[:, None], end, n, order)
         state = multiply_add(x, weights, state, SPLIT)  # eq. 4.14
     return state
 
@@ -392,11 +394,7 @@ def state_before(
                     mask=alive & (k[None, :] < order),
                     other=0.0,
                 )
-            weights = tl.load(
-                weights_ptr + k[:, None] * order + n,
-                mask=(k[:, None] < order) & (n < order),
-                other=0.0,
-            )
+            weights = load_weights(weights_ptr, k[:, None], order, n, order)
             state = multiply_add(first, weights, state, SPLIT)  # eq. 4.14
     return state
 
@@ -664,11 +662,7 @@ def carry_kernel(
                 mask=(row < rows) & (k[None, :] < order),
                 other=0.0,
             )
-            matrix = tl.load(
-                map_ptr + j * map_stride + k[:, None] * order + n,
-                mask=(k[:, None] < order) & (n < order),
-                other=0.0,
-            )
+            matrix = load_weights(map_ptr + j * map_stride, k[:, None], order, n, order)
             x += tl.dot(part, matrix, input_precision="ieee")  # eq. 4.14
     at = (row * groups + group) * order
     tl.store(after_ptr + at + n, x, mask=inside)
@@ -942,7 +936,8 @@ def _gradients_invariant(
     weights = _invariant_weights(memory)
     pairs = rows * chunks
     width = STEPS + order
-    own = grad_last.new_zeros((rows, chunks, width))
+    shape = (rows, chunks, width)
+    own = grad_last.new_zeros(shape) if grad_c is None else grad_last.new_empty(shape)
     if grad_c is not None:
         constants = _invariant_tiling(grad_f, pairs, width)
         ROWS, COLUMNS = constants["ROWS"], constants["COLUMNS"]
@@ -1000,7 +995,7 @@ def _parts(x: Tensor, first: Tensor | None, reach: Reach) -> Tensor | None:
         first, x, reach.before_groups, parts,
         length, channels, order, rows, reach.group * reach.size,
         SPANS=SPANS, ROWS=ROWS, COLUMNS=COLUMNS, BLOCK=BLOCK,
-        SPLIT=x.is_cuda, OVERLAP=overlapping(x)["OVERLAP"],
+        SPLIT=x.is_cuda, OVERLAP=overlapping(x, after_own=True)["OVERLAP"],
         num_warps=warps,
     )  # fmt: skip
     return parts
@@ -1144,10 +1139,8 @@ def _legs_tiling(
         "ORDER": order,
         "num_warps": max(1, PAIRS * order // NUMBERS),
     }
-    if reach is not None and reach.before_groups is not None:
-        constants |= overlapping(like)
-    else:  # the kernel before is another one
-        constants["OVERLAP"] = False
+    after_spans = reach is not None and reach.before_groups is not None
+    constants |= overlapping(like, after_own=after_spans)
     return (triton.cdiv(rows, PAIRS) * chunks,), constants
 
 

@@ -213,6 +213,16 @@ def load_fixed(
 
 
 @triton.jit
+def load_state(state_ptr, states, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
+    """The first state, zeros if there is none."""
+    if state_ptr is not None:
+        return load_pairs(state_ptr + states, mask, RUNS, PAIRS)
+    else:
+        zero = tl.full((RUNS, PAIRS), 0.0, tl.float32)
+        return zero, zero
+
+
+@triton.jit
 def states_before_runs(
     e0,
     e1,
@@ -298,12 +308,7 @@ def forward_kernel(
         mask = exists & (run + k < left)
         a = a + (fixed if FIXED else load_pairs(a_ptr + now, mask, RUNS, PAIRS),)
         b = b + (load_pairs(b_ptr + now, mask, RUNS, PAIRS),)
-    state0 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
-    state1 = state0
-    if state_ptr is not None:
-        state0, state1 = load_pairs(
-            state_ptr + states, exists & (tile == 0), RUNS, PAIRS
-        )
+    state = load_state(state_ptr, states, exists & (tile == 0), RUNS, PAIRS)
 
     e0, e1 = a[0]
     f0, f1 = b[0]
@@ -313,7 +318,7 @@ def forward_kernel(
         f0 += b[k][0]
         f1 += b[k][1]
     h0, h1 = states_before_runs(
-        e0, e1, f0, f1, fixed, (state0, state1), carry_ptr,
+        e0, e1, f0, f1, fixed, state, carry_ptr,
         tile, left, states, batch * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
         OVERLAP,
     )  # fmt: skip
@@ -367,12 +372,8 @@ def backward_kernel(
     fixed = load_fixed(a_ptr, number, exists, FIXED, RUNS, PAIRS)
     if FIXED and COMPLEX:
         fixed = (fixed[0], -fixed[1])
-    state0 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
-    state1 = state0
-    if state_ptr is not None:
-        state0, state1 = load_pairs(
-            state_ptr + states, exists & (left <= RUNS * STEPS), RUNS, PAIRS
-        )
+    is_last = exists & (left <= RUNS * STEPS)
+    state0, state1 = load_state(state_ptr, states, is_last, RUNS, PAIRS)
     a = ()
     dh = ()
     h = ()
@@ -449,7 +450,8 @@ def scan(
         forward_kernel[_grid(tiles, batch, width, tiling)](
             _numbers(a), numbers, None if state is None else _numbers(state), _numbers(h), _numbers(last),
             _carries(tiles, numbers), batch, length, width, -width if reverse else width,
-            FIXED=a.ndim == 1, COMPLEX=b.is_complex(), FAR=_is_far(width, tiling), **tiling, **_overlap(tiles, b),
+            FIXED=a.ndim == 1, COMPLEX=b.is_complex(), FAR=_is_far(width, tiling),
+            **tiling, **overlapping(b, after_own=tiles > 1),
         )  # fmt: skip
     return h, last
 
@@ -480,7 +482,8 @@ def gradients(
             _numbers(grad_h), _numbers(grad_last),
             _numbers(grad_a), _numbers(grad_b), _numbers(grad_state),
             _carries(tiles, numbers), batch, length, width, width if reverse else -width,
-            FIXED=fixed, COMPLEX=h.is_complex(), FAR=_is_far(width, tiling), **tiling, **_overlap(tiles, h),
+            FIXED=fixed, COMPLEX=h.is_complex(), FAR=_is_far(width, tiling),
+            **tiling, **overlapping(h, after_own=tiles > 1),
         )  # fmt: skip
     if fixed:
         grad_a = grad_a.sum((0, 1))
@@ -508,15 +511,9 @@ def _grid(tiles: int, batch: int, width: int, tiling: dict) -> tuple[int]:
 
 
 def _carries(tiles: int, numbers: Tensor) -> Tensor:
-    """A word for each number that a program hands to the next, zero: not there yet."""
+    """A word for each number that a program hands to the next, zero: not there yet. Where
+    there are any, the scan begins to load while the kernel that zeroes them is ending."""
     return numbers.new_zeros((tiles - 1, *numbers[:, 0].shape), dtype=torch.int64)
-
-
-def _overlap(tiles: int, like: Tensor) -> dict[str, bool]:
-    """Begin to load as soon as the carries are zeroed, before that kernel has quite ended.
-    Without carries the kernel before is somebody else's, and may be writing what is to
-    be loaded."""
-    return overlapping(like) if tiles > 1 else {"OVERLAP": False}
 
 
 # Tilings that won a sweep on an H100 (benchmarks/linear_scan_tilings.py) or came near, by

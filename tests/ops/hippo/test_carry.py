@@ -43,7 +43,7 @@ def test_a_carry_in_groups_is_a_loop_over_the_chunks(kernel, chunks, distinct, f
 def test_a_signal_of_many_chunks(kernel, monkeypatch, measure, return_all, keeps_weights):
     if not keeps_weights:
         monkeypatch.setattr(kernel, "MOST_WEIGHTS", 0)
-    f, state = normal(2, 3 * 20 + 2, 3).requires_grad_(), normal(2, 3, 4).requires_grad_()
+    f, state = normal(2, 3 * 16 * 3 + 2, 3).requires_grad_(), normal(2, 3, 4).requires_grad_()
     options = {"measure": measure, "state": state, "start": 2, "dt": 0.01, "return_all": return_all}
     results = {}
     for backend in ("portable", "triton"):
