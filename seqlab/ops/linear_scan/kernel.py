@@ -22,17 +22,17 @@ steps.
   3. the carry comes in, and what the whole tile makes of it goes on at once (2.5);
   4. every run takes its steps again, now from the state before it (2.1), and writes.
 
-Programs are numbered tile after tile in time. GPUs start them in this order, so the
-program that another one waits for has always been started before, and those that wait
-are never all that there are. CUDA does not promise the order; NVIDIA's own scan, in CUB,
-counts on it too (github.com/NVIDIA/cub/issues/245). Hundreds of tiles are loading while a
-few carries travel.
+Programs are numbered tile after tile in time, for ENTRIES batch entries at a time. GPUs
+start them in this order, so the program that another one waits for has always been
+started before, and those that wait are never all that there are. CUDA does not promise
+the order; NVIDIA's own scan, in CUB, counts on it too (github.com/NVIDIA/cub/issues/245).
+Hundreds of tiles are loading while a few carries travel.
 
 Bytes. Inputs are read once, outputs written once. With e bytes a number and E = B L
 width numbers: forward 3 e E (a, b in; h out), backward 5 e E (a, dh, h in; da, db out).
 An ``a`` that is fixed in time stays in registers: forward 2 e E, backward 3 e E (dh, h
-in; db out). Equation 2.10. Of what is in between the carries leave the chip, as 8 bytes
-a number and tile, and of a fixed ``a`` each tile's sum of gradients, as 4.
+in; db out). Equation 2.10. Of what is in between the carries leave the chip, and of a
+fixed ``a`` each tile's sum of gradients, 4 bytes a number and tile.
 """
 
 import torch
@@ -40,7 +40,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.backends import overlapping
+# Not there yet: the bits of a NaN that no arithmetic returns.
+MISSING = tl.constexpr(-1)
+NAN = tl.constexpr(0x7FC00000)
 
 
 @triton.jit
@@ -111,8 +113,8 @@ def add(x, y):
 
 
 @triton.jit
-def bits_of_both(x, y):
-    return x & y
+def bits_of_either(x, y):
+    return x | y
 
 
 @triton.jit
@@ -153,20 +155,30 @@ def store_pairs(pointers, x0, x1, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr)
 
 @triton.jit
 def send(pointers, x0, x1, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
-    """Hand a carry to the program of the next tile: each number in one 64-bit word with
-    the flag that it is there, so that nobody can see the one without the other."""
-    bits = join_pairs(x0, x1, RUNS, PAIRS).to(tl.int32, bitcast=True)
-    tl.atomic_xchg(pointers, (bits.to(tl.int64) << 32) | 1, mask=mask, sem="relaxed")
+    """Hand a carry to the program of the next tile, every number a word of its own that
+    also says that it is there."""
+    numbers = join_pairs(x0, x1, RUNS, PAIRS)
+    words = tl.where(numbers == numbers, numbers.to(tl.int32, bitcast=True), NAN)
+    tl.atomic_xchg(pointers, words, mask=mask, sem="relaxed")
 
 
 @triton.jit
 def receive(pointers, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
-    """Wait for the carry of the program of the tile before."""
-    words = tl.load(pointers, mask=mask, other=1, volatile=True)
-    while (tl.reduce(tl.reduce(words, 1, bits_of_both), 0, bits_of_both) & 1) == 0:
-        words = tl.load(pointers, mask=mask, other=1, volatile=True)
-    bits = (words >> 32).to(tl.int32)
-    return split_pairs(bits.to(tl.float32, bitcast=True), RUNS, PAIRS)
+    """Wait for the carry of the program of the tile before, and leave its words as they
+    were, for the next launch."""
+    words = tl.load(pointers, mask=mask, other=0, volatile=True)
+    while any_missing(words):
+        words = tl.load(pointers, mask=mask, other=0, volatile=True)
+    tl.debug_barrier()  # until every lane has its words
+    missing = tl.full((RUNS, 2 * PAIRS), MISSING, tl.int32)
+    tl.store(pointers, missing, mask=mask & (tl.arange(0, RUNS)[:, None] == 0))
+    return split_pairs(words.to(tl.float32, bitcast=True), RUNS, PAIRS)
+
+
+@triton.jit
+def any_missing(words):
+    missing = (words == MISSING).to(tl.int32)
+    return tl.reduce(tl.reduce(missing, 1, bits_of_either), 0, bits_of_either) == 1
 
 
 @triton.jit
@@ -178,13 +190,18 @@ def place(
     STEPS: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
+    ENTRIES: tl.constexpr,
 ):
     """Where this program stands: its tile, the address at which the tile begins, how
     many steps are left from there, the offset of each run and channel, each channel's
     number, and its place among the states (B, width)."""
     blocks = (width + 2 * PAIRS - 1) // (2 * PAIRS)
-    tile = (tl.program_id(0) // (batch * blocks)).to(tl.int64)
-    entry = (tl.program_id(0) // blocks % batch).to(tl.int64)
+    tiles = (length + RUNS * STEPS - 1) // (RUNS * STEPS)
+    lot = tl.program_id(0) // (tiles * ENTRIES * blocks) * ENTRIES
+    turn = tl.program_id(0) % (tiles * ENTRIES * blocks)
+    entries = tl.minimum(batch - lot, ENTRIES)
+    tile = (turn // (entries * blocks)).to(tl.int64)
+    entry = (lot + turn // blocks % entries).to(tl.int64)
     number = (tl.program_id(0) % blocks) * 2 * PAIRS + tl.arange(0, 2 * PAIRS)[None, :]
     number = tl.broadcast_to(number, (RUNS, 2 * PAIRS))
     first = tile * (RUNS * STEPS)
@@ -241,7 +258,6 @@ def states_before_runs(
     STEPS: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
-    OVERLAP: tl.constexpr,
 ):
     """The state before each run, from the runs' own maps h -> e h + f, and from the
     carry: that of the tile before or, in the first tile, the one handed in. What the
@@ -252,8 +268,6 @@ def states_before_runs(
     if FIXED:
         e0, e1 = power(fixed[0], fixed[1], COMPLEX, RUNS * STEPS)
     carry0, carry1 = carry
-    if OVERLAP:
-        tl.extra.cuda.gdc_wait()  # for the zeros at ``carry_ptr``
     if tile > 0:
         carry0, carry1 = receive(
             carry_ptr + (tile - 1) * count + states, exists, RUNS, PAIRS
@@ -285,18 +299,18 @@ def forward_kernel(
     STEPS: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
-    OVERLAP: tl.constexpr,
+    ENTRIES: tl.constexpr,
     FAR: tl.constexpr,
 ):
     """h and the last state.
 
     ``step`` is the distance from one time to the next in scan order: width, or -width.
-    ``carry_ptr`` (tiles - 1, B, width) is made of zero words.
+    ``carry_ptr`` (tiles - 1, B, width) is made of words that are MISSING, before and after.
     """
     if FAR:
         step = step.to(tl.int64)
     tile, begin, left, offsets, number, states = place(
-        batch, length, width, step, STEPS, RUNS, PAIRS
+        batch, length, width, step, STEPS, RUNS, PAIRS, ENTRIES
     )
     exists = number < width
     run = tl.arange(0, RUNS)[:, None] * STEPS
@@ -320,7 +334,6 @@ def forward_kernel(
     h0, h1 = states_before_runs(
         e0, e1, f0, f1, fixed, state, carry_ptr,
         tile, left, states, batch * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
-        OVERLAP,
     )  # fmt: skip
     last0 = h0
     last1 = h1
@@ -356,7 +369,7 @@ def backward_kernel(
     STEPS: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
-    OVERLAP: tl.constexpr,
+    ENTRIES: tl.constexpr,
     FAR: tl.constexpr,
 ):
     """Gradients, from late to early times, which is where ``step`` leads: the carry is
@@ -365,7 +378,7 @@ def backward_kernel(
     if FAR:
         step = step.to(tl.int64)
     tile, begin, left, offsets, number, states = place(
-        batch, length, width, step, STEPS, RUNS, PAIRS
+        batch, length, width, step, STEPS, RUNS, PAIRS, ENTRIES
     )
     exists = number < width
     run = tl.arange(0, RUNS)[:, None] * STEPS
@@ -400,7 +413,6 @@ def backward_kernel(
     f0, f1 = states_before_runs(
         e0, e1, f0, f1, fixed, grad_last, carry_ptr,
         tile, left, states, batch * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
-        OVERLAP,
     )  # fmt: skip
     last0 = f0
     last1 = f1
@@ -451,7 +463,7 @@ def scan(
             _numbers(a), numbers, None if state is None else _numbers(state), _numbers(h), _numbers(last),
             _carries(tiles, numbers), batch, length, width, -width if reverse else width,
             FIXED=a.ndim == 1, COMPLEX=b.is_complex(), FAR=_is_far(width, tiling),
-            **tiling, **overlapping(b, after_own=tiles > 1),
+            **tiling,
         )  # fmt: skip
     return h, last
 
@@ -483,7 +495,7 @@ def gradients(
             _numbers(grad_a), _numbers(grad_b), _numbers(grad_state),
             _carries(tiles, numbers), batch, length, width, width if reverse else -width,
             FIXED=fixed, COMPLEX=h.is_complex(), FAR=_is_far(width, tiling),
-            **tiling, **overlapping(h, after_own=tiles > 1),
+            **tiling,
         )  # fmt: skip
     if fixed:
         grad_a = grad_a.sum((0, 1))
@@ -510,25 +522,40 @@ def _grid(tiles: int, batch: int, width: int, tiling: dict) -> tuple[int]:
     return (tiles * batch * triton.cdiv(width, 2 * tiling["PAIRS"]),)
 
 
+_WORDS: dict[torch.device, Tensor] = {}
+
+
 def _carries(tiles: int, numbers: Tensor) -> Tensor:
-    """A word for each number that a program hands to the next, zero: not there yet. Where
-    there are any, the scan begins to load while the kernel that zeroes them is ending."""
-    return numbers.new_zeros((tiles - 1, *numbers[:, 0].shape), dtype=torch.int64)
+    """A word for each number that a program hands to the next, none of them there yet.
+    Each launch leaves them so, and those of a default stream are kept for its next one."""
+    count = (tiles - 1) * numbers[:, 0].numel()
+    device = numbers.device
+    if not numbers.is_cuda or (
+        torch.cuda.current_stream(device) != torch.cuda.default_stream(device)
+    ):
+        return _missing(count, numbers)
+    if device not in _WORDS or len(_WORDS[device]) < count:
+        _WORDS[device] = _missing(count, numbers)
+    return _WORDS[device]
+
+
+def _missing(count: int, like: Tensor) -> Tensor:
+    return like.new_full((count,), MISSING.value, dtype=torch.int32)
 
 
 # Tilings that won a sweep on an H100 (benchmarks/linear_scan_tilings.py) or came near, by
 # the number of pairs that there are in all: with few, tiles are long, as carries travel
 # one tile after the other (the last row lies outside of the sweep). STEPS, RUNS, PAIRS,
-# warps.
+# ENTRIES, warps.
 TILINGS = {
     # pairs: (forward fixed, forward varying, backward fixed, backward varying)
-    3072: ((16, 8, 32, 4), (16, 8, 32, 4), (16, 16, 16, 4), (8, 8, 32, 4)),
-    1536: ((16, 16, 16, 4), (16, 16, 16, 4), (16, 16, 16, 4), (8, 16, 16, 8)),
-    512: ((16, 32, 8, 8), (16, 16, 16, 4), (16, 16, 16, 4), (8, 32, 16, 8)),
-    0: ((16, 32, 8, 8), (16, 32, 8, 8), (16, 32, 8, 4), (8, 32, 8, 8)),
-}
-OF_16_BITS = (16, 16, 16, 4)
-INTERPRETED = (4, 4, 2, 4)  # small: Triton's interpreter visits the numbers one by one
+    3072: ((16, 8, 32, 8, 4), (8, 16, 32, 8, 4), (16, 16, 16, 2, 4), (8, 8, 32, 8, 4)),
+    1536: ((16, 16, 16, 2, 4), (16, 16, 32, 4, 8), (16, 16, 16, 2, 4), (8, 16, 16, 4, 8)),
+    512: ((8, 32, 16, 2, 4), (16, 16, 32, 4, 8), (16, 16, 32, 4, 8), (16, 8, 32, 4, 8)),
+    0: ((16, 32, 8, 2, 8), (16, 32, 8, 2, 8), (16, 32, 8, 2, 4), (8, 32, 8, 2, 8)),
+}  # fmt: skip
+OF_16_BITS = (16, 16, 16, 8, 4)
+INTERPRETED = (4, 4, 2, 2, 4)  # small, as the interpreter visits the numbers one by one
 
 
 def _tiling(numbers: Tensor, fixed: bool, backward: bool) -> dict:
@@ -540,4 +567,5 @@ def _tiling(numbers: Tensor, fixed: bool, backward: bool) -> dict:
     else:
         row = next(row for pairs, row in TILINGS.items() if batch * width >= 2 * pairs)
         sizes = row[2 * backward + (not fixed)]
-    return dict(zip(("STEPS", "RUNS", "PAIRS", "num_warps"), sizes, strict=True))
+    names = ("STEPS", "RUNS", "PAIRS", "ENTRIES", "num_warps")
+    return dict(zip(names, sizes, strict=True))

@@ -2,7 +2,7 @@
 
 from seqlab.ops.linear_scan import kernel
 
-NAMES = ("STEPS", "RUNS", "PAIRS", "num_warps")
+NAMES = ("STEPS", "RUNS", "PAIRS", "ENTRIES", "num_warps")
 WIDE = {"state_ptr", "last_ptr", "grad_last_ptr", "grad_state_ptr"}
 
 
@@ -25,7 +25,6 @@ def variants(capability):
                     constants |= {
                         "FIXED": not varying,
                         "COMPLEX": dtype == "fp32",
-                        "OVERLAP": capability >= 90,
                         "FAR": False,
                     }
                     wide = WIDE if varying else WIDE | {"grad_a_ptr"}
@@ -33,5 +32,5 @@ def variants(capability):
                         name: "fp32" if name in wide else dtype
                         for name in function.arg_names
                         if name.endswith("_ptr")
-                    } | {"carry_ptr": "i64"}
+                    } | {"carry_ptr": "i32"}
                     yield function, constants, types, ("width", "step"), warps

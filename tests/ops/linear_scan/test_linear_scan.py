@@ -87,21 +87,32 @@ def test_kernel_equals_the_loop_in_float64(length, complex_, fixed, reverse):
 
 
 @pytest.mark.skipif(not has_triton(), reason="no Triton")
-@pytest.mark.parametrize("tiling", [(16, 8, 2), (2, 16, 1), (1, 2, 8)])
+@pytest.mark.parametrize("tiling", [(16, 8, 2, 1), (2, 16, 1, 2), (1, 2, 8, 4)])
 @pytest.mark.parametrize(("complex_", "fixed"), [(False, False), (True, True)])
 def test_every_tiling_gives_the_same(monkeypatch, tiling, complex_, fixed):
     """Few long tiles, many short ones, and channels that do not fill theirs."""
     kernel = load_kernel("linear_scan", torch.zeros(1))
     monkeypatch.setattr(kernel, "INTERPRETED", (*tiling, 4))
-    narrow = draw(65, fixed=fixed, channels=5, dtype=torch.complex64 if complex_ else torch.float32)
+    narrow = draw(65, fixed=fixed, batch=3, channels=5, dtype=torch.complex64 if complex_ else torch.float32)
     wide = [x.to(torch.promote_types(x.dtype, torch.float64)) for x in narrow]
     for one, other in zip(linear_scan(*narrow, backend="triton"), loop(*wide), strict=True):
         assert close(one, other, 1e-6)
-    weights = draw(65, channels=5, seed=1, dtype=narrow[1].dtype)[1:]
+    weights = draw(65, batch=3, channels=5, seed=1, dtype=narrow[1].dtype)[1:]
     actual = gradients(lambda *x: linear_scan(*x, backend="triton"), narrow, weights)
     expected = gradients(loop, wide, [w.to(wide[1].dtype) for w in weights])
     for one, other in zip(actual, expected, strict=True):
         assert close(one, other, 1e-5)
+
+
+@pytest.mark.skipif(not has_triton(), reason="no Triton")
+def test_no_carry_is_taken_for_one_that_is_missing():
+    """Not even the NaN whose bits stand for that: the tile after it would wait for ever."""
+    a, b, state = draw(65, dtype=torch.float32)
+    b[:, 3] = torch.full_like(b[:, 3], -1, dtype=torch.int32).view(torch.float32)
+    h, last = linear_scan(a, b, state, backend="triton")
+    assert not h[:, :3].isnan().any()
+    assert h[:, 3:].isnan().all()
+    assert last.isnan().all()
 
 
 @pytest.mark.skipif(not has_triton(), reason="no Triton")
