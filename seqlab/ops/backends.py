@@ -83,7 +83,6 @@ def overlapping(like: Tensor, after_own: bool) -> dict[str, bool]:
     NVIDIA's Hopper GPUs and newer ones. Only where ``after_own``: a kernel before that
     is somebody else's may be writing what is loaded without waiting."""
     nvidia = like.is_cuda and torch.version.cuda is not None
-    able = nvidia and torch.cuda.get_device_capability(like.device) >= (9, 0)
-    if able and after_own:
-        return {"OVERLAP": True, "launch_pdl": True}
-    return {"OVERLAP": False}
+    if not nvidia or torch.cuda.get_device_capability(like.device) < (9, 0):
+        return {"OVERLAP": False}
+    return {"OVERLAP": True, "launch_pdl": after_own}

@@ -130,6 +130,37 @@ def test_torch_compile(case):
         assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.timeout(900)
+def test_torch_compile_with_cuda_graphs(case):
+    """What is kept between calls must not lie in the memory of a graph."""
+    pairing, draw = case
+    torch._dynamo.reset()
+    compiled = torch.compile(pairing.op, fullgraph=True, mode="reduce-overhead")
+    for _ in range(3):  # to warm up, to record, to replay
+        arguments = draw()
+        torch.compiler.cudagraph_mark_step_begin()
+        actual = values_and_gradients(pairing, arguments, op=compiled)
+        actual = [value.clone() for value in actual]
+    for one, other in zip(actual, values_and_gradients(pairing, arguments), strict=True):
+        assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_streams_run_at_the_same_time(case):
+    pairing, draw = case
+    arguments = draw()
+    expected = values_and_gradients(pairing, arguments)
+    streams = [torch.cuda.current_stream(), torch.cuda.Stream(), torch.cuda.Stream()]
+    torch.cuda.synchronize()
+    results = []
+    for _ in range(5):
+        for stream in streams:
+            with torch.cuda.stream(stream):
+                results.append(values_and_gradients(pairing, arguments))
+    torch.cuda.synchronize()
+    for actual in results:
+        assert all(torch.equal(x, y) for x, y in zip(actual, expected, strict=True))
+
+
 def test_a_cuda_graph_replays_with_new_inputs(case):
     pairing, draw = case
     arguments = draw()

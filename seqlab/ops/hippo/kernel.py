@@ -14,16 +14,19 @@ carried in groups: within all groups at the same time, then from group to group,
 product with what each chunk makes of its group's first state.
 
 Where all that the samples contribute to the states between the chunks is little to keep
-(``Reach``), two products of samples and kept weights stand for 1 and 2. The first gives
-the states before groups g of chunks: all that came before a group is cut into SPANS
-spans, and all spans of all groups are weighed at the same time (``span_kernel``). With
-the second, from there to chunk j, i chunks of C steps later, its walk begins
-(``state_before``):
+(``Reach``), products of samples and kept weights stand for 1 and 2:
 
-      s_j (rows x N) = [ sum of the spans of g | f of the i chunks ]  @  W_j ((N + i C) x N)
+      samples of a group g of chunks  ------>  where g ends, from zero    weigh_kernel
+      ends of the groups before g     ------>  the state before g         span_kernel
+      that, samples of i chunks of g  ------>  the state before chunk i   state_before
 
-On Hopper GPUs the programs of the walk begin while the last spans are being weighed: the
-first group does not need them, and the others wait for them as late as they can.
+The second sum is cut into SPANS parts, made at the same time. With the third, of N + i C
+numbers for chunks of C steps, the chunk's walk begins:
+
+      s_i (rows x N) = [ sum of the parts | f of the i chunks ]  @  W_i ((N + i C) x N)
+
+On Hopper GPUs each of the three kernels begins while the one before it still runs, and
+waits for it as late as it can.
 
 The backward pass does the same from late to early, with what leaves each chunk in place
 of samples. Where the last coefficients alone are wanted, of a signal that is not too
@@ -47,7 +50,7 @@ Bytes (equation 4.16), with e bytes a number: forward reads e R L and writes e R
 4 R N where the last coefficients alone are wanted; backward the same the other way.
 Steps 1 and 2 add e R L and 8 R J N, a tenth for float32, chunks of 32 steps and N = 32,
 and what is kept: at most 4 MOST_WEIGHTS bytes for one length, or about 8 J N^2. G groups
-of chunks have 4 R G N SPANS bytes of spans, which each chunk reads again, from the cache.
+of chunks have 4 R G N SPANS bytes of parts, which each chunk reads again, from the cache.
 """
 
 from dataclasses import replace
@@ -57,11 +60,15 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from triton.language.extra import libdevice
 
 from seqlab.ops.backends import overlapping
 from seqlab.ops.hippo.jumps import GROUP, Jumps, jumps_of
+from seqlab.ops.hippo.kept import kept
 from seqlab.ops.hippo.reach import Reach, reach_numbers, reach_of
 from seqlab.ops.hippo.transition import ALPHA, Memory
+
+INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 
 
 @triton.jit
@@ -87,7 +94,7 @@ def solve(y, a, r, d, BACK: tl.constexpr, PAIRS: tl.constexpr, ORDER: tl.constex
     it), or BACK its transpose: the same from the highest order down. And -A x, which is
     not to be had from x itself: beside the y of a long history, a A x is lost in
     rounding."""
-    inverse = 1.0 / (1.0 + a * d)
+    inverse = divide(1.0, 1.0 + a * d)
     decay = tl.broadcast_to((1.0 + a * (d - r * r)) * inverse, (PAIRS, ORDER))
     one = tl.full((PAIRS, ORDER), 1.0, tl.float32)
     zero = tl.full((PAIRS, ORDER), 0.0, tl.float32)
@@ -98,21 +105,24 @@ def solve(y, a, r, d, BACK: tl.constexpr, PAIRS: tl.constexpr, ORDER: tl.constex
 
 
 @triton.jit
-def coefficients_late(a, r, d, BACK: tl.constexpr):
-    """Of a step where no decay is far from 1, the numbers of each order that make the
-    solve a running sum S of weight y (equation 4.19): -A x = own y + heard S, or with A
-    transposed if BACK, where S runs from the highest order down."""
-    below = 1.0 + a * (d - r * r)
+def divide(x, y):
+    """x / y to the last digit but one, for a y that is neither huge nor tiny."""
+    if INTERPRETED:
+        return x / y
+    else:
+        return libdevice.fast_dividef(x, y)
+
+
+@triton.jit
+def coefficients_late(a, r, d):
+    """Of a step where no decay is near 0, the numbers of each order that make its slope
+    heard (f - S) + own c, where S is the running sum of weight c (equation 4.19)."""
+    n = d - 1.0
+    below = 1.0 - a * n
     above = 1.0 + a * d
-    both = 1.0 / (below * above)  # one division for two
-    decay = below * below * both
-    whole = tl.associative_scan(decay, 1, multiply)  # rho
-    if BACK:
-        whole = decay / whole
-    weight = r * below * both / whole  # eq. 4.19
-    own = below * both * (d - r * r * above * both)
-    heard = r * above * both * whole
-    return weight, own, heard
+    product = tl.associative_scan(divide(below, above), 1, multiply)  # rho
+    weight = divide(r, above * product)
+    return weight, divide(r * product, below), divide(n, below)
 
 
 @triton.jit
@@ -154,17 +164,17 @@ def load_pairs(rows, steps, PAIRS: tl.constexpr):
 
 @triton.jit
 def is_late(first, order, ALPHA: tl.constexpr):
-    """Whether from step ``first`` on every decay of a solve, at least 1 - 2 a N, is near
-    enough to 1, and their product, about exp(-a N^2), far enough from 0."""
+    """Whether from step ``first`` on every decay of a solve and their product, about
+    exp(-a N^2), are far enough from 0 to divide by them."""
     a = ALPHA / first.to(tl.float32)
-    return (a * order < 0.125) & (a * order * order < 32.0)
+    return (a * order < 0.5) & (a * order * order < 32.0)
 
 
 @triton.jit
 def step_sizes(k, ALPHA: tl.constexpr):
     """Of step k: how far ahead x lies, and how far its slope leads."""
-    ahead = ALPHA / k
-    return ahead, ahead + (1.0 - ALPHA) / tl.maximum(k - 1.0, 1.0)
+    ahead = divide(ALPHA, k)
+    return ahead, ahead + divide(1.0 - ALPHA, tl.maximum(k - 1.0, 1.0))
 
 
 @triton.jit
@@ -172,7 +182,7 @@ def advance(c, x, slope, a, step, order):
     """Equation 4.18 in two forms, each where the other loses digits: near the start the
     slope is steep, far from it a step changes next to nothing."""
     late = c + step * slope
-    early = x + (step / a - 1.0) * (x - c)
+    early = x + (divide(step, a) - 1.0) * (x - c)
     return tl.where(a * order < 1.0, late, early)  # eq. 4.18
 
 
@@ -205,10 +215,9 @@ def walk(
             ahead = tl.load(f_ptr + now + channels, mask=inside, other=0.0)
         a, step = step_sizes(k, ALPHA)
         if LATE:
-            weight, own, heard = coefficients_late(a, r, d, False)
-            y = c + a * r * f
-            sums = running_sum(weight * y, False, PAIRS, ORDER)
-            c += step * (r * f - own * y - heard * sums)  # eq. 4.18
+            weight, heard, own = coefficients_late(a, r, d)
+            sums = running_sum(weight * c, False, PAIRS, ORDER)
+            c += step * (heard * (f - sums) + own * c)  # eq. 4.19
         else:
             x, lost = solve(c + a * r * f, a, r, d, False, PAIRS, ORDER)
             c = advance(c, x, r * f - lost, a, step, order)
@@ -287,14 +296,12 @@ def rows_before(item, size, order):
 @triton.jit
 def span_kernel(
     first_ptr,
-    x_ptr,
+    end_ptr,
     weights_ptr,
     part_ptr,
-    length,
-    channels,
+    later,
     order,
     rows,
-    size,
     SPANS: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -302,23 +309,18 @@ def span_kernel(
     SPLIT: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):
-    """The states before all groups of items but the first, in SPANS parts each, (groups
-    - 1, SPANS, R, N): what reaches them of a span of all that the groups before have
-    heard, ``size`` numbers of x (B, L, D) each, and in the first part of the first state
-    (R, N), zeros if None."""
+    """The states before all groups but the first, in SPANS parts each, (later, SPANS, R,
+    N): what reaches them of where a span of the groups before ends, each from zero (R,
+    later, N), and in the first part of the first state (R, N), zeros if None."""
     if OVERLAP:
         tl.extra.cuda.gdc_launch_dependents()
-    last = tl.num_programs(1) // SPANS
     part = tl.program_id(1) % SPANS
-    # The longest spans first; the shortest join the longest on their processors.
-    turn = tl.program_id(1) // SPANS
-    half = (last + 1) // 2
-    group = tl.where(turn < half, last - turn, turn - half + 1).to(tl.int64)
+    group = later - tl.program_id(1) // SPANS  # those with most before them first
     blocks = (order + COLUMNS - 1) // COLUMNS
     n = tl.program_id(0) % blocks * COLUMNS + tl.arange(0, COLUMNS)[None, :]
     row = tl.program_id(0) // blocks * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
     alive = row < rows
-    weights_ptr += rows_before(group, size, order) * order
+    weights_ptr += rows_before(group.to(tl.int64), order, order) * order
     state = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
     if first_ptr is not None:
         # All of it in the first part.
@@ -326,14 +328,15 @@ def span_kernel(
             state, first_ptr + row * order, weights_ptr, n, 0, tl.where(part == 0, order, 0),
             1, order, alive, BLOCK, SPLIT,
         )  # fmt: skip
-    heard = group.to(tl.int32) * size
-    span = (heard + SPANS * BLOCK - 1) // (SPANS * BLOCK) * BLOCK
-    sample = (row // channels) * length * channels + row % channels
+    if OVERLAP:
+        tl.extra.cuda.gdc_wait()  # until ``weigh_kernel`` has ended
+    span = (group + SPANS - 1) // SPANS * order
     state = hear(
-        state, x_ptr + sample, weights_ptr + order * order, n, part * span,
-        tl.minimum(part * span + span, heard), channels, order, alive, BLOCK, SPLIT,
+        state, end_ptr + row * later * order, weights_ptr + order * order, n,
+        part * span, tl.minimum(part * span + span, group * order), 1, order, alive,
+        BLOCK, SPLIT,
     )  # fmt: skip
-    at = (((group - 1) * SPANS + part) * rows + row) * order + n
+    at = (((group - 1).to(tl.int64) * SPANS + part) * rows + row) * order + n
     tl.store(part_ptr + at, state, mask=alive & (n < order))
 
 
@@ -442,8 +445,8 @@ def walk_kernel(
     c = tl.full((PAIRS, ORDER), 0.0, tl.float32)
     if weights_ptr is not None:
         before = state_before(
-            first_ptr, part_ptr, f_ptr + sample, weights_ptr, row, j, group, steps,
-            channels, order, rows, SPANS, BLOCK, SPLIT, OVERLAP, PAIRS, ORDER,
+            first_ptr, part_ptr, f_ptr + sample, weights_ptr, row, j, group,
+            steps, channels, order, rows, SPANS, BLOCK, SPLIT, OVERLAP, PAIRS, ORDER,
         )  # fmt: skip
         tl.store(start_ptr + at, before, mask=alive & exists)
         tl.debug_barrier()  # the walk wants it in other lanes: it goes through memory
@@ -498,10 +501,10 @@ def walk_back(
             ahead = tl.load(grad_c_ptr + place, mask=inside, other=0.0)
         a, step = step_sizes(k, ALPHA)
         if LATE:
-            weight, own, heard = coefficients_late(a, r, d, True)
-            sums = running_sum(weight * g, True, PAIRS, ORDER)
-            grad_f = step * tl.reduce(weight * g, 1, add)[:, None]  # sum of r x
-            g -= step * (own * g + heard * sums)
+            weight, heard, own = coefficients_late(a, r, d)
+            sums = running_sum(heard * g, True, PAIRS, ORDER)
+            grad_f = step * tl.reduce(heard * g, 1, add)[:, None]
+            g += step * (own * g - weight * sums)
         else:
             x, lost = solve(g, a, r, d, True, PAIRS, ORDER)
             grad_f = step * tl.reduce(r * x, 1, add)[:, None]  # eq. 4.15
@@ -561,8 +564,9 @@ def walk_back_kernel(
     g = tl.full((PAIRS, ORDER), 0.0, tl.float32)
     if weights_ptr is not None:
         before = state_before(
-            None, part_ptr, heard_ptr + row * chunks * order, weights_ptr, row, place,
-            group, order, 1, order, rows, SPANS, BLOCK, SPLIT, OVERLAP, PAIRS, ORDER,
+            None, part_ptr, heard_ptr + row * chunks * order, weights_ptr, row,
+            place, group, order, 1, order, rows, SPANS, BLOCK, SPLIT, OVERLAP, PAIRS,
+            ORDER,
         )  # fmt: skip
         tl.store(arrive_ptr + at, before, mask=alive & exists)
         tl.debug_barrier()  # the walk wants it in other lanes: it goes through memory
@@ -591,36 +595,43 @@ def walk_back_kernel(
         tl.store(grad_state_ptr + row * order + n, g, mask=begins)
 
 
-@triton.jit(do_not_specialize=["length", "span"])
+@triton.jit(do_not_specialize=["length", "count", "spans"])
 def weigh_kernel(
-    f_ptr,
+    x_ptr,
     weights_ptr,
-    part_ptr,
+    sum_ptr,
     length,
+    count,
     channels,
     order,
     rows,
     span,
-    STEPS: tl.constexpr,
+    spans,
     ROWS: tl.constexpr,
-    ORDER: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    SPLIT: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):
-    """Parts of the last coefficients, (spans, R, N): the weighted samples (equation 4.14)
-    of a span of time each."""
-    blocks = (rows + ROWS - 1) // ROWS
-    row = tl.program_id(0) % blocks * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
-    part = (tl.program_id(0) // blocks).to(tl.int64)
+    """What comes of each span of the first ``count`` times of x (B, L, D): the numbers in
+    it by their weights (count, N), summed (R, spans, N)."""
+    if OVERLAP:
+        tl.extra.cuda.gdc_launch_dependents()
+    blocks = (order + COLUMNS - 1) // COLUMNS
+    tiles = (rows + ROWS - 1) // ROWS * blocks
+    tile = tl.program_id(0) % tiles
+    part = (tl.program_id(0) // tiles).to(tl.int64)
+    n = tile % blocks * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    row = tile // blocks * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
     begin = part * span
-    end = tl.minimum(begin + span, length)
+    end = tl.minimum(begin + span, count)
     sample = (row // channels) * length * channels + row % channels
-    n = tl.arange(0, ORDER)[None, :]
-    c = tl.full((ROWS, ORDER), 0.0, tl.float32)
-    c = hear(
-        c, f_ptr + sample, weights_ptr, n, begin, end, channels, order, row < rows,
-        STEPS, False,
+    state = hear(
+        tl.full((ROWS, COLUMNS), 0.0, tl.float32), x_ptr + sample, weights_ptr, n, begin,
+        end, channels, order, row < rows, BLOCK, SPLIT,
     )  # fmt: skip
-    at = (part * rows + row) * order + n
-    tl.store(part_ptr + at, c, mask=(row < rows) & (n < order))
+    at = (row * spans + part) * order + n
+    tl.store(sum_ptr + at, state, mask=(row < rows) & (n < order))
 
 
 @triton.jit(do_not_specialize=["chunks"])
@@ -773,7 +784,7 @@ def project(
     shape = (batch, channels, memory.order)
     if not return_all and _has_weights(memory, length):
         weights, kept = _legs_weights(memory, start, length)
-        last = _weigh(f, weights).view(shape)
+        last = _weigh(f, weights, SPAN, LAST).sum(1).view(shape)
         if state is not None:
             last += state @ kept
         return last.to(f.dtype, copy=True), last
@@ -813,6 +824,7 @@ def _has_weights(memory: Memory, length: int) -> bool:
 
 
 @lru_cache(maxsize=4)
+@kept
 def _legs_weights(memory: Memory, start: int, length: int) -> tuple[Tensor, Tensor]:
     """What each sample (L, N) and the state before them (N, N) give to the last
     coefficients: the adjoint of LegS, applied to the unit vectors."""
@@ -823,19 +835,20 @@ def _legs_weights(memory: Memory, start: int, length: int) -> tuple[Tensor, Tens
     return of_samples[:, :, 0].T.contiguous(), of_state.view(units.shape)[:, 0].T
 
 
-def _weigh(f: Tensor, weights: Tensor) -> Tensor:
-    """The samples of every row by their weights (L, N), summed: (R, N)."""
-    batch, length, channels = f.shape
-    rows, order = batch * channels, weights.shape[1]
-    span = 256 if f.is_cuda else length
-    spans = triton.cdiv(length, span)
-    parts = f.new_empty((spans, rows, order), dtype=torch.float32)
-    with torch.cuda.device_of(f):
-        weigh_kernel[(spans * triton.cdiv(rows, 16),)](
-            f, weights, parts, length, channels, order, rows, span,
-            STEPS=16, ROWS=16, ORDER=_padded(order), num_stages=4,
+def _weigh(x: Tensor, weights: Tensor, span: int, tile: dict[str, int]) -> Tensor:
+    """What comes of each span of time (R, spans, N): the first numbers of x (B, L, D) by
+    their weights (count, N)."""
+    batch, length, channels = x.shape
+    count, order = weights.shape
+    rows, spans = batch * channels, triton.cdiv(count, span)
+    sums = x.new_empty((rows, spans, order), dtype=torch.float32)
+    constants = _product_tiling(tile, x, rows, order)
+    with torch.cuda.device_of(x):
+        weigh_kernel[(spans * _tiles(rows, order, constants),)](
+            x, weights, sums, length, count, channels, order, rows, span, spans,
+            **constants, **overlapping(x, after_own=False),
         )  # fmt: skip
-    return parts.sum(0)
+    return sums
 
 
 def _project_legs(
@@ -846,25 +859,25 @@ def _project_legs(
     state = None if state is None else state.contiguous()
     steps = _legs_steps(f, memory.order)
     chunks = triton.cdiv(length, steps)
-    grid, constants = _legs_tiling(f, rows, chunks, memory)
     numbers = (length, channels, memory.order, rows, chunks, start, steps)
+    reach, starts, parts = None, state, None
     last = f.new_empty((rows, memory.order), dtype=torch.float32)
-    starts, parts, weights, group = state, None, None, 1
     if chunks > 1:
         each = f.new_empty((rows, chunks, memory.order), dtype=torch.float32)
         if _reaches(memory, chunks, steps):
             reach = _samples_reach(memory, start, length, steps)
-            grid, constants = _legs_tiling(f, rows, chunks, memory, reach)
             starts, parts = each, _parts(f, state, reach)
-            weights, group = reach.weights, reach.group
         else:
+            grid, constants = _legs_tiling(f, rows, chunks, memory)
             walk_kernel[grid](
-                f, None, None, None, None, None, each, None, *numbers, group, **constants,
+                f, None, None, None, None, None, each, None, *numbers, 1, **constants,
             )  # fmt: skip
             jumps = _legs_jumps(memory, start, length, steps, False)
             starts, last = _carry(state, each, jumps)
             if c is None:
                 return last.contiguous()
+    grid, constants = _legs_tiling(f, rows, chunks, memory, reach)
+    weights, group = (None, 1) if reach is None else (reach.weights, reach.group)
     walk_kernel[grid](
         f, state, parts, weights, starts, c, None, last, *numbers, group, **constants
     )
@@ -878,25 +891,25 @@ def _gradients_legs(
     rows = batch * channels
     steps = _legs_steps(grad_f, memory.order)
     chunks = triton.cdiv(length, steps)
-    grid, constants = _legs_tiling(grad_f, rows, chunks, memory)
     numbers = (length, channels, memory.order, rows, chunks, start, steps)
     grad_state = grad_last.new_empty((rows, memory.order))
-    leave, arrive, parts, weights, group = None, None, None, None, 1
+    reach, leave, arrive, parts = None, None, None, None
     if chunks > 1:
         leave = grad_last.new_empty((rows, chunks, memory.order))
+        grid, constants = _legs_tiling(grad_f, rows, chunks, memory)
         walk_back_kernel[grid](
             grad_c, grad_last, None, None, None, None, None, leave, None,
-            *numbers, group, **constants,
+            *numbers, 1, **constants,
         )  # fmt: skip
         if _reaches(memory, chunks, memory.order):
             reach = _adjoint_reach(memory, start, length, steps)
-            grid, constants = _legs_tiling(grad_f, rows, chunks, memory, reach)
             arrive = torch.empty_like(leave)
             parts = _parts(leave.view(rows, -1, 1), None, reach)
-            weights, group = reach.weights, reach.group
         else:
             jumps = _legs_jumps(memory, start, length, steps, True)
             arrive, _ = _carry(None, leave, jumps)
+    grid, constants = _legs_tiling(grad_f, rows, chunks, memory, reach)
+    weights, group = (None, 1) if reach is None else (reach.weights, reach.group)
     walk_back_kernel[grid](
         grad_c, grad_last, leave, parts, weights, arrive, grad_f, None, grad_state,
         *numbers, group, **constants,
@@ -919,11 +932,12 @@ def _project_invariant(
     )
     last = f.new_empty((rows, order), dtype=torch.float32)
     pairs = rows * chunks
-    constants = _invariant_tiling(f, pairs, order)
+    constants = _product_tiling(INVARIANT, f, pairs, order)
     ROWS, COLUMNS = constants["ROWS"], constants["COLUMNS"]
     expand_kernel[(triton.cdiv(pairs, ROWS), STEPS * triton.cdiv(order, COLUMNS))](
-        f, starts, weights, c, last, length, channels, order, pairs, chunks, **constants
-    )
+        f, starts, weights, c, last, length, channels, order, pairs, chunks,
+        STEPS=STEPS, **constants,
+    )  # fmt: skip
     return last
 
 
@@ -939,11 +953,11 @@ def _gradients_invariant(
     shape = (rows, chunks, width)
     own = grad_last.new_zeros(shape) if grad_c is None else grad_last.new_empty(shape)
     if grad_c is not None:
-        constants = _invariant_tiling(grad_f, pairs, width)
-        ROWS, COLUMNS = constants["ROWS"], constants["COLUMNS"]
-        contract_kernel[(triton.cdiv(pairs, ROWS) * triton.cdiv(width, COLUMNS),)](
-            grad_c, weights, own, length, channels, order, pairs, chunks, **constants
-        )
+        constants = _product_tiling(INVARIANT, grad_f, pairs, width)
+        contract_kernel[(_tiles(pairs, width, constants),)](
+            grad_c, weights, own, length, channels, order, pairs, chunks,
+            STEPS=STEPS, **constants,
+        )  # fmt: skip
     own[:, -1] += grad_last.flatten(0, 1) @ weights[(length - 1) % STEPS].mT
     arrive, grad_state = _carry(
         None, own[..., STEPS:].flip(1), _invariant_jumps(memory, chunks, True)
@@ -981,22 +995,16 @@ def _parts(x: Tensor, first: Tensor | None, reach: Reach) -> Tensor | None:
     """The states before all groups of items but the first, in parts (groups - 1, SPANS,
     R, N), from that before the first (R, N), None for zeros, and what the items hear
     (B, L, D)."""
-    if reach.before_groups is None:
+    if reach.groups is None:
         return None
-    batch, length, channels = x.shape
-    rows, order = batch * channels, reach.weights.shape[-1]
-    later = len(reach.weights) - 1
-    SPANS, ROWS, COLUMNS, BLOCK, warps = _spans(x)
-    ROWS = min(ROWS, max(16, triton.next_power_of_2(rows)))
-    COLUMNS = min(COLUMNS, _padded(order))
-    parts = x.new_empty((later, SPANS, rows, order), dtype=torch.float32)
-    grid = (triton.cdiv(rows, ROWS) * triton.cdiv(order, COLUMNS), later * SPANS)
-    span_kernel[grid](
-        first, x, reach.before_groups, parts,
-        length, channels, order, rows, reach.group * reach.size,
-        SPANS=SPANS, ROWS=ROWS, COLUMNS=COLUMNS, BLOCK=BLOCK,
-        SPLIT=x.is_cuda, OVERLAP=overlapping(x, after_own=True)["OVERLAP"],
-        num_warps=warps,
+    rows, order = x.shape[0] * x.shape[2], reach.weights.shape[-1]
+    ends = _weigh(x, reach.groups.ends, reach.group * reach.size, ENDS)
+    later = ends.shape[1]
+    parts = ends.new_empty((later, SPANS, rows, order))
+    constants = _product_tiling(PARTS, x, rows, order)
+    span_kernel[(_tiles(rows, order, constants), later * SPANS)](
+        first, ends, reach.groups.weights, parts, later, order, rows,
+        SPANS=SPANS, **constants, **overlapping(x, after_own=True),
     )  # fmt: skip
     return parts
 
@@ -1008,6 +1016,7 @@ def _reaches(memory: Memory, chunks: int, size: int) -> bool:
 
 
 @lru_cache(maxsize=4)
+@kept
 def _samples_reach(memory: Memory, start: int, length: int, steps: int) -> Reach:
     """What reaches each chunk of LegS of the samples before it."""
     order = memory.order
@@ -1025,6 +1034,7 @@ def _samples_reach(memory: Memory, start: int, length: int, steps: int) -> Reach
 
 
 @lru_cache(maxsize=4)
+@kept
 def _adjoint_reach(memory: Memory, start: int, length: int, steps: int) -> Reach:
     """What reaches the end of each chunk of what leaves the later ones, from the last
     chunk to the first."""
@@ -1048,6 +1058,7 @@ def _legs_maps(memory: Memory, start: int, length: int, steps: int) -> Tensor:
 
 
 @lru_cache(maxsize=4)
+@kept
 def _legs_jumps(
     memory: Memory, start: int, length: int, steps: int, back: bool
 ) -> Jumps:
@@ -1065,6 +1076,7 @@ def _wide(memory: Memory) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=8)
+@kept
 def _invariant_jumps(memory: Memory, chunks: int, back: bool) -> Jumps:
     """The same for a time-invariant measure: one map for all chunks."""
     jump = torch.linalg.matrix_power(_wide(memory)[0], STEPS)
@@ -1072,6 +1084,7 @@ def _invariant_jumps(memory: Memory, chunks: int, back: bool) -> Jumps:
 
 
 @lru_cache(maxsize=8)
+@kept
 def _invariant_weights(memory: Memory) -> Tensor:
     """W (C, C + N, N): what the samples of a chunk and the state before it contribute to
     the coefficients after each of its steps."""
@@ -1093,15 +1106,21 @@ def _padded(order: int) -> int:
 
 
 STEPS = 16  # of a chunk of the time-invariant measures
-PRODUCT = (128, 32, 32, 8)  # ROWS, COLUMNS, BLOCK and warps of their matrix products
 
 MOST_WEIGHTS = 2**24  # numbers to keep of what reaches where: 64 MiB
 MOST_IN_MAPS = 2**25  # numbers to keep for the maps of the chunks: 128 MiB
 NUMBERS = 512  # that a warp walks with: 16 a lane
 WALKERS = 2**13  # pairs of a chunk and a row: enough to keep an H100 busy
-SPAN = (8, 32, 64, 64, 4)  # SPANS, ROWS, COLUMNS, BLOCK and warps
-WARPS, BLOCK = 2, 32  # of a walk that begins with a product
-MOST_ORDER = 256  # of such a walk: its tile has at least 16 rows
+MOST_ORDER = 256  # of a walk that begins with a product: its tile has at least 16 rows
+WARPS, BLOCK = 4, 32  # of such a walk
+SPANS = 2  # of the groups before each
+SPAN = 512  # samples, where all are weighed at once
+# The tiles of products: of all samples, of what groups hear, of where groups end, and of
+# the steps of the time-invariant measures.
+LAST = {"ROWS": 16, "COLUMNS": 128, "BLOCK": 32, "num_warps": 4}
+ENDS = {"ROWS": 16, "COLUMNS": 32, "BLOCK": 64, "num_warps": 4}
+PARTS = {"ROWS": 16, "COLUMNS": 32, "BLOCK": 64, "num_warps": 4}
+INVARIANT = {"ROWS": 128, "COLUMNS": 32, "BLOCK": 32, "num_warps": 8}
 
 
 def _legs_steps(like: Tensor, order: int) -> int:
@@ -1132,33 +1151,34 @@ def _legs_tiling(
     PAIRS = min(most, max(least, triton.next_power_of_2(rows)))
     constants = {
         "ALPHA": ALPHA[memory.method],
-        "SPANS": _spans(like)[0],
+        "SPANS": SPANS,
         "BLOCK": min(BLOCK, 4096 // max(PAIRS, order)),
         "SPLIT": like.is_cuda,
         "PAIRS": PAIRS,
         "ORDER": order,
         "num_warps": max(1, PAIRS * order // NUMBERS),
     }
-    after_spans = reach is not None and reach.before_groups is not None
-    constants |= overlapping(like, after_own=after_spans)
+    after_own = reach is not None and reach.groups is not None
+    constants |= overlapping(like, after_own)
     return (triton.cdiv(rows, PAIRS) * chunks,), constants
 
 
-def _spans(like: Tensor) -> tuple[int, int, int, int, int]:
-    """SPAN, or few large blocks for the interpreter, which pays for each."""
-    return SPAN if like.is_cuda else (2, 16, 256, 64, 4)
-
-
-def _invariant_tiling(like: Tensor, pairs: int, columns: int) -> dict:
-    """The constants of a matrix product of the time-invariant measures: all at once in
-    the interpreter, which pays for every block."""
+def _product_tiling(
+    tile: dict[str, int], like: Tensor, rows: int, columns: int
+) -> dict[str, int | bool]:
+    """The constants of a matrix product: nearly all at once in the interpreter, which
+    pays for every block."""
     width = _padded(columns)
-    ROWS, COLUMNS, BLOCK, warps = PRODUCT if like.is_cuda else (16, width, width, 4)
-    return {
-        "STEPS": STEPS,
-        "ROWS": min(ROWS, max(16, triton.next_power_of_2(pairs))),
-        "COLUMNS": min(COLUMNS, width),
-        "BLOCK": BLOCK,
+    if not like.is_cuda:
+        tile = tile | {"ROWS": 16, "COLUMNS": width, "BLOCK": max(64, width)}
+    return tile | {
+        "ROWS": min(tile["ROWS"], max(16, triton.next_power_of_2(rows))),
+        "COLUMNS": min(tile["COLUMNS"], width),
         "SPLIT": like.is_cuda,
-        "num_warps": warps,
     }
+
+
+def _tiles(rows: int, columns: int, constants: dict) -> int:
+    """How many tiles a matrix product has."""
+    across = triton.cdiv(columns, constants["COLUMNS"])
+    return triton.cdiv(rows, constants["ROWS"]) * across

@@ -11,19 +11,29 @@ SMALL = 16  # so many items need no groups
 
 
 @dataclass(frozen=True)
+class Groups:
+    """What reaches groups of items. ``ends`` (rows, N): of what the items of each group
+    but the last hear, where the group ends; all groups one after the other. ``weights``
+    (rows, N): what reaches the state before each group, of the first state (N rows), then
+    of where the groups before it end, each from zero (N rows each)."""
+
+    ends: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
 class Reach:
     """Items in time, each of which hears ``size`` numbers, in groups of ``group``.
 
     ``weights`` (groups, rows, N): what reaches the state before each item of a group, of
     the group's first state (N rows), then of what the group's items before it hear (size
-    rows each); all items one after the other. Of more than one group also
-    ``before_groups`` (rows, N), the same with the groups as items.
+    rows each); all items one after the other. ``groups`` is None if there is one alone.
     """
 
     size: int
     group: int
     weights: Tensor
-    before_groups: Tensor | None
+    groups: Groups | None
 
 
 def reach_of(inputs: Tensor, maps: Tensor) -> Reach:
@@ -35,12 +45,16 @@ def reach_of(inputs: Tensor, maps: Tensor) -> Reach:
     weights, after = _before_each(
         *(pad(x.double(), missing).unflatten(0, (-1, group)) for x in (inputs, maps))
     )
-    before_groups = None
+    groups = None
     if len(weights) > 1:
         order = maps.shape[-1]
-        before_groups, _ = _before_each(after[:, order:], after[:, :order])
-        before_groups = before_groups.float()
-    return Reach(size, group, weights.float(), before_groups)
+        of_first, of_heard = after[:, :order], after[:, order:]
+        units = torch.eye(order).to(of_first).expand_as(of_first)
+        before, _ = _before_each(units, of_first)
+        groups = Groups(
+            of_heard[:-1].flatten(0, 1).float().contiguous(), before.float()
+        )
+    return Reach(size, group, weights.float(), groups)
 
 
 def reach_numbers(items: int, size: int, order: int) -> int:
@@ -49,7 +63,7 @@ def reach_numbers(items: int, size: int, order: int) -> int:
     groups = -(-items // group)
     rows = groups * _rows(group, size, order)
     if groups > 1:
-        rows += _rows(groups, group * size, order)
+        rows += (groups - 1) * group * size + _rows(groups, order, order)
     return rows * order
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seqlab.ops.arguments import check_tensor, positive_integer
 from seqlab.ops.hippo import reference
+from seqlab.ops.hippo.kept import kept
 from seqlab.ops.hippo.reference import ALPHA, MEASURES, METHODS
 
 __all__ = [
@@ -148,12 +149,14 @@ class Memory:
         return A_bar.to(self.dtype), B_bar[..., 0].to(self.dtype)
 
     @cached_property
+    @kept
     def _continuous(self) -> tuple[Tensor, Tensor, Tensor]:
         # In float32 rounding of the steps, of which there are many, would add up.
         A, B = (x.to(self.device) for x in hippo_transition(self.measure, self.order))
         return A, B, torch.eye(self.order, dtype=A.dtype, device=A.device)
 
     @cached_property
+    @kept
     def _constant(self) -> tuple[Tensor, Tensor]:
         A, B = reference.hippo_transition(self.measure, self.order)
         A_bar, B_bar = reference.discretize(A, B, self.step, self.method)

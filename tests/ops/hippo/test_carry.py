@@ -56,18 +56,16 @@ def test_a_signal_of_many_chunks(kernel, monkeypatch, measure, return_all, keeps
 @pytest.mark.parametrize("measure", ["legs", "legt"])
 def test_products_in_blocks_of_rows_orders_and_samples(kernel, monkeypatch, measure):
     """As on a GPU: several blocks each way, and factors in two parts."""
-    blocks = {"SPLIT": True, "BLOCK": 16, "COLUMNS": 16}
 
-    def in_blocks(tiling):
-        return lambda *arguments: tiling(*arguments) | blocks
+    def in_blocks(*arguments, tiling=kernel._product_tiling):
+        return tiling(*arguments) | {"SPLIT": True, "BLOCK": 16, "COLUMNS": 16}
 
     def walk_in_blocks(*arguments, tiling=kernel._legs_tiling):
         grid, constants = tiling(*arguments)
         return grid, constants | {"SPLIT": True, "BLOCK": 16}
 
-    monkeypatch.setattr(kernel, "_spans", lambda like: (4, 16, 16, 16, 4))
+    monkeypatch.setattr(kernel, "_product_tiling", in_blocks)
     monkeypatch.setattr(kernel, "_legs_tiling", walk_in_blocks)
-    monkeypatch.setattr(kernel, "_invariant_tiling", in_blocks(kernel._invariant_tiling))
     f, state = normal(1, 52, 2).requires_grad_(), normal(1, 2, 20).requires_grad_()
     results = {}
     for backend in ("portable", "triton"):
@@ -81,7 +79,8 @@ def test_products_in_blocks_of_rows_orders_and_samples(kernel, monkeypatch, meas
 def test_samples_are_weighed_in_spans(kernel, length):
     f, weights = normal(2, length, 3), normal(length, 5)
     expected = torch.einsum("bld,ln->bdn", f, weights).flatten(0, 1)
-    torch.testing.assert_close(kernel._weigh(f, weights), expected, rtol=1e-5, atol=1e-5)
+    found = kernel._weigh(f, weights, 100, kernel.LAST).sum(1)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_float32_keeps_its_digits_over_a_long_history():

@@ -22,26 +22,32 @@ coefficients_late, running_sum = kernel.coefficients_late, kernel.running_sum
 
 @triton.jit
 def slopes(
-    y_ptr,
+    c_ptr,
     early_ptr,
     late_ptr,
     sum_ptr,
     a,
+    f,
     order,
     BACK: tl.constexpr,
     PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
 ):
-    """-A x by the scan and by the running sum, and the whole of that sum."""
+    """The slope of a step, A x + B f, by the scan and by the running sum; BACK that of a step
+    back, A^T x, and what it takes for the gradient to f."""
     n, exists, r, d = load_transition(order, ORDER)
     here = tl.arange(0, PAIRS)[:, None] * order + n
-    y = tl.load(y_ptr + here, mask=exists, other=0.0)
-    _, lost = solve(y, a, r, d, BACK, PAIRS, ORDER)
-    tl.store(early_ptr + here, lost, mask=exists)
-    weight, own, heard = coefficients_late(a, r, d, BACK)
-    sums = running_sum(weight * y, BACK, PAIRS, ORDER)
-    tl.store(late_ptr + here, own * y + heard * sums, mask=exists)
-    tl.store(sum_ptr + here, sums, mask=exists)
+    c = tl.load(c_ptr + here, mask=exists, other=0.0)
+    _, lost = solve(c + a * r * f, a, r, d, BACK, PAIRS, ORDER)
+    tl.store(early_ptr + here, r * f - lost, mask=exists)
+    weight, heard, own = coefficients_late(a, r, d)
+    if BACK:
+        sums = running_sum(heard * c, True, PAIRS, ORDER)
+        tl.store(late_ptr + here, own * c - weight * sums, mask=exists)
+        tl.store(sum_ptr + here, sums, mask=exists)
+    else:
+        sums = running_sum(weight * c, False, PAIRS, ORDER)
+        tl.store(late_ptr + here, heard * (f - sums) + own * c, mask=exists)
 
 
 triton.knobs.runtime.interpret = before
@@ -49,17 +55,20 @@ triton.knobs.runtime.interpret = before
 
 @pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize("order", [1, 5, 37, 64])
-def test_scan_and_running_sum_solve_the_triangle(order, back):
+def test_scan_and_running_sum_find_the_slope_of_a_step(order, back):
     rows, lanes = 4, 64
     # Nearly the largest that is_late lets through.
-    a = min(0.125 / order, 32 / order**2) * 0.999
-    y = torch.from_numpy(np.random.default_rng(0).standard_normal((rows, order))).float()
+    a = min(0.5 / order, 32 / order**2) * 0.999
+    f = 0.0 if back else 2.5
+    c = torch.from_numpy(np.random.default_rng(0).standard_normal((rows, order))).float()
     early, late, sums = (torch.empty(rows, order) for _ in range(3))
-    slopes[(1,)](y, early, late, sums, a, order, BACK=back, PAIRS=rows, ORDER=lanes)
+    slopes[(1,)](c, early, late, sums, a, f, order, BACK=back, PAIRS=rows, ORDER=lanes)
     A, B = reference.hippo_transition("legs", order)
     A = A.T if back else A
-    x = solve_triangular(np.eye(order) - a * A, y.double().numpy().T, lower=not back)
+    y = c.double().numpy().T + a * f * B[:, None]
+    x = solve_triangular(np.eye(order) - a * A, y, lower=not back)
+    slope = (A @ x + f * B[:, None]).T
     for found in (early, late):
-        np.testing.assert_allclose(found.numpy(), -(A @ x).T, rtol=0, atol=2e-6 * np.abs(A @ x).max())
+        np.testing.assert_allclose(found.numpy(), slope, rtol=0, atol=2e-6 * np.abs(A @ x).max())
     if back:  # what walk_back takes for the gradient to f
         np.testing.assert_allclose(sums[:, 0].numpy(), B @ x, rtol=0, atol=1e-5 * np.abs(B @ x).max())
