@@ -165,13 +165,14 @@ def send(pointers, x0, x1, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
 @triton.jit
 def receive(pointers, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
     """Wait for the carry of the program of the tile before, and leave its words as they
-    were, for the next launch."""
+    were, for the next launch, which is to find them in the L2 cache."""
     words = tl.load(pointers, mask=mask, other=0, volatile=True)
     while any_missing(words):
         words = tl.load(pointers, mask=mask, other=0, volatile=True)
     tl.debug_barrier()  # until every lane has its words
     missing = tl.full((RUNS, 2 * PAIRS), MISSING, tl.int32)
-    tl.store(pointers, missing, mask=mask & (tl.arange(0, RUNS)[:, None] == 0))
+    once = mask & (tl.arange(0, RUNS)[:, None] == 0)
+    tl.store(pointers, missing, mask=once, eviction_policy="evict_last")
     return split_pairs(words.to(tl.float32, bitcast=True), RUNS, PAIRS)
 
 
@@ -545,8 +546,9 @@ def _missing(count: int, like: Tensor) -> Tensor:
 
 # Tilings that won a sweep on an H100 (benchmarks/linear_scan_tilings.py) or came near, by
 # the number of pairs that there are in all: with few, tiles are long, as carries travel
-# one tile after the other (the last row lies outside of the sweep). STEPS, RUNS, PAIRS,
-# ENTRIES, warps.
+# one tile after the other (the last row lies outside of the sweep). A lane needs a number
+# of its own to wait for: with fewer than lanes, two would wait for the same, and only one
+# be asked. STEPS, RUNS, PAIRS, ENTRIES, warps.
 TILINGS = {
     # pairs: (forward fixed, forward varying, backward fixed, backward varying)
     3072: ((16, 8, 32, 8, 4), (8, 16, 32, 8, 4), (16, 16, 16, 2, 4), (8, 8, 32, 8, 4)),

@@ -1,5 +1,7 @@
 """The op: values and gradients in every form, states, edges, wrong input, and its registration with PyTorch."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -102,6 +104,13 @@ def test_every_tiling_gives_the_same(monkeypatch, tiling, complex_, fixed):
     expected = gradients(loop, wide, [w.to(wide[1].dtype) for w in weights])
     for one, other in zip(actual, expected, strict=True):
         assert close(one, other, 1e-5)
+
+
+@pytest.mark.skipif(not has_triton(), reason="no Triton")
+def test_every_lane_of_a_tiling_has_a_number_of_its_own():
+    kernel = load_kernel("linear_scan", torch.zeros(1))
+    for _, runs, pairs, _, warps in (*itertools.chain(*kernel.TILINGS.values()), kernel.OF_16_BITS):
+        assert runs * 2 * pairs >= 32 * warps
 
 
 @pytest.mark.skipif(not has_triton(), reason="no Triton")
