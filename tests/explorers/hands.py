@@ -6,6 +6,17 @@ def frame(page):
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
+def wait_until_still(page):
+    """Wait until the page no longer scrolls, as it goes on to after a swipe."""
+    page.wait_for_function(
+        """async () => {
+            const top = scrollY;
+            for (let i = 0; i < 10; i++) await new Promise(requestAnimationFrame);
+            return scrollY === top;
+        }"""
+    )
+
+
 def wait_for_words(page, before):
     """The text summary, once it is another than before."""
     page.wait_for_function("(before) => document.querySelector('output').textContent !== before", arg=before)

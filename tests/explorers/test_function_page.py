@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from hands import changed, frame, model, pictures, swipe, wait_for_words
+from hands import changed, frame, model, pictures, swipe, wait_for_words, wait_until_still
 from stopwatch import assert_under_8_ms, time_updates
 
 from seqlab.explorers import FunctionExplorer
@@ -174,7 +174,7 @@ def test_a_finger_on_the_curve_draws_and_elsewhere_scrolls(show):
     swipe(page, start, (start[0], start[1] - 200))
     page.wait_for_function("(top) => scrollY > top + 50", arg=top)
     np.testing.assert_array_equal(model(page, "signal"), drawn)
-    frame(page)
+    wait_until_still(page)
     start = on_sheet(page, 0.6, 0.9)
     swipe(page, start, (start[0] + 60, start[1]))  # along the sheet it draws wherever it starts
     assert np.array(model(page, "signal"))[320:340].min() > 0.5
