@@ -163,7 +163,8 @@ def test_the_keyboard_reaches_everything(show):
 
 def test_a_finger_on_the_curve_draws_and_elsewhere_scrolls(show):
     page = show({"preset": "flat"}, has_touch=True, is_mobile=True, viewport={"width": 400, "height": 800})
-    page.evaluate("document.querySelector('.signal canvas').scrollIntoView({ block: 'center' })")
+    into_view = "document.querySelector('.signal canvas').scrollIntoView({ block: 'center' })"
+    page.evaluate(into_view)
     frame(page)
     top = page.evaluate("scrollY")
     swipe(page, on_sheet(page, 0.3, 0.0), on_sheet(page, 0.4, 0.9))
@@ -174,6 +175,8 @@ def test_a_finger_on_the_curve_draws_and_elsewhere_scrolls(show):
     swipe(page, start, (start[0], start[1] - 200))
     page.wait_for_function("(top) => scrollY > top + 50", arg=top)
     np.testing.assert_array_equal(model(page, "signal"), drawn)
+    wait_until_still(page)
+    page.evaluate(into_view)
     wait_until_still(page)
     start = on_sheet(page, 0.6, 0.9)
     swipe(page, start, (start[0] + 60, start[1]))  # along the sheet it draws wherever it starts
