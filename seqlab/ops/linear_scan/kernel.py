@@ -306,7 +306,8 @@ def forward_kernel(
     """h and the last state.
 
     ``step`` is the distance from one time to the next in scan order: width, or -width.
-    ``carry_ptr`` (tiles - 1, B, width) is made of words that are MISSING, before and after.
+    ``carry_ptr`` (tiles - 1, B, width) is made of words that are MISSING, before and
+    after.
     """
     if FAR:
         step = step.to(tl.int64)

@@ -21,16 +21,8 @@ def variants(capability):
                 **begins,
                 **overlap,
             }
-            states = (
-                "first_ptr",
-                "part_ptr",
-                "ready_ptr",
-                "weights_ptr",
-                "start_ptr",
-                "heard_ptr",
-                "arrive_ptr",
-            )
             alone = ("first_ptr", "part_ptr", "weights_ptr", "heard_ptr")
+            states = (*alone, "start_ptr", "arrive_ptr")
             invariant, warps = product(kernel.INVARIANT, order)
             invariant["STEPS"] = kernel.STEPS
             last, of_last = product(kernel.LAST, order)

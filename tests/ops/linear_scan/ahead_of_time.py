@@ -34,3 +34,5 @@ def variants(capability):
                         if name.endswith("_ptr")
                     } | {"carry_ptr": "i32"}
                     yield function, constants, types, ("width", "step"), warps
+            if dtype == "fp32" and capability == 90:  # the last of them, where there are millions of channels
+                yield function, constants | {"FAR": True}, types, ("width", "step"), warps
