@@ -75,15 +75,3 @@ def load_kernel(op: str, like: Tensor) -> ModuleType:
             triton.knobs.runtime.interpret = before
         sys.modules[twin] = module
     return sys.modules[twin]
-
-
-def overlapping(like: Tensor, after_own: bool) -> dict[str, bool]:
-    """Launch options of a kernel that lets the next one begin while it runs, or calls
-    ``gdc_wait`` where it needs the results of the one before: OVERLAP, where there is
-    "programmatic dependent launch", on NVIDIA's Hopper GPUs and newer ones. It begins
-    early itself only if ``after_own``: a kernel before that is somebody else's may be
-    writing what is loaded without waiting."""
-    nvidia = like.is_cuda and torch.version.cuda is not None
-    if not nvidia or torch.cuda.get_device_capability(like.device) < (9, 0):
-        return {"OVERLAP": False}
-    return {"OVERLAP": True, "launch_pdl": after_own}

@@ -14,19 +14,25 @@ carried in groups: within all groups at the same time, then from group to group,
 product with what each chunk makes of its group's first state.
 
 Where all that the samples contribute to the states between the chunks is little to keep
-(``Reach``), products of samples and kept weights stand for 1 and 2:
+(``Reach``), one launch does it all. The programs of a group of chunks, each with its own
+chunk, form products of samples and kept weights, and send words to each other:
 
-      samples of a group g of chunks  ------>  where g ends, from zero    weigh_kernel
-      ends of the groups before g     ------>  the state before g         span_kernel
-      that, samples of i chunks of g  ------>  the state before chunk i   state_before
+      samples of the group              ------>  where it ends, from zero     end_group
+      ends of all groups before it      ------>  their part in the state
+                                                 before the next group        hand_over
+      both, of the group before, and
+      samples of the group's i chunks
+      before its own                    ------>  the state before its own     state_before
+      that                              ------>  its coefficients             walk
 
-The second sum is cut into SPANS parts, made at the same time. With the third, of N + i C
-numbers for chunks of C steps, the chunk's walk begins:
+      s_i (rows x N) = [ sum of the words | f of the i chunks ]  @  W_i ((N + i C) x N)
 
-      s_i (rows x N) = [ sum of the parts | f of the i chunks ]  @  W_i ((N + i C) x N)
-
-On Hopper GPUs each of the three kernels begins while the one before it still runs, and
-waits for it as late as it can.
+for chunks of C steps. A word is the bits of a float32, or says that it is not there yet;
+who needs it asks until it is (see linear_scan). There are two sets of words: a launch
+uses one and leaves the other as the next launch is to find it. Programs wait for words of
+earlier groups alone, and are numbered group after group, for TOGETHER blocks of rows at a
+time. GPUs start them in this order, so whoever another one waits for has been started
+before.
 
 The backward pass does the same from late to early, with what leaves each chunk in place
 of samples. Where the last coefficients alone are wanted, of a signal that is not too
@@ -49,8 +55,9 @@ in the cache. The backward pass is the product with W transposed.
 Bytes (equation 4.16), with e bytes a number: forward reads e R L and writes e R L N, or
 4 R N where the last coefficients alone are wanted; backward the same the other way.
 Steps 1 and 2 add e R L and 8 R J N, a tenth for float32, chunks of 32 steps and N = 32,
-and what is kept: at most 4 MOST_WEIGHTS bytes for one length, or about 8 J N^2. G groups
-of chunks have 4 R G N SPANS bytes of parts, which each chunk reads again, from the cache.
+and what is kept: at most 4 MOST_WEIGHTS bytes for one length, or about 8 J N^2. The words
+of G groups are 8 R G N (1 + SPANS) bytes, and each chunk reads half of its group's, from
+the cache.
 """
 
 from dataclasses import replace
@@ -62,13 +69,19 @@ import triton.language as tl
 from torch import Tensor
 from triton.language.extra import libdevice
 
-from seqlab.ops.backends import overlapping
 from seqlab.ops.hippo.jumps import GROUP, Jumps, jumps_of
 from seqlab.ops.hippo.kept import kept
 from seqlab.ops.hippo.reach import Reach, reach_numbers, reach_of
 from seqlab.ops.hippo.transition import ALPHA, Memory
+from seqlab.ops.streams import on_default_stream
 
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+# Not there yet: the bits of a NaN that no arithmetic returns.
+MISSING = tl.constexpr(-1)
+NAN = tl.constexpr(0x7FC00000)
+TOGETHER = tl.constexpr(
+    4
+)  # blocks of rows, so that a multiprocessor has early and late
 
 
 @triton.jit
@@ -79,6 +92,11 @@ def add(x, y):
 @triton.jit
 def multiply(x, y):
     return x * y
+
+
+@triton.jit
+def bits_of_either(x, y):
+    return x | y
 
 
 @triton.jit
@@ -154,12 +172,16 @@ def load_transition(order, ORDER: tl.constexpr):
 
 
 @triton.jit
-def load_pairs(rows, steps, PAIRS: tl.constexpr):
-    """The program's pairs: their rows, their one chunk, and the time it begins at."""
+def load_pairs(rows, chunks, PAIRS: tl.constexpr):
+    """The program's block of rows, which rows they are, and how many chunks come before
+    its own in the order in which programs start."""
     blocks = (rows + PAIRS - 1) // PAIRS
-    row = tl.program_id(0) % blocks * PAIRS + tl.arange(0, PAIRS)[:, None]
-    j = (tl.program_id(0) // blocks).to(tl.int64)
-    return row.to(tl.int64), j, j * steps
+    lot = tl.program_id(0) // (TOGETHER * chunks) * TOGETHER
+    turn = tl.program_id(0) % (TOGETHER * chunks)
+    together = tl.minimum(blocks - lot, TOGETHER)
+    block = (lot + turn % together).to(tl.int64)
+    row = block * PAIRS + tl.arange(0, PAIRS)[:, None]
+    return block, row, (turn // together).to(tl.int64)
 
 
 @triton.jit
@@ -189,9 +211,9 @@ def advance(c, x, slope, a, step, order):
 @triton.jit
 def walk(
     c,
+    ahead,
     f_ptr,
     c_ptr,
-    now,
     first,
     steps,
     order,
@@ -202,32 +224,39 @@ def walk(
     PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
 ):
-    """c after ``steps`` steps, the first of which is step number ``first``."""
+    """c after ``steps`` steps, the first of which is step number ``first`` and hears
+    ``ahead``, the sample at ``f_ptr``."""
     n, exists, r, d = load_transition(order, ORDER)
+    first = first.to(tl.float32)
     f = tl.full((PAIRS, 1), 0.0, tl.float32)
-    if f_ptr is not None:
-        ahead = tl.load(f_ptr + now, mask=alive, other=0.0)
+    if LATE:
+        a, step = step_sizes(first, ALPHA)
+        weight, heard, own = coefficients_late(a, r, d)
     for i in range(0, steps):
-        k = (first + i).to(tl.float32)
+        k = first + i
         if f_ptr is not None:  # a step early: memory is slow
             f = ahead.to(tl.float32)
-            inside = alive & (i + 1 < steps)
-            ahead = tl.load(f_ptr + now + channels, mask=inside, other=0.0)
-        a, step = step_sizes(k, ALPHA)
+            f_ptr += channels
+            ahead = tl.load(f_ptr, mask=alive & (i + 1 < steps), other=0.0)
         if LATE:
-            weight, heard, own = coefficients_late(a, r, d)
+            # Those of the next step meanwhile: they take long, and do not need c.
+            a, next_step = step_sizes(k + 1.0, ALPHA)
+            next_weight, next_heard, next_own = coefficients_late(a, r, d)
             sums = running_sum(weight * c, False, PAIRS, ORDER)
             c += step * (heard * (f - sums) + own * c)  # eq. 4.19
+            step = next_step
+            weight = next_weight
+            heard = next_heard
+            own = next_own
         else:
+            a, step = step_sizes(k, ALPHA)
             x, lost = solve(c + a * r * f, a, r, d, False, PAIRS, ORDER)
             c = advance(c, x, r * f - lost, a, step, order)
             c = tl.where(k == 1.0, tl.where(n == 0, f, 0.0), c)  # eq. 4.10
         if c_ptr is not None:
             out = c.to(c_ptr.dtype.element_ty)
-            tl.store(
-                c_ptr + now * order + n, out, mask=alive & exists, cache_modifier=".cs"
-            )
-        now += channels
+            tl.store(c_ptr, out, mask=alive & exists, cache_modifier=".cs")
+            c_ptr += channels * order
     return c
 
 
@@ -288,127 +317,312 @@ def hear(
 
 
 @triton.jit
+def in_slices(SLICE: tl.constexpr, SLICES: tl.constexpr):
+    """SLICES times SLICE places, along a row (SLICES, 1, SLICE) and down a column
+    (SLICES, SLICE, 1)."""
+    first = tl.arange(0, SLICES)[:, None, None] * SLICE
+    places = tl.arange(0, SLICE)
+    return first + places[None, None, :], first + places[None, :, None]
+
+
+@triton.jit
+def over_slices(x, ROWS: tl.constexpr, COLUMNS: tl.constexpr, SLICES: tl.constexpr):
+    """The sum over the slices (SLICES, ROWS, COLUMNS). Each is in a warp of its own: all
+    of them move to one lane, pair by pair."""
+    x = tl.permute(x, (1, 2, 0))
+    for halving in tl.static_range(5):
+        if SLICES >> halving > 1:
+            pairs = tl.reshape(x, (ROWS, COLUMNS, SLICES >> (halving + 1), 2))
+            even, odd = tl.split(pairs)
+            x = even + odd
+    return tl.reshape(x, (ROWS, COLUMNS))
+
+
+@triton.jit
+def hear_in_slices(
+    state,
+    x_ptr,
+    weights_ptr,
+    n,
+    begin,
+    end,
+    stride,
+    order,
+    alive,
+    STAGES: tl.constexpr,
+    SLICE: tl.constexpr,
+    SPLIT: tl.constexpr,
+    SLICES: tl.constexpr,
+):
+    """``hear``, where every warp hears a slice of its own; state (SLICES, ROWS, N)."""
+    along, down = in_slices(SLICE, SLICES)
+    for block in tl.range(begin, end, SLICES * SLICE, num_stages=STAGES):
+        k = block + along
+        x = tl.load(
+            x_ptr[None, :, :] + k.to(tl.int64) * stride,
+            mask=alive[None, :, :] & (k < end),
+            other=0.0,
+        ).to(tl.float32)
+        weights = load_weights(weights_ptr, block + down, end, n[None, :, :], order)
+        state = multiply_add(x, weights, state, SPLIT)  # eq. 4.14
+    return state
+
+
+@triton.jit
+def send(pointers, numbers, mask):
+    """Every number as a word that also says that it is there."""
+    words = tl.where(numbers == numbers, numbers.to(tl.int32, bitcast=True), NAN)
+    tl.store(pointers, words, mask=mask)
+
+
+@triton.jit
+def ask(pointers, apart, mask, COUNT: tl.constexpr):
+    """The sums of COUNT words, ``apart`` from each other, and whether one is missing."""
+    words = tl.load(pointers, mask=mask, other=0, volatile=True)
+    missing = (words == MISSING).to(tl.int32)
+    numbers = words.to(tl.float32, bitcast=True)
+    for each in tl.static_range(1, COUNT):
+        words = tl.load(pointers + each * apart, mask=mask, other=0, volatile=True)
+        missing |= (words == MISSING).to(tl.int32)
+        numbers += words.to(tl.float32, bitcast=True)
+    return numbers, tl.reduce(missing, None, bits_of_either)
+
+
+@triton.jit
+def receive(pointers, apart, mask, COUNT: tl.constexpr):
+    """The sums of COUNT words, once all of them are there. Every lane needs words of its
+    own: of two lanes with the same one alone would be asked."""
+    numbers, missing = ask(pointers, apart, mask, COUNT)
+    while missing == 1:
+        numbers, missing = ask(pointers, apart, mask, COUNT)
+    return numbers
+
+
+@triton.jit
+def hear_words(
+    state,
+    word_ptr,
+    apart,
+    weights_ptr,
+    n,
+    begin,
+    end,
+    order,
+    alive,
+    COUNT: tl.constexpr,
+    SLICE: tl.constexpr,
+    SPLIT: tl.constexpr,
+    SLICES: tl.constexpr,
+):
+    """``hear_in_slices`` of the sums of COUNT words, which other programs send."""
+    along, down = in_slices(SLICE, SLICES)
+    for block in tl.range(begin, end, SLICES * SLICE, num_stages=1):
+        weights = load_weights(weights_ptr, block + down, end, n[None, :, :], order)
+        k = block + along
+        inside = alive[None, :, :] & (k < end)
+        x = receive(word_ptr[None, :, :] + k, apart, inside, COUNT)
+        state = multiply_add(x, weights, state, SPLIT)  # eq. 4.14
+    return state
+
+
+@triton.jit
 def rows_before(item, size, order):
     """The rows of weights for the items before ``item`` (see ``Reach``)."""
     return item * order + item * (item - 1) // 2 * size
 
 
 @triton.jit
-def span_kernel(
-    first_ptr,
-    end_ptr,
+def end_group(
+    x_ptr,
     weights_ptr,
-    part_ptr,
-    later,
+    word_ptr,
+    row,
+    item,
+    items,
+    size,
+    stride,
     order,
-    rows,
-    SPANS: tl.constexpr,
-    ROWS: tl.constexpr,
+    alive,
     COLUMNS: tl.constexpr,
-    BLOCK: tl.constexpr,
+    SLICE: tl.constexpr,
     SPLIT: tl.constexpr,
-    OVERLAP: tl.constexpr,
+    SLICES: tl.constexpr,
+    PAIRS: tl.constexpr,
 ):
-    """The states before all groups but the first, in SPANS parts each, (later, SPANS, R,
-    N): what reaches them of where a span of the groups before ends, each from zero (R,
-    later, N), and in the first part of the first state (R, N), zeros if None."""
-    if OVERLAP:
-        tl.extra.cuda.gdc_launch_dependents()
-    part = tl.program_id(1) % SPANS
-    group = later - tl.program_id(1) // SPANS  # those with most before them first
-    blocks = (order + COLUMNS - 1) // COLUMNS
-    n = tl.program_id(0) % blocks * COLUMNS + tl.arange(0, COLUMNS)[None, :]
-    row = tl.program_id(0) // blocks * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
-    alive = row < rows
-    weights_ptr += rows_before(group.to(tl.int64), order, order) * order
-    state = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
-    if first_ptr is not None:
-        # All of it in the first part.
-        state = hear(
-            state, first_ptr + row * order, weights_ptr, n, 0, tl.where(part == 0, order, 0),
-            1, order, alive, BLOCK, SPLIT,
+    """Send where the group ends, from zero, if that is for this item of it to do: a tile
+    of COLUMNS orders each, of what the group's items hear."""
+    for tile in range(item, (order + COLUMNS - 1) // COLUMNS, items):
+        n = tile * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+        state = hear_in_slices(
+            tl.full((SLICES, PAIRS, COLUMNS), 0.0, tl.float32), x_ptr, weights_ptr, n, 0,
+            items * size, stride, order, alive, 4, SLICE, SPLIT, SLICES,
         )  # fmt: skip
-    if OVERLAP:
-        tl.extra.cuda.gdc_wait()  # until ``weigh_kernel`` has ended
+        numbers = over_slices(state, PAIRS, COLUMNS, SLICES)
+        send(word_ptr + n, numbers, alive & (n < order))
+
+
+@triton.jit
+def hand_over(
+    first_ptr,
+    weights_ptr,
+    end_ptr,
+    word_ptr,
+    apart,
+    row,
+    item,
+    items,
+    group,
+    order,
+    alive,
+    SPANS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    SLICE: tl.constexpr,
+    LONG: tl.constexpr,
+    SPLIT: tl.constexpr,
+    SLICES: tl.constexpr,
+    PAIRS: tl.constexpr,
+):
+    """Send what reaches the next group of where the groups before this one end, in SPANS
+    parts, and in the first one of the first state, if that is for this item to do: tiles
+    again, for the items after those that end the group."""
+    blocks = (order + COLUMNS - 1) // COLUMNS
     span = (group + SPANS - 1) // SPANS * order
-    state = hear(
-        state, end_ptr + row * later * order, weights_ptr + order * order, n,
-        part * span, tl.minimum(part * span + span, group * order), 1, order, alive,
-        BLOCK, SPLIT,
-    )  # fmt: skip
-    at = (((group - 1).to(tl.int64) * SPANS + part) * rows + row) * order + n
-    tl.store(part_ptr + at, state, mask=alive & (n < order))
+    for tile in range((item + items - blocks % items) % items, blocks * SPANS, items):
+        n = tile // SPANS * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+        part = tile % SPANS
+        state = tl.full((SLICES, PAIRS, COLUMNS), 0.0, tl.float32)
+        if first_ptr is not None:
+            state = hear_in_slices(
+                state, first_ptr + row * order, weights_ptr, n, 0,
+                tl.where(part == 0, order, 0), 1, order, alive, 3, SLICE, SPLIT, SLICES,
+            )  # fmt: skip
+        begin = tl.minimum(part * span, group * order)
+        state = hear_words(
+            state, end_ptr, apart, weights_ptr + order * order, n, begin,
+            tl.minimum(begin + span, group * order), order, alive, 1, LONG, SPLIT, SLICES,
+        )  # fmt: skip
+        numbers = over_slices(state, PAIRS, COLUMNS, SLICES)
+        send(word_ptr + part * apart + n, numbers, alive & (n < order))
+
+
+@triton.jit
+def forget(
+    word_ptr,
+    apart,
+    item,
+    items,
+    order,
+    alive,
+    COUNT: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """The words that this group sends are not there yet."""
+    for tile in range(item, (order + COLUMNS - 1) // COLUMNS * COUNT, items):
+        n = tile // COUNT * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+        missing = tl.full((1, COLUMNS), MISSING, tl.int32)
+        place = word_ptr + tile % COUNT * apart + n
+        tl.store(place, missing, mask=alive & (n < order))
 
 
 @triton.jit
 def state_before(
     first_ptr,
-    part_ptr,
     x_ptr,
     weights_ptr,
+    to_end_ptr,
+    between_ptr,
+    word_ptr,
+    turn_ptr,
+    block,
     row,
     place,
-    group,
+    chunks,
+    items,
     size,
     stride,
     order,
     rows,
     SPANS: tl.constexpr,
-    BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    SLICE: tl.constexpr,
+    LONG: tl.constexpr,
     SPLIT: tl.constexpr,
-    OVERLAP: tl.constexpr,
+    SLICES: tl.constexpr,
     PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
 ):
-    """The state before item ``place``, of groups of ``group`` items: what reaches it of
-    what the group's items before it hear, ``size`` numbers of each row of x, and of its
-    group's first state: the sum of SPANS parts or, of the first group, the state at
-    ``first_ptr`` (R, N), zeros if None."""
-    PART: tl.constexpr = min(ORDER, 4096 // ORDER)
+    """The state before item ``place`` of ``chunks``, which come in groups of ``items``:
+    what reaches it of what the group's items before it hear, ``size`` numbers of each row
+    of x, and of its group's first state: that is what the group before sends or, of the
+    first group, the state at ``first_ptr`` (R, N), zeros if None.
+
+    The words (2, 1 + SPANS, R, groups - 1, N) are those of this launch and of the next
+    one, in turns, which ``turn_ptr`` (blocks, chunks) tells each program.
+    """
     n = tl.arange(0, ORDER)[None, :]
     alive = row < rows
-    item = place % group
-    before = place // group  # so many groups
-    weights_ptr += before * rows_before(group, size, order) * order
-    weights_ptr += rows_before(item, size, order) * order
-    state = hear(
-        tl.full((PAIRS, ORDER), 0.0, tl.float32), x_ptr + (place - item) * size * stride,
-        weights_ptr + order * order, n, 0, (item * size).to(tl.int32), stride, order,
-        alive, BLOCK, SPLIT,
-    )  # fmt: skip
-    if before == 0:
-        if first_ptr is not None:
-            state = hear(
-                state, first_ptr + row * order, weights_ptr, n, 0, order, 1, order,
-                alive, BLOCK, SPLIT,
+    item = (place % items).to(tl.int32)
+    group = (place // items).to(tl.int32)
+    later = (chunks + items - 1) // items - 1
+    apart = later.to(tl.int64) * order * rows
+    x_ptr += (place - item) * size * stride
+    if to_end_ptr is not None:
+        turn_ptr += block * chunks + place
+        turn = tl.load(turn_ptr)
+        end_ptr = word_ptr + turn * (1 + SPANS) * apart + row * later * order
+        next_ptr = word_ptr + (1 - turn) * (1 + SPANS) * apart + row * later * order
+        if group < later:
+            end_group(
+                x_ptr, to_end_ptr + group * items * size * order, end_ptr + group * order,
+                row, item, items, size, stride, order, alive, COLUMNS, SLICE, SPLIT,
+                SLICES, PAIRS,
             )  # fmt: skip
-    elif part_ptr is not None:
-        if OVERLAP:
-            tl.extra.cuda.gdc_wait()  # until ``span_kernel`` has ended
-        # One stage and large blocks: the parts are to be on their way together.
-        for at in tl.range(0, order, PART, num_stages=1):
-            k = at + tl.arange(0, PART)
-            first = tl.full((PAIRS, PART), 0.0, tl.float32)
-            for part in tl.static_range(SPANS):
-                first += tl.load(
-                    part_ptr
-                    + (((before - 1) * SPANS + part) * rows + row) * order
-                    + k[None, :],
-                    mask=alive & (k[None, :] < order),
-                    other=0.0,
-                )
-            weights = load_weights(weights_ptr, k[:, None], order, n, order)
-            state = multiply_add(first, weights, state, SPLIT)  # eq. 4.14
-    return state
+            forget(
+                next_ptr + group * order, apart, item, items, order, alive, 1 + SPANS,
+                COLUMNS,
+            )  # fmt: skip
+    weights_ptr += group.to(tl.int64) * rows_before(items, size, order) * order
+    weights_ptr += rows_before(item, size, order) * order
+    state = hear_in_slices(
+        tl.full((SLICES, PAIRS, ORDER), 0.0, tl.float32), x_ptr,
+        weights_ptr + order * order, n, 0, item * size, stride, order, alive, 3, SLICE,
+        SPLIT, SLICES,
+    )  # fmt: skip
+    # Two conditions, as the compiler is to leave the second one out.
+    if to_end_ptr is not None:  # noqa: SIM102
+        if group < later:
+            hand_over(
+                first_ptr, between_ptr + rows_before(group + 1, order, order) * order,
+                end_ptr, end_ptr + apart + group * order, apart, row, item, items, group,
+                order, alive, SPANS, COLUMNS, SLICE, LONG, SPLIT, SLICES, PAIRS,
+            )  # fmt: skip
+    if group == 0:
+        if first_ptr is not None:
+            state = hear_in_slices(
+                state, first_ptr + row * order, weights_ptr, n, 0, order, 1, order, alive,
+                3, SLICE, SPLIT, SLICES,
+            )  # fmt: skip
+    elif to_end_ptr is not None:
+        state = hear_words(
+            state, end_ptr + (group - 1) * order, apart, weights_ptr, n, 0, order, order,
+            alive, 1 + SPANS, SLICE, SPLIT, SLICES,
+        )  # fmt: skip
+    if to_end_ptr is not None:
+        tl.debug_barrier()  # until every lane knows its turn
+        tl.store(turn_ptr, 1 - turn)
+    return over_slices(state, PAIRS, ORDER, SLICES)
 
 
 # Where length and steps are multiples of 16, a single channel is loaded by fours.
-@triton.jit(do_not_specialize=["start", "group"])
+@triton.jit(do_not_specialize=["start", "items"])
 def walk_kernel(
     f_ptr,
     first_ptr,
-    part_ptr,
     weights_ptr,
+    to_end_ptr,
+    between_ptr,
+    word_ptr,
+    turn_ptr,
     start_ptr,
     c_ptr,
     end_ptr,
@@ -420,50 +634,61 @@ def walk_kernel(
     chunks,
     start,
     steps,
-    group,
+    items,
     ALPHA: tl.constexpr,
     SPANS: tl.constexpr,
-    BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    SLICE: tl.constexpr,
+    LONG: tl.constexpr,
     SPLIT: tl.constexpr,
-    OVERLAP: tl.constexpr,
+    SLICES: tl.constexpr,
     PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
 ):
     """LegS from the states before the chunks (R, J, N), zeros if None; with
-    ``weights_ptr`` they are made here, from the first (R, N) and from those before the
-    other groups of chunks, in parts, and laid down at ``start_ptr``.
+    ``weights_ptr`` they are made here, from the first (R, N) and what chunks in groups of
+    ``items`` send each other, and laid down at ``start_ptr``.
 
     Out: every coefficient (B, L, D, N), those after each chunk (R, J, N), and the last
     (R, N); none of them if None. Without ``f_ptr`` the signal is zero.
     """
-    row, j, begin = load_pairs(rows, steps, PAIRS)
+    block, row, j = load_pairs(rows, chunks, PAIRS)
+    begin = j * steps
     alive = row < rows
     n = tl.arange(0, ORDER)[None, :]
     exists = n < order
     at = (row * chunks + j) * order + n
     sample = (row // channels) * length * channels + row % channels
+    now = sample + begin * channels
+    ahead = tl.full((PAIRS, 1), 0.0, tl.float32)
+    if f_ptr is not None:  # before all that there may be to wait for
+        ahead = tl.load(f_ptr + now, mask=alive, other=0.0)
     c = tl.full((PAIRS, ORDER), 0.0, tl.float32)
     if weights_ptr is not None:
         before = state_before(
-            first_ptr, part_ptr, f_ptr + sample, weights_ptr, row, j, group,
-            steps, channels, order, rows, SPANS, BLOCK, SPLIT, OVERLAP, PAIRS, ORDER,
+            first_ptr, f_ptr + sample, weights_ptr, to_end_ptr, between_ptr, word_ptr,
+            turn_ptr, block, row, j, chunks, items, steps, channels, order, rows, SPANS,
+            COLUMNS, SLICE, LONG, SPLIT, SLICES, PAIRS, ORDER,
         )  # fmt: skip
         tl.store(start_ptr + at, before, mask=alive & exists)
         tl.debug_barrier()  # the walk wants it in other lanes: it goes through memory
     if start_ptr is not None:
         c = tl.load(start_ptr + at, mask=alive & exists, other=0.0)
-    now = sample + begin * channels
+    if f_ptr is not None:
+        f_ptr += now
+    if c_ptr is not None:
+        c_ptr += now * order + n
     first = start + begin + 1
-    steps = tl.minimum(steps, length - begin)
+    steps = tl.minimum(steps, length - begin).to(tl.int32)
     if is_late(first, order, ALPHA):
         c = walk(
-            c, f_ptr, c_ptr, now, first, steps, order, channels, alive,
-            True, ALPHA, PAIRS, ORDER,
+            c, ahead, f_ptr, c_ptr, first, steps, order, channels, alive, True, ALPHA,
+            PAIRS, ORDER,
         )  # fmt: skip
     else:
         c = walk(
-            c, f_ptr, c_ptr, now, first, steps, order, channels, alive,
-            False, ALPHA, PAIRS, ORDER,
+            c, ahead, f_ptr, c_ptr, first, steps, order, channels, alive, False, ALPHA,
+            PAIRS, ORDER,
         )  # fmt: skip
     if end_ptr is not None:
         tl.store(end_ptr + at, c, mask=alive & exists)
@@ -477,7 +702,6 @@ def walk_back(
     g,
     grad_c_ptr,
     grad_f_ptr,
-    now,
     last,
     steps,
     order,
@@ -488,44 +712,57 @@ def walk_back(
     PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
 ):
-    """The gradient g after ``steps`` steps back, the first of which is number ``last``."""
+    """The gradient g after ``steps`` steps back, the first of which is number ``last``,
+    with its gradients at the pointers."""
     n, exists, r, d = load_transition(order, ORDER)
+    last = last.to(tl.float32)
     if grad_c_ptr is not None:
-        ahead = tl.load(grad_c_ptr + now * order + n, mask=alive & exists, other=0.0)
+        ahead = tl.load(grad_c_ptr, mask=alive & exists, other=0.0)
+    if LATE:
+        a, step = step_sizes(last, ALPHA)
+        weight, heard, own = coefficients_late(a, r, d)
     for i in range(0, steps):
-        k = (last - i).to(tl.float32)
+        k = last - i
         if grad_c_ptr is not None:  # a step early: memory is slow
             g += ahead.to(tl.float32)
             inside = alive & exists & (i + 1 < steps)
-            place = (now - channels) * order + n
-            ahead = tl.load(grad_c_ptr + place, mask=inside, other=0.0)
-        a, step = step_sizes(k, ALPHA)
+            grad_c_ptr -= channels * order
+            ahead = tl.load(grad_c_ptr, mask=inside, other=0.0)
         if LATE:
-            weight, heard, own = coefficients_late(a, r, d)
+            # Those of the step before meanwhile: they take long, and do not need g.
+            a, next_step = step_sizes(k - 1.0, ALPHA)
+            next_weight, next_heard, next_own = coefficients_late(a, r, d)
             sums = running_sum(heard * g, True, PAIRS, ORDER)
             grad_f = step * tl.reduce(heard * g, 1, add)[:, None]
             g += step * (own * g - weight * sums)
+            step = next_step
+            weight = next_weight
+            heard = next_heard
+            own = next_own
         else:
+            a, step = step_sizes(k, ALPHA)
             x, lost = solve(g, a, r, d, True, PAIRS, ORDER)
             grad_f = step * tl.reduce(r * x, 1, add)[:, None]  # eq. 4.15
             if k == 1.0:
                 grad_f = tl.reduce(tl.where(n == 0, g, 0.0), 1, add)[:, None]
             g = tl.where(k == 1.0, 0.0, advance(g, x, -lost, a, step, order))
         if grad_f_ptr is not None:
-            tl.store(
-                grad_f_ptr + now, grad_f.to(grad_f_ptr.dtype.element_ty), mask=alive
-            )
-        now -= channels
+            out = grad_f.to(grad_f_ptr.dtype.element_ty)
+            tl.store(grad_f_ptr, out, mask=alive)
+            grad_f_ptr -= channels
     return g
 
 
-@triton.jit(do_not_specialize=["length", "start", "steps", "group"])
+@triton.jit(do_not_specialize=["length", "start", "steps", "items"])
 def walk_back_kernel(
     grad_c_ptr,
     grad_last_ptr,
     heard_ptr,
-    part_ptr,
     weights_ptr,
+    to_end_ptr,
+    between_ptr,
+    word_ptr,
+    turn_ptr,
     arrive_ptr,
     grad_f_ptr,
     leave_ptr,
@@ -537,12 +774,14 @@ def walk_back_kernel(
     chunks,
     start,
     steps,
-    group,
+    items,
     ALPHA: tl.constexpr,
     SPANS: tl.constexpr,
-    BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    SLICE: tl.constexpr,
+    LONG: tl.constexpr,
     SPLIT: tl.constexpr,
-    OVERLAP: tl.constexpr,
+    SLICES: tl.constexpr,
     PAIRS: tl.constexpr,
     ORDER: tl.constexpr,
 ):
@@ -550,23 +789,24 @@ def walk_back_kernel(
 
     In: gradients of every coefficient (none if None), of the last ones (R, N), and what
     arrives at each chunk's end from the later ones (R, J, N), zeros if None; with
-    ``weights_ptr`` that is made here, from what arrives at groups, in parts, and what is
-    heard of each chunk (R, J, N). Out: gradients of f, what leaves each chunk at its
+    ``weights_ptr`` that is made here, of what is heard of each chunk (R, J, N) and what
+    chunks in groups of ``items`` send each other. Out: gradients of f, what leaves each chunk at its
     start, and the gradient of the first state (R, N); none of them if None. All (R, J,
     N) count the chunks from the last.
     """
-    row, j, begin = load_pairs(rows, steps, PAIRS)
+    block, row, place = load_pairs(rows, chunks, PAIRS)
+    j = chunks - 1 - place
+    begin = j * steps
     alive = row < rows
     n = tl.arange(0, ORDER)[None, :]
     exists = n < order
-    place = chunks - 1 - j
     at = (row * chunks + place) * order + n
     g = tl.full((PAIRS, ORDER), 0.0, tl.float32)
     if weights_ptr is not None:
         before = state_before(
-            None, part_ptr, heard_ptr + row * chunks * order, weights_ptr, row,
-            place, group, order, 1, order, rows, SPANS, BLOCK, SPLIT, OVERLAP, PAIRS,
-            ORDER,
+            None, heard_ptr + row * chunks * order, weights_ptr, to_end_ptr, between_ptr,
+            word_ptr, turn_ptr, block, row, place, chunks, items, order, 1, order, rows,
+            SPANS, COLUMNS, SLICE, LONG, SPLIT, SLICES, PAIRS, ORDER,
         )  # fmt: skip
         tl.store(arrive_ptr + at, before, mask=alive & exists)
         tl.debug_barrier()  # the walk wants it in other lanes: it goes through memory
@@ -574,19 +814,23 @@ def walk_back_kernel(
         g = tl.load(arrive_ptr + at, mask=alive & exists, other=0.0)
     final = alive & (j == chunks - 1) & exists
     g += tl.load(grad_last_ptr + row * order + n, mask=final, other=0.0)
-    steps = tl.minimum(steps, length - begin)
+    steps = tl.minimum(steps, length - begin).to(tl.int32)
     end = begin + steps - 1
     now = ((row // channels) * length + end) * channels + row % channels
+    if grad_c_ptr is not None:
+        grad_c_ptr += now * order + n
+    if grad_f_ptr is not None:
+        grad_f_ptr += now
     last = start + end + 1
     if is_late(start + begin + 1, order, ALPHA):
         g = walk_back(
-            g, grad_c_ptr, grad_f_ptr, now, last, steps, order, channels, alive,
-            True, ALPHA, PAIRS, ORDER,
+            g, grad_c_ptr, grad_f_ptr, last, steps, order, channels, alive, True, ALPHA,
+            PAIRS, ORDER,
         )  # fmt: skip
     else:
         g = walk_back(
-            g, grad_c_ptr, grad_f_ptr, now, last, steps, order, channels, alive,
-            False, ALPHA, PAIRS, ORDER,
+            g, grad_c_ptr, grad_f_ptr, last, steps, order, channels, alive, False, ALPHA,
+            PAIRS, ORDER,
         )  # fmt: skip
     if leave_ptr is not None:
         tl.store(leave_ptr + at, g, mask=alive & exists)
@@ -611,12 +855,9 @@ def weigh_kernel(
     COLUMNS: tl.constexpr,
     BLOCK: tl.constexpr,
     SPLIT: tl.constexpr,
-    OVERLAP: tl.constexpr,
 ):
     """What comes of each span of the first ``count`` times of x (B, L, D): the numbers in
     it by their weights (count, N), summed (R, spans, N)."""
-    if OVERLAP:
-        tl.extra.cuda.gdc_launch_dependents()
     blocks = (order + COLUMNS - 1) // COLUMNS
     tiles = (rows + ROWS - 1) // ROWS * blocks
     tile = tl.program_id(0) % tiles
@@ -784,7 +1025,7 @@ def project(
     shape = (batch, channels, memory.order)
     if not return_all and _has_weights(memory, length):
         weights, kept = _legs_weights(memory, start, length)
-        last = _weigh(f, weights, SPAN, LAST).sum(1).view(shape)
+        last = _weigh(f, weights).sum(1).view(shape)
         if state is not None:
             last += state @ kept
         return last.to(f.dtype, copy=True), last
@@ -835,18 +1076,17 @@ def _legs_weights(memory: Memory, start: int, length: int) -> tuple[Tensor, Tens
     return of_samples[:, :, 0].T.contiguous(), of_state.view(units.shape)[:, 0].T
 
 
-def _weigh(x: Tensor, weights: Tensor, span: int, tile: dict[str, int]) -> Tensor:
-    """What comes of each span of time (R, spans, N): the first numbers of x (B, L, D) by
-    their weights (count, N)."""
+def _weigh(x: Tensor, weights: Tensor) -> Tensor:
+    """What comes of each SPAN of time (R, spans, N): the numbers of x (B, L, D) by their
+    weights (L, N)."""
     batch, length, channels = x.shape
-    count, order = weights.shape
-    rows, spans = batch * channels, triton.cdiv(count, span)
+    order = weights.shape[1]
+    rows, spans = batch * channels, triton.cdiv(length, SPAN)
     sums = x.new_empty((rows, spans, order), dtype=torch.float32)
-    constants = _product_tiling(tile, x, rows, order)
+    constants = _product_tiling(LAST, x, rows, order)
     with torch.cuda.device_of(x):
         weigh_kernel[(spans * _tiles(rows, order, constants),)](
-            x, weights, sums, length, count, channels, order, rows, span, spans,
-            **constants, **overlapping(x, after_own=False),
+            x, weights, sums, length, length, channels, order, rows, SPAN, spans, **constants,
         )  # fmt: skip
     return sums
 
@@ -857,29 +1097,33 @@ def _project_legs(
     batch, length, channels = f.shape
     rows = batch * channels
     state = None if state is None else state.contiguous()
-    steps = _legs_steps(f, memory.order)
+    # Walks that begin with a product are fewer and longer: products take time as well.
+    steps = _legs_steps(f, memory.order, WALKERS // 2)
+    reaches = _reaches(memory, triton.cdiv(length, steps), steps)
+    if not reaches:
+        steps = _legs_steps(f, memory.order, WALKERS)
     chunks = triton.cdiv(length, steps)
     numbers = (length, channels, memory.order, rows, chunks, start, steps)
-    reach, starts, parts = None, state, None
+    reach, starts = None, state
     last = f.new_empty((rows, memory.order), dtype=torch.float32)
     if chunks > 1:
         each = f.new_empty((rows, chunks, memory.order), dtype=torch.float32)
-        if _reaches(memory, chunks, steps):
-            reach = _samples_reach(memory, start, length, steps)
-            starts, parts = each, _parts(f, state, reach)
+        if reaches:
+            reach, starts = _samples_reach(memory, start, length, steps), each
         else:
             grid, constants = _legs_tiling(f, rows, chunks, memory)
             walk_kernel[grid](
-                f, None, None, None, None, None, each, None, *numbers, 1, **constants,
+                f, None, *NO_PRODUCT, None, None, each, None, *numbers, 1, **constants,
             )  # fmt: skip
             jumps = _legs_jumps(memory, start, length, steps, False)
             starts, last = _carry(state, each, jumps)
             if c is None:
                 return last.contiguous()
-    grid, constants = _legs_tiling(f, rows, chunks, memory, reach)
-    weights, group = (None, 1) if reach is None else (reach.weights, reach.group)
+    tile = None if reach is None else TILE
+    grid, constants = _legs_tiling(f, rows, chunks, memory, tile)
+    product, items = _product(reach, f, rows, chunks, constants["PAIRS"])
     walk_kernel[grid](
-        f, state, parts, weights, starts, c, None, last, *numbers, group, **constants
+        f, state, *product, starts, c, None, last, *numbers, items, **constants
     )
     return last
 
@@ -889,30 +1133,30 @@ def _gradients_legs(
 ) -> Tensor:
     batch, length, channels = grad_f.shape
     rows = batch * channels
-    steps = _legs_steps(grad_f, memory.order)
+    steps = _legs_steps(grad_f, memory.order, WALKERS)
     chunks = triton.cdiv(length, steps)
     numbers = (length, channels, memory.order, rows, chunks, start, steps)
     grad_state = grad_last.new_empty((rows, memory.order))
-    reach, leave, arrive, parts = None, None, None, None
+    reach, leave, arrive = None, None, None
     if chunks > 1:
         leave = grad_last.new_empty((rows, chunks, memory.order))
         grid, constants = _legs_tiling(grad_f, rows, chunks, memory)
         walk_back_kernel[grid](
-            grad_c, grad_last, None, None, None, None, None, leave, None,
+            grad_c, grad_last, None, *NO_PRODUCT, None, None, leave, None,
             *numbers, 1, **constants,
         )  # fmt: skip
         if _reaches(memory, chunks, memory.order):
             reach = _adjoint_reach(memory, start, length, steps)
             arrive = torch.empty_like(leave)
-            parts = _parts(leave.view(rows, -1, 1), None, reach)
         else:
             jumps = _legs_jumps(memory, start, length, steps, True)
             arrive, _ = _carry(None, leave, jumps)
-    grid, constants = _legs_tiling(grad_f, rows, chunks, memory, reach)
-    weights, group = (None, 1) if reach is None else (reach.weights, reach.group)
+    tile = None if reach is None else TILE_BACK
+    grid, constants = _legs_tiling(grad_f, rows, chunks, memory, tile)
+    product, items = _product(reach, grad_last, rows, chunks, constants["PAIRS"])
     walk_back_kernel[grid](
-        grad_c, grad_last, leave, parts, weights, arrive, grad_f, None, grad_state,
-        *numbers, group, **constants,
+        grad_c, grad_last, leave, *product, arrive, grad_f, None, grad_state,
+        *numbers, items, **constants,
     )  # fmt: skip
     return grad_state
 
@@ -991,22 +1235,39 @@ def _carry(first: Tensor | None, add: Tensor, jumps: Jumps) -> tuple[Tensor, Ten
     return before, before[:, -1] @ jumps.maps[-1] + add[:, -1]
 
 
-def _parts(x: Tensor, first: Tensor | None, reach: Reach) -> Tensor | None:
-    """The states before all groups of items but the first, in parts (groups - 1, SPANS,
-    R, N), from that before the first (R, N), None for zeros, and what the items hear
-    (B, L, D)."""
+NO_PRODUCT = (None,) * 5  # arguments of a walk from a given state
+
+
+def _product(
+    reach: Reach | None, like: Tensor, rows: int, chunks: int, pairs: int
+) -> tuple[tuple[Tensor | None, ...], int]:
+    """Arguments of the product that a walk begins with, and the chunks of a group."""
+    if reach is None:
+        return NO_PRODUCT, 1
     if reach.groups is None:
-        return None
-    rows, order = x.shape[0] * x.shape[2], reach.weights.shape[-1]
-    ends = _weigh(x, reach.groups.ends, reach.group * reach.size, ENDS)
-    later = ends.shape[1]
-    parts = ends.new_empty((later, SPANS, rows, order))
-    constants = _product_tiling(PARTS, x, rows, order)
-    span_kernel[(_tiles(rows, order, constants), later * SPANS)](
-        first, ends, reach.groups.weights, parts, later, order, rows,
-        SPANS=SPANS, **constants, **overlapping(x, after_own=True),
-    )  # fmt: skip
-    return parts
+        return (reach.weights, *NO_PRODUCT[1:]), reach.group
+    later = triton.cdiv(chunks, reach.group) - 1
+    sizes = (
+        (2, 1 + SPANS, rows, later, reach.weights.shape[-1]),
+        (triton.cdiv(rows, pairs), chunks),
+    )
+    make = _words if on_default_stream(like) else _words.__wrapped__
+    words = make(like.device, *sizes)
+    weights = (reach.weights, reach.groups.ends, reach.groups.weights)
+    return (*weights, *words), reach.group
+
+
+@lru_cache(maxsize=4)
+def _words(
+    device: torch.device, words: tuple[int, ...], programs: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """Words for this launch and for the next one, none of them there yet, and which of
+    them it is each program's turn to use: the first. Each launch leaves them so that the
+    next one may have them, if it follows on the same stream."""
+    return (
+        torch.full(words, MISSING.value, dtype=torch.int32, device=device),
+        torch.zeros(programs, dtype=torch.int32, device=device),
+    )
 
 
 def _reaches(memory: Memory, chunks: int, size: int) -> bool:
@@ -1026,8 +1287,8 @@ def _samples_reach(memory: Memory, start: int, length: int, steps: int) -> Reach
     heard = units.new_zeros((order, chunks * steps, 1))
     grid, constants = _legs_tiling(units, order, chunks, memory)
     walk_back_kernel[grid](
-        None, units.new_zeros((order, order)), None, None, None, units, heard, None, None,
-        chunks * steps, 1, order, order, chunks, start, steps, 1, **constants,
+        None, units.new_zeros((order, order)), None, *NO_PRODUCT, units, heard, None,
+        None, chunks * steps, 1, order, order, chunks, start, steps, 1, **constants,
     )  # fmt: skip
     inputs = heard.view(order, chunks, steps).permute(1, 2, 0)
     return reach_of(inputs, _legs_maps(memory, start, length, steps))
@@ -1051,7 +1312,7 @@ def _legs_maps(memory: Memory, start: int, length: int, steps: int) -> Tensor:
     ends = torch.empty_like(units)
     grid, constants = _legs_tiling(units, order, chunks, memory)
     walk_kernel[grid](
-        None, None, None, None, units, None, ends, None,
+        None, None, *NO_PRODUCT, units, None, ends, None,
         length, 1, order, order, chunks, start, steps, 1, **constants,
     )  # fmt: skip
     return ends.transpose(0, 1)
@@ -1109,58 +1370,67 @@ STEPS = 16  # of a chunk of the time-invariant measures
 
 MOST_WEIGHTS = 2**24  # numbers to keep of what reaches where: 64 MiB
 MOST_IN_MAPS = 2**25  # numbers to keep for the maps of the chunks: 128 MiB
-NUMBERS = 512  # that a warp walks with: 16 a lane
+NUMBERS = 512  # that a warp walks with at most: 16 a lane
 WALKERS = 2**13  # pairs of a chunk and a row: enough to keep an H100 busy
-MOST_ORDER = 256  # of a walk that begins with a product: its tile has at least 16 rows
-WARPS, BLOCK = 4, 32  # of such a walk
-SPANS = 2  # of the groups before each
+# Of a walk that begins with a product: the orders at most, as its tile has at least 16
+# rows; the numbers of a tile, forward and backward, and its warps at least; a short and a
+# long slice; the parts of what groups hand over, and the columns of a tile of them.
+MOST_ORDER = 256
+TILE, TILE_BACK, WARPS = 1024, 2048, 4
+SLICE, LONG = 16, 32
+SPANS, COLUMNS = 2, 32
 SPAN = 512  # samples, where all are weighed at once
-# The tiles of products: of all samples, of what groups hear, of where groups end, and of
-# the steps of the time-invariant measures.
+# The tiles of products: of all samples, and of the steps of the time-invariant measures.
 LAST = {"ROWS": 16, "COLUMNS": 128, "BLOCK": 32, "num_warps": 4}
-ENDS = {"ROWS": 16, "COLUMNS": 32, "BLOCK": 64, "num_warps": 4}
-PARTS = {"ROWS": 16, "COLUMNS": 32, "BLOCK": 64, "num_warps": 4}
 INVARIANT = {"ROWS": 128, "COLUMNS": 32, "BLOCK": 32, "num_warps": 8}
 
 
-def _legs_steps(like: Tensor, order: int) -> int:
-    """Steps of a chunk: few enough that the chunks of all rows keep the GPU busy, and as
-    many as it takes to keep a map for each."""
+def _legs_steps(like: Tensor, order: int, walkers: int) -> int:
+    """Steps of a chunk: few enough that there are so many pairs of a chunk and a row, and
+    as many as it takes to keep a map for each."""
     if not like.is_cuda:  # the interpreter visits the numbers one by one
         return 3 if order < 64 else 8
     batch, length, channels = like.shape
     steps = max(
         16,
-        batch * channels * length // WALKERS,
+        batch * channels * length // walkers,
         length * order * order // MOST_IN_MAPS,
     )
     return triton.next_power_of_2(steps)
 
 
 def _legs_tiling(
-    like: Tensor, rows: int, chunks: int, memory: Memory, reach: Reach | None = None
+    like: Tensor, rows: int, chunks: int, memory: Memory, tile: int | None = None
 ) -> tuple[tuple[int], dict]:
-    """The grid and the constants of a walk, and of the product it begins with, if any."""
+    """The grid and the constants of a walk, or with ``tile`` numbers a program of one
+    that begins with a product."""
     order = _padded(memory.order)
-    if not like.is_cuda:
-        least, most = 1, 4
-    elif reach is None:
-        least, most = 1, max(1, NUMBERS // order)
+    if tile is None:
+        least, most, warps = 1, max(1, NUMBERS // order), 1
     else:
-        least, most = 16, max(16, NUMBERS * WARPS // order)
+        least, most, warps = 16, max(16, tile // order), WARPS
+    if not like.is_cuda:
+        most = max(least, 4)
     PAIRS = min(most, max(least, triton.next_power_of_2(rows)))
+    warps = max(warps, PAIRS * order // NUMBERS)
     constants = {
         "ALPHA": ALPHA[memory.method],
         "SPANS": SPANS,
-        "BLOCK": min(BLOCK, 4096 // max(PAIRS, order)),
+        "COLUMNS": min(COLUMNS, order),
+        "SLICE": SLICE,
+        "LONG": LONG,
         "SPLIT": like.is_cuda,
+        "SLICES": _slices(order, warps) if like.is_cuda else 2,
         "PAIRS": PAIRS,
         "ORDER": order,
-        "num_warps": max(1, PAIRS * order // NUMBERS),
+        "num_warps": warps,
     }
-    after_own = reach is not None and reach.groups is not None
-    constants |= overlapping(like, after_own)
     return (triton.cdiv(rows, PAIRS) * chunks,), constants
+
+
+def _slices(order: int, warps: int) -> int:
+    """A slice for each warp, as long as a block of the weights fits in shared memory."""
+    return min(warps, max(1, 4096 // (SLICE * order)))
 
 
 def _product_tiling(

@@ -40,6 +40,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from seqlab.ops.streams import on_default_stream
+
 # Not there yet: the bits of a NaN that no arithmetic returns.
 MISSING = tl.constexpr(-1)
 NAN = tl.constexpr(0x7FC00000)
@@ -532,9 +534,7 @@ def _carries(tiles: int, numbers: Tensor) -> Tensor:
     Each launch leaves them so, and those of a default stream are kept for its next one."""
     count = (tiles - 1) * numbers[:, 0].numel()
     device = numbers.device
-    if not numbers.is_cuda or (
-        torch.cuda.current_stream(device) != torch.cuda.default_stream(device)
-    ):
+    if not on_default_stream(numbers):
         return _missing(count, numbers)
     if device not in _WORDS or len(_WORDS[device]) < count:
         _WORDS[device] = _missing(count, numbers)
