@@ -56,8 +56,8 @@ Bytes (equation 4.16), with e bytes a number: forward reads e R L and writes e R
 4 R N where the last coefficients alone are wanted; backward the same the other way.
 Steps 1 and 2 add e R L and 8 R J N, a tenth for float32, chunks of 32 steps and N = 32,
 and what is kept: at most 4 MOST_WEIGHTS bytes for one length, or about 8 J N^2. The words
-of G groups are 8 R G N (1 + SPANS) bytes, and each chunk reads half of its group's, from
-the cache.
+of G groups are 8 R G N (1 + SPANS) bytes; each chunk reads what reaches its own group,
+from the cache.
 """
 
 from dataclasses import replace
@@ -436,7 +436,6 @@ def end_group(
     x_ptr,
     weights_ptr,
     word_ptr,
-    row,
     item,
     items,
     size,
@@ -574,7 +573,7 @@ def state_before(
         if group < later:
             end_group(
                 x_ptr, to_end_ptr + group * items * size * order, end_ptr + group * order,
-                row, item, items, size, stride, order, alive, COLUMNS, SLICE, SPLIT,
+                item, items, size, stride, order, alive, COLUMNS, SLICE, SPLIT,
                 SLICES, PAIRS,
             )  # fmt: skip
             forget(
