@@ -153,7 +153,9 @@ def test_kernel_equals_the_portable_form_in_float64(method, complex_, form):
     actual = discretize(*narrow, method, diagonal=True, backend="triton", **options(method))
     for x, y in zip(actual, expected, strict=True):
         assert close(x, y, 5e-7)
-    weights = [torch.randn_like(y) for y in expected]
+    # The same every time: a gradient to one dt is a sum, and some weights make it all but cancel.
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(y.shape, generator=generator, dtype=y.dtype) for y in expected]
     weights = [widen(w.to(x.dtype)) for w, x in zip(weights, actual, strict=True)]
     for x, y in zip(gradients(actual, narrow, weights), gradients(expected, wide, weights), strict=True):
         assert close(x, y, 2e-6)
