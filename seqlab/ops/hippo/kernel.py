@@ -79,9 +79,8 @@ INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 # Not there yet: the bits of a NaN that no arithmetic returns.
 MISSING = tl.constexpr(-1)
 NAN = tl.constexpr(0x7FC00000)
-TOGETHER = tl.constexpr(
-    4
-)  # blocks of rows, so that a multiprocessor has early and late
+# Blocks of rows at a time, so that a multiprocessor has chunks of early and late times.
+TOGETHER = tl.constexpr(4)
 
 
 @triton.jit
@@ -391,7 +390,7 @@ def ask(pointers, apart, mask, COUNT: tl.constexpr):
 @triton.jit
 def receive(pointers, apart, mask, COUNT: tl.constexpr):
     """The sums of COUNT words, once all of them are there. Every lane needs words of its
-    own: of two lanes with the same one alone would be asked."""
+    own: where two have the same, only one of them is asked."""
     numbers, missing = ask(pointers, apart, mask, COUNT)
     while missing == 1:
         numbers, missing = ask(pointers, apart, mask, COUNT)
@@ -789,9 +788,9 @@ def walk_back_kernel(
     In: gradients of every coefficient (none if None), of the last ones (R, N), and what
     arrives at each chunk's end from the later ones (R, J, N), zeros if None; with
     ``weights_ptr`` that is made here, of what is heard of each chunk (R, J, N) and what
-    chunks in groups of ``items`` send each other. Out: gradients of f, what leaves each chunk at its
-    start, and the gradient of the first state (R, N); none of them if None. All (R, J,
-    N) count the chunks from the last.
+    chunks in groups of ``items`` send each other. Out: gradients of f, what leaves each
+    chunk at its start, and the gradient of the first state (R, N); none of them if None.
+    All (R, J, N) count the chunks from the last.
     """
     block, row, place = load_pairs(rows, chunks, PAIRS)
     j = chunks - 1 - place

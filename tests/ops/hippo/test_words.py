@@ -21,9 +21,10 @@ def kernel(monkeypatch):
     """The kernels' module, interpreted, which keeps words as on a GPU's default stream."""
     kernel = load_kernel("hippo", torch.zeros(1))
     monkeypatch.setattr(kernel, "on_default_stream", lambda like: True)
-    kernel._words.cache_clear()
+    words = kernel._words
+    words.cache_clear()
     yield kernel
-    kernel._words.cache_clear()
+    words.cache_clear()
 
 
 def normal(*shape, seed=0):
@@ -44,19 +45,15 @@ def test_launch_after_launch_finds_its_words_missing_and_sends_its_own(kernel, f
     assert kernel._words.cache_info().hits
 
 
-def test_a_launch_leaves_one_set_of_words_there_and_the_other_missing(kernel):
-    made = []
+def test_a_launch_leaves_one_set_of_words_there_and_the_other_missing(kernel, monkeypatch):
+    made, make = [], kernel._words
 
-    def words(*sizes, make=kernel._words.__wrapped__):
+    def words(*sizes):
         made.append(make(*sizes))
         return made[-1]
 
-    words.__wrapped__ = words
-    kernel._words, keeping = words, kernel._words
-    try:
-        ops.hippo_project(normal(2, LENGTH, 1), ORDER, backend="triton")
-    finally:
-        kernel._words = keeping
+    monkeypatch.setattr(kernel, "_words", words)
+    ops.hippo_project(normal(2, LENGTH, 1), ORDER, backend="triton")
     [(sent, turns)] = made
     assert (turns == 1).all()
     assert (sent[0] != kernel.MISSING.value).all()
