@@ -8,7 +8,7 @@ from seqlab.doctor import doctor
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit code is 0 for success, 1 for a check that failed, 2 for
-    bad arguments."""
+    bad arguments, 130 where it was interrupted."""
     parser = argparse.ArgumentParser(
         prog="python -m seqlab", description="Tools of the book's package."
     )
@@ -54,7 +54,11 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.command == "doctor":
         doctor()
         return 0
-    return arguments.run(arguments)
+    try:
+        return arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

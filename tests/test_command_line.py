@@ -44,6 +44,15 @@ def test_bad_arguments_exit_with_two(arguments, capsys):
     assert "usage: python -m seqlab" in capsys.readouterr().err
 
 
+def test_an_interrupted_command_says_so_and_exits_as_shells_expect(monkeypatch, capsys):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seqlab.verify.run", interrupt)
+    assert main(["verify"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = (
         "import sys, seqlab; "

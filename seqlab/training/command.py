@@ -12,7 +12,8 @@ from torch import nn
 from seqlab import tasks
 from seqlab.nn import GRU, LRU, LSTM, RNN, HippoRNN, Readout, SequenceModel
 from seqlab.tasks import Task
-from seqlab.training.loop import train
+from seqlab.training.history import History
+from seqlab.training.loop import Interrupted, train
 
 TASKS: dict[str, Callable[[], Task]] = {
     "digits": tasks.sequential_digits,
@@ -59,25 +60,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=3e-3, help="largest learning rate")
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the initial weights and of the batches"
+        "--seed",
+        type=_seed,
+        default=0,
+        help="of the initial weights and of the batches",
     )
     parser.add_argument(
         "--time-budget", type=float, metavar="SECONDS", help="stop after this long"
     )
     parser.add_argument(
-        "--device", help="cpu or cuda; by default the GPU where there is one"
+        "--device",
+        type=_device,
+        help="cpu or cuda; by default the GPU where there is one",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the record of the run there"
+        "--json",
+        type=_new_file,
+        metavar="FILE",
+        help="write the record of the run there",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, print the result, write the record; 0 if the loss stayed finite, 1 if not,
-    2 for bad input."""
+    2 for bad input, 130 if the interrupt key was pressed."""
     torch.manual_seed(args.seed)
     if args.depth is None and args.layer in LAYERS:
         args.depth = DEPTH
+    interrupted = False
     try:
         task = TASKS[args.task]()
         model = build(args, task)
@@ -92,30 +102,83 @@ def run(args: argparse.Namespace) -> int:
             device=args.device,
             label=args.layer,
         )
-    except (ValueError, TypeError, ModuleNotFoundError, ConnectionError) as error:
+    except Interrupted as caught:
+        history, interrupted = caught.history, True
+    except (
+        ValueError,
+        TypeError,
+        ModuleNotFoundError,
+        OSError,
+        torch.OutOfMemoryError,
+    ) as error:
         print(error, file=sys.stderr)
         return 2
     print(history)
-    if args.json is not None:
-        names = (
-            "task",
-            "layer",
-            "width",
-            "depth",
-            "steps",
-            "batch_size",
-            "lr",
-            "seed",
-            "time_budget",
-        )
-        arguments = {name: getattr(args, name) for name in names}
-        record = {
-            "arguments": arguments,
-            "torch": torch.__version__,
-            "history": history.as_dict(),
-        }
-        args.json.write_text(json.dumps(record, indent=1) + "\n")
+    if args.json is not None and not _write(record(args, history), args.json):
+        return 2
+    if interrupted:
+        return 130  # what a shell expects of a program that was interrupted
     return 1 if history.diverged else 0
+
+
+def record(args: argparse.Namespace, history: History) -> str:
+    """What was asked for and what came of it, as JSON."""
+    names = (
+        "task",
+        "layer",
+        "width",
+        "depth",
+        "steps",
+        "batch_size",
+        "lr",
+        "seed",
+        "time_budget",
+    )
+    values = {
+        "arguments": {name: getattr(args, name) for name in names},
+        "torch": torch.__version__,
+        "history": history.as_dict(),
+    }
+    return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+
+def _write(text: str, path: Path) -> bool:
+    """Whether the record could be written; it is printed where not."""
+    try:
+        path.write_text(text, "utf8")
+    except OSError as error:
+        print(f"json: {error}; the record follows on stdout", file=sys.stderr)
+        print(text, end="")
+        return False
+    return True
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number below 2^63, got {text!r}"
+        )
+    return int(text)
+
+
+def _device(text: str) -> str:
+    try:
+        torch.zeros(1, device=text).item()
+    except (RuntimeError, AssertionError) as error:
+        raise argparse.ArgumentTypeError(
+            f"expected cpu, or cuda where PyTorch sees a GPU, got {text!r}"
+        ) from error
+    return text
+
+
+def _new_file(text: str) -> Path:
+    """Looked at before the training, after which it would be too late."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"expected a file in a folder that exists, got {text!r}"
+        )
+    return path
 
 
 def build(args: argparse.Namespace, task: Task) -> nn.Module:

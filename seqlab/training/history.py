@@ -39,8 +39,9 @@ class History:
 
     @property
     def score(self) -> float:
-        """The score on the test set at the end."""
-        return self.scores[-1]
+        """The score on the test set at the end; NaN where there was none before the run
+        was interrupted."""
+        return self.scores[-1] if self.scores else float("nan")
 
     @property
     def seconds_per_step(self) -> float:
@@ -63,8 +64,16 @@ class History:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything above in plain values that JSON can hold."""
-        return asdict(self) | {
+        """Everything above in plain values that JSON can hold; a number that is not
+        finite, which JSON cannot, is None."""
+        values = asdict(self) | {
             "score": self.score,
             "seconds_per_step": self.seconds_per_step,
         }
+        return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -16,6 +16,14 @@ GRADIENT_NORM = 1.0  # longer gradients are shortened to this
 TEST_BATCH = 256
 
 
+class Interrupted(KeyboardInterrupt):
+    """A run was interrupted; `history` holds its record up to there."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__(history.stopped)
+        self.history = history
+
+
 def train(
     model: nn.Module,
     task: Task,
@@ -59,6 +67,7 @@ def train(
     Raises:
         ValueError: an argument is out of its range, or the model's answers do not fit
             the task.
+        Interrupted: the interrupt key was pressed; the record is in its ``history``.
     """
     _check(steps=steps, lr=lr, tests=tests, time_budget=time_budget)
     if device is None:
@@ -79,31 +88,35 @@ def train(
     )
     test_after = {round(steps * part / tests) for part in range(1, tests)}
     curve = LiveCurve(history)
-    with progress_bar(steps, history.label) as progress:
-        for step in range(steps):
-            if time_budget is not None and monotonic() - started > time_budget:
-                history.stopped = f"the time budget of {time_budget:g} s ran out after {step} of {steps} steps"
-                break
-            step_started = monotonic()
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, steps, lr)
-            inputs, targets = next(batches)
-            loss = _update(
-                model, task, optimizer, inputs.to(device), targets.to(device)
-            )
-            history.step_seconds.append(monotonic() - step_started)
-            history.losses.append(loss)
-            if not math.isfinite(loss):
-                history.stopped = (
-                    f"the loss became {loss} at step {step + 1} of {steps}"
+    try:
+        with progress_bar(steps, history.label) as progress:
+            for step in range(steps):
+                if time_budget is not None and monotonic() - started > time_budget:
+                    history.stopped = f"the time budget of {time_budget:g} s ran out after {step} of {steps} steps"
+                    break
+                step_started = monotonic()
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(step, steps, lr)
+                inputs, targets = next(batches)
+                loss = _update(
+                    model, task, optimizer, inputs.to(device), targets.to(device)
                 )
-                break
-            if step + 1 in test_after:
-                _score(model, task, history)
-            progress.update()
-            progress.set_postfix(loss=f"{loss:.4g}", refresh=False)
-            curve.refresh()
-    _score(model, task, history)
+                history.step_seconds.append(monotonic() - step_started)
+                history.losses.append(loss)
+                if not math.isfinite(loss):
+                    history.stopped = (
+                        f"the loss became {loss} at step {step + 1} of {steps}"
+                    )
+                    break
+                if step + 1 in test_after:
+                    _score(model, task, history)
+                progress.update()
+                progress.set_postfix(loss=f"{loss:.4g}", refresh=False)
+                curve.refresh()
+        _score(model, task, history)
+    except KeyboardInterrupt:
+        history.stopped = f"interrupted after {len(history.losses)} of {steps} steps"
+        raise Interrupted(history) from None
     curve.finish()
     if history.stopped is not None:
         print(f"{history.label}: stopped early, {history.stopped}.")
@@ -158,15 +171,16 @@ def _update(
 
 
 def _score(model: nn.Module, task: Task, history: History) -> None:
+    score = evaluate(model, task)  # an interrupt here leaves the two lists in step
     history.scored_at.append(len(history.losses))
-    history.scores.append(evaluate(model, task))
+    history.scores.append(score)
 
 
 def _check(*, steps: int, lr: float, tests: int, time_budget: float | None) -> None:
     if steps < 1:
         raise ValueError(f"steps: expected at least 1, got {steps}")
-    if not lr > 0:
-        raise ValueError(f"lr: expected a learning rate above 0, got {lr}")
+    if not 0 < lr < math.inf:
+        raise ValueError(f"lr: expected a finite learning rate above 0, got {lr}")
     if tests < 1:
         raise ValueError(f"tests: expected at least 1, got {tests}")
     if time_budget is not None and not time_budget > 0:

@@ -105,6 +105,32 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_reported(capsys):
     assert torch.isfinite(model.scale), "no update is made from a broken loss"
 
 
+def test_the_record_of_a_diverged_run_is_json():
+    record = train(Broken(), delay(length=12, lag=2), steps=100, device="cpu").as_dict()
+    assert json.loads(json.dumps(record, allow_nan=False))["losses"][-1] is None
+
+
+def test_an_interrupted_run_leaves_its_record():
+    class Interrupting(Convolution):
+        """The interrupt key is pressed while the third batch is computed."""
+
+        seen = 0
+
+        def forward(self, u):
+            self.seen += 1
+            if self.seen == 3:
+                raise KeyboardInterrupt
+            return super().forward(u)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(Interrupting(4), delay(length=12, lag=2), steps=100, device="cpu")
+    history = caught.value.history
+    assert len(history.losses) == 2
+    assert history.stopped == "interrupted after 2 of 100 steps"
+    assert math.isnan(history.score)
+    assert json.loads(json.dumps(history.as_dict(), allow_nan=False))["score"] is None
+
+
 def test_answers_that_do_not_fit_the_task_are_refused():
     with pytest.raises(ValueError, match=r"answers: expected shape \(batch, outputs\) = \(32, 10\)"):
         train(Convolution(4), sequential_digits(), steps=1, device="cpu")
@@ -114,8 +140,9 @@ def test_answers_that_do_not_fit_the_task_are_refused():
     ("changes", "message"),
     [
         ({"steps": 0}, "steps: expected at least 1, got 0"),
-        ({"lr": 0.0}, "lr: expected a learning rate above 0, got 0.0"),
-        ({"lr": math.nan}, "lr: expected a learning rate above 0, got nan"),
+        ({"lr": 0.0}, "lr: expected a finite learning rate above 0, got 0.0"),
+        ({"lr": math.nan}, "lr: expected a finite learning rate above 0, got nan"),
+        ({"lr": math.inf}, "lr: expected a finite learning rate above 0, got inf"),
         ({"tests": 0}, "tests: expected at least 1, got 0"),
         ({"time_budget": 0}, "time_budget: expected seconds above 0, got 0"),
         ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),

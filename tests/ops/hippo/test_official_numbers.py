@@ -1,79 +1,70 @@
-"""Transitions against packages by others: S4's own code, as ESPnet ships it, for three measures; hippox for LagT.
+"""Transitions against numbers that code by others printed: S4's own for three measures, hippox's for LagT.
 
-A function is run from its module's text; neither package is installed, nor is what they depend on.
+S4's is `transition` of its repository as ESPnet 202611 ships it, espnet2/asr/state_spaces/s4.py; hippox's is
+`hippo_lagt(N, generalized=False)` of hippox 0.0.9, hippox/basis_measures.py, with NumPy for jax.numpy. Small
+orders are stored entry by entry; of an order of 32 or more, two sums that every entry of A and of B is part of.
 """
-
-import ast
 
 import numpy as np
 import pytest
 
 from seqlab.ops.hippo.reference import hippo_transition
-from seqlab.tasks.package_data import package_files
+
+S3, S5, S7, S15, S21, S35 = np.sqrt([3, 5, 7, 15, 21, 35])
+SMALL = {
+    "legs": (
+        [[-1, 0, 0, 0], [-S3, -2, 0, 0], [-S5, -S15, -3, 0], [-S7, -S21, -S35, -4]],
+        [1, S3, S5, S7],
+    ),
+    "legt": (
+        [
+            [-0.5, S3 / 2, -S5 / 2, S7 / 2],
+            [-S3 / 2, -1.5, S15 / 2, -S21 / 2],
+            [-S5 / 2, -S15 / 2, -2.5, S35 / 2],
+            [-S7 / 2, -S21 / 2, -S35 / 2, -3.5],
+        ],
+        [0.5, S3 / 2, S5 / 2, S7 / 2],
+    ),
+    # S4 pairs every cosine with a sine, so the constant has one too, at state 1, which nothing enters and
+    # nothing leaves: its row and its column, of zeros, are left out here.
+    "fourier": (
+        [
+            [-1, -np.sqrt(2), 0, -np.sqrt(2), 0],
+            [-np.sqrt(2), -2, -np.pi, -2, 0],
+            [0, np.pi, 0, 0, 0],
+            [-np.sqrt(2), -2, 0, -2, -2 * np.pi],
+            [0, 0, 0, 2 * np.pi, 0],
+        ],
+        [1, np.sqrt(2), 0, np.sqrt(2), 0],
+    ),
+    "lagt": (
+        [[-0.5, 0, 0, 0], [-1, -0.5, 0, 0], [-1, -1, -0.5, 0], [-1, -1, -1, -0.5]],
+        [1, 1, 1, 1],
+    ),
+}
+# cos(n) A sin(n^2) and cos(n) B, with n = 1, 2, ...
+LARGE = {
+    ("legs", 32): (156.36246839776027, 6.2977211709974625),
+    ("legt", 32): (69.4009213847515, 3.1488605854987313),
+    ("fourier", 33): (-9.53093217927738, 0.6734436967942853),
+    ("lagt", 32): (4.175873136363972, 0.42180156497203547),
+}
+# S4 halves the A and B of a window, "for timescale correctness": its window is 2 long where theta here is 1.
+# (Of LegS it drops the 1/t and keeps A and B, signs included.)
+WINDOW = {"legs": 1, "legt": 2, "fourier": 2, "lagt": 1}
 
 
-def function(package, version, path, sha256, name, **names):
-    """One function of a module in a package's wheel, which sees ``names`` and no import of its module."""
-    text = package_files(package, version, {path: sha256})[path]
-    (definition,) = (node for node in ast.parse(text).body if getattr(node, "name", None) == name)
-    exec(compile(ast.Module([definition], []), path, "exec"), names)
-    return names[name]
+@pytest.mark.parametrize("measure", SMALL)
+def test_transitions_are_the_official_ones(measure):
+    A, B = SMALL[measure]
+    found = hippo_transition(measure, len(B))
+    np.testing.assert_allclose(found[0], WINDOW[measure] * np.array(A), rtol=1e-13)
+    np.testing.assert_allclose(found[1], WINDOW[measure] * np.array(B), rtol=1e-13)
 
 
-@pytest.fixture(scope="module")
-def official():
-    """transition(measure, N) -> A (N, N), B (N, 1) of x' = A x + B u, from the repository of S4."""
-    return function(
-        "espnet",
-        "202611",
-        "espnet2/asr/state_spaces/s4.py",
-        "3e16762d4fc57b8db66fb5083299c2a62b1b9973861b08cd321f7c7eeb30c83a",
-        "transition",
-        np=np,
-    )
-
-
-@pytest.mark.parametrize("order", [1, 2, 5, 32])
-def test_legs_is_the_official_one(official, order):
-    """S4 drops the 1/t and keeps A and B, signs included."""
-    for value, truth in zip(hippo_transition("legs", order), official("legs", order), strict=True):
-        np.testing.assert_allclose(value, truth.reshape(value.shape), rtol=1e-13)
-
-
-@pytest.mark.parametrize("order", [1, 2, 5, 32])
-def test_legt_is_twice_the_official_one(official, order):
-    """S4 halves A and B, "for timescale correctness": its window is 2 long where theta here is 1."""
-    for value, truth in zip(hippo_transition("legt", order), official("legt", order), strict=True):
-        np.testing.assert_allclose(value, 2 * truth.reshape(value.shape), rtol=1e-13)
-
-
-@pytest.mark.parametrize("order", [1, 3, 5, 33])
-def test_fourier_is_twice_the_official_one_without_its_sine_of_frequency_zero(official, order):
-    """The same window of 2. S4 pairs every cosine with a sine, so the constant has one too: it is state 1,
-    which nothing enters and nothing leaves."""
-    A, B = official("fourier", order + 1)
-    assert not A[1].any()
-    assert not A[:, 1].any()
-    assert not B[1].any()
-    here = np.delete(np.arange(order + 1), 1)
-    found = hippo_transition("fourier", order)
-    np.testing.assert_allclose(found[0], 2 * A[np.ix_(here, here)], rtol=1e-13)
-    np.testing.assert_allclose(found[1], 2 * B[here, 0], rtol=1e-13)
-
-
-@pytest.mark.parametrize("order", [1, 2, 5, 32])
-def test_lagt_is_that_of_hippox(order):
-    """ESPnet left LagT out. hippox asks of jax.numpy here only what NumPy has too."""
-    hippo_lagt = function(
-        "hippox",
-        "0.0.9",
-        "hippox/basis_measures.py",
-        "740fd1f62e71e83568ddb803c8760e6e44197f31e849b2981ed95406aef41217",
-        "hippo_lagt",
-        jnp=np,
-        HippoParams=dict,
-    )
-    truth = hippo_lagt(order, generalized=False)
-    A, B = hippo_transition("lagt", order)
-    np.testing.assert_array_equal(A, truth["state_matrix"])
-    np.testing.assert_array_equal(B, truth["input_matrix"])
+@pytest.mark.parametrize(("measure", "order"), LARGE)
+def test_transitions_of_many_coefficients_are_the_official_ones(measure, order):
+    A, B = hippo_transition(measure, order)
+    n = np.arange(1, order + 1)
+    found = np.cos(n) @ A @ np.sin(n**2), np.cos(n) @ B
+    np.testing.assert_allclose(np.array(found) / WINDOW[measure], LARGE[measure, order], rtol=1e-12)
