@@ -8,9 +8,12 @@ from seqlab.ops.hippo import (
     hippo_reconstruct,
     hippo_transition,
 )
+from seqlab.ops.kept import cache_bytes, clear_cache
 from seqlab.ops.linear_scan import linear_scan, linear_scan_step
 
 __all__ = [
+    "cache_bytes",
+    "clear_cache",
     "discretize",
     "hippo_project",
     "hippo_project_step",

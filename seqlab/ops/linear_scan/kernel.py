@@ -22,11 +22,9 @@ steps.
   3. the carry comes in, and what the whole tile makes of it goes on at once (2.5);
   4. every run takes its steps again, now from the state before it (2.1), and writes.
 
-Programs are numbered tile after tile in time, for ENTRIES batch entries at a time. GPUs
-start them in this order, so the program that another one waits for has always been
-started before, and those that wait are never all that there are. CUDA does not promise
-the order; NVIDIA's own scan, in CUB, counts on it too (github.com/NVIDIA/cub/issues/245).
-Hundreds of tiles are loading while a few carries travel.
+Programs are numbered tile after tile in time, for a group of ENTRIES batch entries at a
+time: a chained scan (``seqlab/ops/device/chained_scan.py``), in one launch. Hundreds of
+tiles are loading while a few carries travel.
 
 Bytes. Inputs are read once, outputs written once. With e bytes a number and E = B L
 width numbers: forward 3 e E (a, b in; h out), backward 5 e E (a, dh, h in; da, db out).
@@ -35,157 +33,30 @@ in; db out). Equation 2.10. Of what is in between the carries leave the chip, an
 fixed ``a`` each tile's sum of gradients, 4 bytes a number and tile.
 """
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.streams import on_default_stream
-
-# Not there yet: the bits of a NaN that no arithmetic returns.
-MISSING = tl.constexpr(-1)
-NAN = tl.constexpr(0x7FC00000)
-
-
-@triton.jit
-def times(x0, x1, y0, y1, COMPLEX: tl.constexpr):
-    """The product of two pairs: of complex numbers, or channel by channel."""
-    if COMPLEX:
-        return x0 * y0 - x1 * y1, x0 * y1 + x1 * y0
-    else:
-        return x0 * y0, x1 * y1
+from seqlab.ops.arguments import accumulation_dtype
+from seqlab.ops.device.affine_maps import compose_runs, over_tile
+from seqlab.ops.device.chained_scan import publish, status_words, wait_for
+from seqlab.ops.device.pairs import (
+    load_pairs,
+    power,
+    real_numbers,
+    store_pairs,
+    times,
+)
+from seqlab.ops.interpreter import runner
+from seqlab.ops.streams import device_of
 
 
 @triton.jit
-def compose_complex(a0, a1, b0, b1, p0, p1, q0, q1, c0, c1, d0, d1, r0, r1, s0, s1):
-    """Compose two neighboring stretches of runs, the earlier one first: the combine
-    function of the scan.
-
-    A stretch is two maps: h -> a h + b leads past its last run, h -> p h + q only up to
-    its last run.
-    """
-    return (
-        c0 * a0 - c1 * a1,
-        c0 * a1 + c1 * a0,
-        c0 * b0 - c1 * b1 + d0,  # eq. 2.3
-        c0 * b1 + c1 * b0 + d1,
-        r0 * a0 - r1 * a1,
-        r0 * a1 + r1 * a0,
-        r0 * b0 - r1 * b1 + s0,
-        r0 * b1 + r1 * b0 + s1,
-    )
-
-
-@triton.jit
-def compose_real(a0, a1, b0, b1, p0, p1, q0, q1, c0, c1, d0, d1, r0, r1, s0, s1):
-    """The same for pairs of real channels."""
-    return (
-        c0 * a0,
-        c1 * a1,
-        c0 * b0 + d0,  # eq. 2.3
-        c1 * b1 + d1,
-        r0 * a0,
-        r1 * a1,
-        r0 * b0 + s0,
-        r1 * b1 + s1,
-    )
-
-
-@triton.jit
-def compose_runs(
-    e0, e1, f0, f1, COMPLEX: tl.constexpr, RUNS: tl.constexpr, PAIRS: tl.constexpr
-):
-    """From the map of each run, h -> e h + f, the maps of all runs up to it, with and
-    without itself."""
-    one = tl.full((RUNS, PAIRS), 1.0, tl.float32)
-    zero = tl.full((RUNS, PAIRS), 0.0, tl.float32)
-    if COMPLEX:
-        return tl.associative_scan(
-            (e0, e1, f0, f1, one, zero, zero, zero), 0, compose_complex
-        )
-    else:
-        return tl.associative_scan(
-            (e0, e1, f0, f1, one, one, zero, zero), 0, compose_real
-        )
-
-
-@triton.jit
-def add(x, y):
-    return x + y
-
-
-@triton.jit
-def bits_of_either(x, y):
-    return x | y
-
-
-@triton.jit
-def power(x0, x1, COMPLEX: tl.constexpr, EXPONENT: tl.constexpr):
-    """A pair to the power of EXPONENT, a power of two, rounded once: an error in the decay
-    of a run or of a tile would come back with every other one."""
-    x0 = x0.to(tl.float64)
-    x1 = x1.to(tl.float64)
-    for i in tl.static_range(16):
-        if 2 << i <= EXPONENT:
-            x0, x1 = times(x0, x1, x0, x1, COMPLEX)
-    return x0.to(tl.float32), x1.to(tl.float32)
-
-
-@triton.jit
-def split_pairs(numbers, RUNS: tl.constexpr, PAIRS: tl.constexpr):
-    return tl.split(tl.reshape(numbers, (RUNS, PAIRS, 2)))
-
-
-@triton.jit
-def join_pairs(x0, x1, RUNS: tl.constexpr, PAIRS: tl.constexpr):
-    return tl.reshape(tl.join(x0, x1), (RUNS, 2 * PAIRS))
-
-
-@triton.jit
-def load_pairs(pointers, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
-    """One time step of every run, (RUNS, 2 PAIRS) numbers, as two (RUNS, PAIRS)
-    tensors; 0 where masked."""
-    numbers = tl.load(pointers, mask=mask, other=0.0).to(tl.float32)
-    return split_pairs(numbers, RUNS, PAIRS)
-
-
-@triton.jit
-def store_pairs(pointers, x0, x1, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
-    numbers = join_pairs(x0, x1, RUNS, PAIRS)
-    tl.store(pointers, numbers.to(pointers.dtype.element_ty), mask=mask)
-
-
-@triton.jit
-def send(pointers, x0, x1, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
-    """Hand a carry to the program of the next tile, every number a word of its own that
-    also says that it is there."""
-    numbers = join_pairs(x0, x1, RUNS, PAIRS)
-    words = tl.where(numbers == numbers, numbers.to(tl.int32, bitcast=True), NAN)
-    tl.atomic_xchg(pointers, words, mask=mask, sem="relaxed")
-
-
-@triton.jit
-def receive(pointers, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr):
-    """Wait for the carry of the program of the tile before, and leave its words as they
-    were, for the next launch, which is to find them in the L2 cache."""
-    words = tl.load(pointers, mask=mask, other=0, volatile=True)
-    while any_missing(words):
-        words = tl.load(pointers, mask=mask, other=0, volatile=True)
-    tl.debug_barrier()  # until every lane has its words
-    missing = tl.full((RUNS, 2 * PAIRS), MISSING, tl.int32)
-    once = mask & (tl.arange(0, RUNS)[:, None] == 0)
-    tl.store(pointers, missing, mask=once, eviction_policy="evict_last")
-    return split_pairs(words.to(tl.float32, bitcast=True), RUNS, PAIRS)
-
-
-@triton.jit
-def any_missing(words):
-    missing = (words == MISSING).to(tl.int32)
-    return tl.reduce(tl.reduce(missing, 1, bits_of_either), 0, bits_of_either) == 1
-
-
-@triton.jit
-def place(
+def tile_coordinates(
     batch,
     length,
     width,
@@ -195,30 +66,30 @@ def place(
     PAIRS: tl.constexpr,
     ENTRIES: tl.constexpr,
 ):
-    """Where this program stands: its tile, the address at which the tile begins, how
-    many steps are left from there, the offset of each run and channel, each channel's
-    number, and its place among the states (B, width)."""
+    """This program's tile, the address at which it begins, how many steps are left from
+    there, the offset of each run and channel, each channel's number, and its place among
+    the states (B, width)."""
     blocks = (width + 2 * PAIRS - 1) // (2 * PAIRS)
     tiles = (length + RUNS * STEPS - 1) // (RUNS * STEPS)
-    lot = tl.program_id(0) // (tiles * ENTRIES * blocks) * ENTRIES
-    turn = tl.program_id(0) % (tiles * ENTRIES * blocks)
-    entries = tl.minimum(batch - lot, ENTRIES)
-    tile = (turn // (entries * blocks)).to(tl.int64)
-    entry = (lot + turn // blocks % entries).to(tl.int64)
-    number = (tl.program_id(0) % blocks) * 2 * PAIRS + tl.arange(0, 2 * PAIRS)[None, :]
-    number = tl.broadcast_to(number, (RUNS, 2 * PAIRS))
+    group = tl.program_id(0) // (tiles * ENTRIES * blocks) * ENTRIES
+    index = tl.program_id(0) % (tiles * ENTRIES * blocks)
+    entries = tl.minimum(batch - group, ENTRIES)
+    tile = (index // (entries * blocks)).to(tl.int64)
+    entry = (group + index // blocks % entries).to(tl.int64)
+    channel = (tl.program_id(0) % blocks) * 2 * PAIRS + tl.arange(0, 2 * PAIRS)[None, :]
+    channel = tl.broadcast_to(channel, (RUNS, 2 * PAIRS))
     first = tile * (RUNS * STEPS)
     begin = entry * length * width + first * step
     if step < 0:
         begin -= (length - 1).to(tl.int64) * step
-    offsets = tl.arange(0, RUNS)[:, None] * STEPS * step + number
-    return tile, begin, length - first, offsets, number, entry * width + number
+    offsets = tl.arange(0, RUNS)[:, None] * STEPS * step + channel
+    return tile, begin, length - first, offsets, channel, entry * width + channel
 
 
 @triton.jit
 def load_fixed(
     a_ptr,
-    number,
+    channel,
     exists,
     FIXED: tl.constexpr,
     RUNS: tl.constexpr,
@@ -226,7 +97,7 @@ def load_fixed(
 ):
     """A decay that is fixed in time; ones that nobody reads if it varies."""
     if FIXED:
-        return load_pairs(a_ptr + number, exists, RUNS, PAIRS)
+        return load_pairs(a_ptr + channel, exists, RUNS, PAIRS)
     else:
         one = tl.full((RUNS, PAIRS), 1.0, tl.float32)
         return one, one
@@ -238,7 +109,7 @@ def load_state(state_ptr, states, mask, RUNS: tl.constexpr, PAIRS: tl.constexpr)
     if state_ptr is not None:
         return load_pairs(state_ptr + states, mask, RUNS, PAIRS)
     else:
-        zero = tl.full((RUNS, PAIRS), 0.0, tl.float32)
+        zero = tl.zeros((RUNS, PAIRS), tl.float32)
         return zero, zero
 
 
@@ -250,7 +121,8 @@ def states_before_runs(
     f1,
     fixed,
     carry,
-    carry_ptr,
+    word_ptr,
+    launch,
     tile,
     left,
     states,
@@ -261,38 +133,50 @@ def states_before_runs(
     STEPS: tl.constexpr,
     RUNS: tl.constexpr,
     PAIRS: tl.constexpr,
+    LANES: tl.constexpr,
 ):
     """The state before each run, from the runs' own maps h -> e h + f, and from the
     carry: that of the tile before or, in the first tile, the one handed in. What the
-    tile makes of it goes on to the next."""
+    tile makes of it is published for the next. ``word_ptr`` (tiles - 1, B, width), None
+    for a single tile."""
     if FIXED:
         e0, e1 = power(fixed[0], fixed[1], COMPLEX, STEPS)
-    e0, e1, f0, f1, p0, p1, q0, q1 = compose_runs(e0, e1, f0, f1, COMPLEX, RUNS, PAIRS)
-    if FIXED:
-        e0, e1 = power(fixed[0], fixed[1], COMPLEX, RUNS * STEPS)
+    tile0, tile1 = e0, e1
+    e0, e1, f0, f1, p0, p1, q0, q1 = compose_runs(
+        e0.to(tl.float32), e1.to(tl.float32), f0, f1, COMPLEX, RUNS, PAIRS
+    )
     carry0, carry1 = carry
-    if tile > 0:
-        carry0, carry1 = receive(
-            carry_ptr + (tile - 1) * count + states, exists, RUNS, PAIRS
-        )
-    if left > RUNS * STEPS:
-        after0, after1 = times(e0, e1, carry0, carry1, COMPLEX)
-        after0 += f0  # eq. 2.5
-        after1 += f1
-        last_run = exists & (tl.arange(0, RUNS)[:, None] == RUNS - 1)
-        send(carry_ptr + tile * count + states, after0, after1, last_run, RUNS, PAIRS)
+    if word_ptr is not None:
+        if FIXED:
+            tile0, tile1 = power(fixed[0], fixed[1], COMPLEX, RUNS * STEPS)
+        else:
+            tile0, tile1 = over_tile(tile0, tile1, COMPLEX)
+        word_ptr += tile * count + states
+        if tile > 0:
+            carry0, carry1 = wait_for(
+                word_ptr - count, launch, exists, RUNS, PAIRS, LANES
+            )
+        if left > RUNS * STEPS:
+            after0, after1 = times(
+                tile0, tile1, carry0.to(tl.float64), carry1.to(tl.float64), COMPLEX
+            )
+            after0 = (after0 + f0).to(tl.float32)  # eq. 2.5
+            after1 = (after1 + f1).to(tl.float32)
+            last_run = exists & (tl.arange(0, RUNS)[:, None] == RUNS - 1)
+            publish(word_ptr, after0, after1, launch, last_run, RUNS, PAIRS)
     before0, before1 = times(p0, p1, carry0, carry1, COMPLEX)
     return before0 + q0, before1 + q1
 
 
-@triton.jit(do_not_specialize=["batch", "length"])
+@triton.jit(do_not_specialize=["batch", "length", "launch"])
 def forward_kernel(
     a_ptr,
     b_ptr,
     state_ptr,
     h_ptr,
     last_ptr,
-    carry_ptr,
+    word_ptr,
+    launch,
     batch,
     length,
     width,
@@ -304,21 +188,20 @@ def forward_kernel(
     PAIRS: tl.constexpr,
     ENTRIES: tl.constexpr,
     FAR: tl.constexpr,
+    LANES: tl.constexpr,
 ):
     """h and the last state.
 
     ``step`` is the distance from one time to the next in scan order: width, or -width.
-    ``carry_ptr`` (tiles - 1, B, width) is made of words that are MISSING, before and
-    after.
     """
     if FAR:
         step = step.to(tl.int64)
-    tile, begin, left, offsets, number, states = place(
+    tile, begin, left, offsets, channel, states = tile_coordinates(
         batch, length, width, step, STEPS, RUNS, PAIRS, ENTRIES
     )
-    exists = number < width
+    exists = channel < width
     run = tl.arange(0, RUNS)[:, None] * STEPS
-    fixed = load_fixed(a_ptr, number, exists, FIXED, RUNS, PAIRS)
+    fixed = load_fixed(a_ptr, channel, exists, FIXED, RUNS, PAIRS)
     a = ()
     b = ()
     for k in tl.static_range(STEPS):
@@ -328,16 +211,18 @@ def forward_kernel(
         b = b + (load_pairs(b_ptr + now, mask, RUNS, PAIRS),)
     state = load_state(state_ptr, states, exists & (tile == 0), RUNS, PAIRS)
 
-    e0, e1 = a[0]
+    e0 = a[0][0].to(tl.float64)
+    e1 = a[0][1].to(tl.float64)
     f0, f1 = b[0]
     for k in tl.static_range(1, STEPS):
-        e0, e1 = times(a[k][0], a[k][1], e0, e1, COMPLEX)
+        e0, e1 = times(a[k][0].to(tl.float64), a[k][1].to(tl.float64), e0, e1, COMPLEX)
         f0, f1 = times(a[k][0], a[k][1], f0, f1, COMPLEX)
         f0 += b[k][0]
         f1 += b[k][1]
     h0, h1 = states_before_runs(
-        e0, e1, f0, f1, fixed, state, carry_ptr,
+        e0, e1, f0, f1, fixed, state, word_ptr, launch,
         tile, left, states, batch * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
+        LANES,
     )  # fmt: skip
     last0 = h0
     last1 = h1
@@ -353,7 +238,7 @@ def forward_kernel(
     store_pairs(last_ptr + states, last0, last1, ends, RUNS, PAIRS)
 
 
-@triton.jit(do_not_specialize=["batch", "length"])
+@triton.jit(do_not_specialize=["batch", "length", "launch"])
 def backward_kernel(
     a_ptr,
     h_ptr,
@@ -363,7 +248,8 @@ def backward_kernel(
     grad_a_ptr,
     grad_b_ptr,
     grad_state_ptr,
-    carry_ptr,
+    word_ptr,
+    launch,
     batch,
     length,
     width,
@@ -375,18 +261,19 @@ def backward_kernel(
     PAIRS: tl.constexpr,
     ENTRIES: tl.constexpr,
     FAR: tl.constexpr,
+    LANES: tl.constexpr,
 ):
     """Gradients, from late to early times, which is where ``step`` leads: the carry is
     conj(a_t) g_t, what flows into the time before. For a fixed decay ``grad_a_ptr``
     (tiles, B, width) gets the sum over each tile."""
     if FAR:
         step = step.to(tl.int64)
-    tile, begin, left, offsets, number, states = place(
+    tile, begin, left, offsets, channel, states = tile_coordinates(
         batch, length, width, step, STEPS, RUNS, PAIRS, ENTRIES
     )
-    exists = number < width
+    exists = channel < width
     run = tl.arange(0, RUNS)[:, None] * STEPS
-    fixed = load_fixed(a_ptr, number, exists, FIXED, RUNS, PAIRS)
+    fixed = load_fixed(a_ptr, channel, exists, FIXED, RUNS, PAIRS)
     if FIXED and COMPLEX:
         fixed = (fixed[0], -fixed[1])
     is_last = exists & (left <= RUNS * STEPS)
@@ -409,18 +296,20 @@ def backward_kernel(
         h = h + ((tl.where(first, state0, h0), tl.where(first, state1, h1)),)
     grad_last = load_pairs(grad_last_ptr + states, exists & (tile == 0), RUNS, PAIRS)
 
-    e0, e1 = a[0]
+    e0 = a[0][0].to(tl.float64)
+    e1 = a[0][1].to(tl.float64)
     f0, f1 = times(a[0][0], a[0][1], dh[0][0], dh[0][1], COMPLEX)
     for k in tl.static_range(1, STEPS):
-        e0, e1 = times(a[k][0], a[k][1], e0, e1, COMPLEX)
+        e0, e1 = times(a[k][0].to(tl.float64), a[k][1].to(tl.float64), e0, e1, COMPLEX)
         f0, f1 = times(a[k][0], a[k][1], dh[k][0] + f0, dh[k][1] + f1, COMPLEX)
     f0, f1 = states_before_runs(
-        e0, e1, f0, f1, fixed, grad_last, carry_ptr,
+        e0, e1, f0, f1, fixed, grad_last, word_ptr, launch,
         tile, left, states, batch * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
+        LANES,
     )  # fmt: skip
     last0 = f0
     last1 = f1
-    sum0 = tl.full((RUNS, PAIRS), 0.0, tl.float32)
+    sum0 = tl.zeros((RUNS, PAIRS), tl.float32)
     sum1 = sum0
     for k in tl.static_range(STEPS):
         alive = run + k < left
@@ -442,8 +331,8 @@ def backward_kernel(
     ends = exists & (run < left) & (run + STEPS >= left)
     store_pairs(grad_state_ptr + states, last0, last1, ends, RUNS, PAIRS)  # eq. 2.9
     if FIXED:
-        sum0 = tl.broadcast_to(tl.reduce(sum0, 0, add)[None, :], (RUNS, PAIRS))
-        sum1 = tl.broadcast_to(tl.reduce(sum1, 0, add)[None, :], (RUNS, PAIRS))
+        sum0 = tl.broadcast_to(tl.sum(sum0, 0)[None, :], (RUNS, PAIRS))
+        sum1 = tl.broadcast_to(tl.sum(sum1, 0)[None, :], (RUNS, PAIRS))
         sums = grad_a_ptr + tile * batch * width + states
         store_pairs(sums, sum0, sum1, exists & (run == 0), RUNS, PAIRS)
 
@@ -455,19 +344,17 @@ def scan(
     checked."""
     batch, length, channels = b.shape
     h = torch.empty_like(b, memory_format=torch.contiguous_format)
-    last = b.new_empty(
-        (batch, channels), dtype=torch.promote_types(b.dtype, torch.float32)
-    )
-    numbers = _numbers(b)
-    width = numbers[0, 0].numel()
-    tiling = _tiling(numbers, fixed=a.ndim == 1, backward=False)
-    tiles = _tiles(length, tiling)
-    with torch.cuda.device_of(b):
-        forward_kernel[_grid(tiles, batch, width, tiling)](
-            _numbers(a), numbers, None if state is None else _numbers(state), _numbers(h), _numbers(last),
-            _carries(tiles, numbers), batch, length, width, -width if reverse else width,
-            FIXED=a.ndim == 1, COMPLEX=b.is_complex(), FAR=_is_far(width, tiling),
-            **tiling,
+    last = b.new_empty((batch, channels), dtype=accumulation_dtype(b.dtype))
+    plan = plan_launch(b.shape, b.dtype, a.ndim == 1, False, b.is_cuda)
+    step = -plan.width if reverse else plan.width
+    with device_of(b):
+        words, launch = status_words(plan.words, b)
+        runner(forward_kernel, b)[plan.grid](
+            real_numbers(a), real_numbers(b),
+            None if state is None else real_numbers(state),
+            real_numbers(h), real_numbers(last),
+            words, launch, batch, length, plan.width, step,
+            *plan.constants, num_warps=plan.num_warps,
         )  # fmt: skip
     return h, last
 
@@ -483,73 +370,75 @@ def gradients(
     """Gradients to a, b and the first state."""
     batch, length, channels = h.shape
     fixed = a.ndim == 1
-    numbers = _numbers(h)
-    width = numbers[0, 0].numel()
-    tiling = _tiling(numbers, fixed, backward=True)
-    tiles = _tiles(length, tiling)
-    grad_a = (
-        grad_last.new_empty((tiles, batch, channels)) if fixed else h.new_empty(h.shape)
-    )
+    plan = plan_launch(h.shape, h.dtype, fixed, True, h.is_cuda)
+    sums = (grad_last, (plan.tiles, batch, channels))
+    like, shape = sums if fixed else (h, h.shape)
+    grad_a = like.new_empty(shape)
     grad_b = h.new_empty(h.shape)
     grad_state = grad_last.new_empty(grad_last.shape)
-    with torch.cuda.device_of(h):
-        backward_kernel[_grid(tiles, batch, width, tiling)](
-            _numbers(a), numbers, None if state is None else _numbers(state),
-            _numbers(grad_h), _numbers(grad_last),
-            _numbers(grad_a), _numbers(grad_b), _numbers(grad_state),
-            _carries(tiles, numbers), batch, length, width, width if reverse else -width,
-            FIXED=fixed, COMPLEX=h.is_complex(), FAR=_is_far(width, tiling),
-            **tiling,
+    step = plan.width if reverse else -plan.width
+    with device_of(h):
+        words, launch = status_words(plan.words, h)
+        runner(backward_kernel, h)[plan.grid](
+            real_numbers(a), real_numbers(h),
+            None if state is None else real_numbers(state),
+            real_numbers(grad_h), real_numbers(grad_last),
+            real_numbers(grad_a), real_numbers(grad_b), real_numbers(grad_state),
+            words, launch, batch, length, plan.width, step,
+            *plan.constants, num_warps=plan.num_warps,
         )  # fmt: skip
     if fixed:
-        grad_a = grad_a.sum((0, 1))
-    return grad_a.to(a.dtype), grad_b, grad_state
+        grad_a = grad_a.sum((0, 1)).to(a.dtype)
+    return grad_a, grad_b, grad_state
 
 
-def _numbers(tensor: Tensor) -> Tensor:
-    """The tensor as contiguous real numbers, a complex one with its two parts side by
-    side."""
-    tensor = tensor.resolve_conj().contiguous()
-    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+class Plan(NamedTuple):
+    """What a launch needs beside its tensors: looked up by shape."""
+
+    width: int
+    tiles: int
+    grid: tuple[int]
+    words: int
+    """Status words, (tiles - 1, B, width)."""
+    constants: tuple[bool | int, ...]
+    """FIXED, COMPLEX, STEPS, RUNS, PAIRS, ENTRIES, FAR, LANES."""
+    num_warps: int
 
 
-def _tiles(length: int, tiling: dict) -> int:
-    return triton.cdiv(length, tiling["RUNS"] * tiling["STEPS"])
-
-
-def _is_far(width: int, tiling: dict) -> bool:
-    """Whether distances inside a tile pass 32 bits, as they do for millions of channels."""
-    return tiling["RUNS"] * tiling["STEPS"] * width >= 2**31
-
-
-def _grid(tiles: int, batch: int, width: int, tiling: dict) -> tuple[int]:
-    return (tiles * batch * triton.cdiv(width, 2 * tiling["PAIRS"]),)
-
-
-_WORDS: dict[torch.device, Tensor] = {}
-
-
-def _carries(tiles: int, numbers: Tensor) -> Tensor:
-    """A word for each number that a program hands to the next, none of them there yet.
-    Each launch leaves them so, and those of a default stream are kept for its next one."""
-    count = (tiles - 1) * numbers[:, 0].numel()
-    device = numbers.device
-    if not on_default_stream(numbers):
-        return _missing(count, numbers)
-    if device not in _WORDS or len(_WORDS[device]) < count:
-        _WORDS[device] = _missing(count, numbers)
-    return _WORDS[device]
-
-
-def _missing(count: int, like: Tensor) -> Tensor:
-    return like.new_full((count,), MISSING.value, dtype=torch.int32)
+@lru_cache(maxsize=1024)
+def plan_launch(
+    shape: torch.Size, dtype: torch.dtype, fixed: bool, backward: bool, compiled: bool
+) -> Plan:
+    """The launch for h of such a shape (B, L, D) and dtype."""
+    batch, length, channels = shape
+    width = 2 * channels if dtype.is_complex else channels
+    if not compiled:
+        tiling = INTERPRETED
+    elif dtype.itemsize == 2:
+        tiling = OF_16_BITS
+    else:
+        row = next(row for pairs, row in TILINGS.items() if batch * width >= 2 * pairs)
+        tiling = row[2 * backward + (not fixed)]
+    STEPS, RUNS, PAIRS, ENTRIES, num_warps = tiling
+    tiles = triton.cdiv(length, RUNS * STEPS)
+    far = (
+        RUNS * STEPS * width >= 2**31
+    )  # distances in a tile, with millions of channels
+    lanes = 32 * num_warps if compiled else 1
+    return Plan(
+        width,
+        tiles,
+        (tiles * batch * triton.cdiv(width, 2 * PAIRS),),
+        (tiles - 1) * batch * width,
+        (fixed, dtype.is_complex, STEPS, RUNS, PAIRS, ENTRIES, far, lanes),
+        num_warps,
+    )
 
 
 # Tilings that won a sweep on an H100 (benchmarks/linear_scan_tilings.py) or came near, by
 # the number of pairs that there are in all: with few, tiles are long, as carries travel
-# one tile after the other (the last row lies outside of the sweep). A lane needs a number
-# of its own to wait for: with fewer than lanes, two would wait for the same, and only one
-# be asked. STEPS, RUNS, PAIRS, ENTRIES, warps.
+# one tile after the other (the last row lies outside of the sweep).
+# STEPS, RUNS, PAIRS, ENTRIES, warps.
 TILINGS = {
     # pairs: (forward fixed, forward varying, backward fixed, backward varying)
     3072: ((16, 8, 32, 8, 4), (8, 16, 32, 8, 4), (16, 16, 16, 2, 4), (8, 8, 32, 8, 4)),
@@ -559,16 +448,3 @@ TILINGS = {
 }  # fmt: skip
 OF_16_BITS = (16, 16, 16, 8, 4)
 INTERPRETED = (4, 4, 2, 2, 4)  # small, as the interpreter visits the numbers one by one
-
-
-def _tiling(numbers: Tensor, fixed: bool, backward: bool) -> dict:
-    batch, _, width = numbers.flatten(2).shape
-    if not numbers.is_cuda:
-        sizes = INTERPRETED
-    elif numbers.element_size() == 2:
-        sizes = OF_16_BITS
-    else:
-        row = next(row for pairs, row in TILINGS.items() if batch * width >= 2 * pairs)
-        sizes = row[2 * backward + (not fixed)]
-    names = ("STEPS", "RUNS", "PAIRS", "ENTRIES", "num_warps")
-    return dict(zip(names, sizes, strict=True))

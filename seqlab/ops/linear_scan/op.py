@@ -4,9 +4,18 @@ registration with torch.library."""
 import torch
 from torch import Tensor
 
-from seqlab.ops.arguments import check_dtype, check_tensor
-from seqlab.ops.backends import choose_backend, load_kernel
+from seqlab.ops.arguments import (
+    accumulation_dtype,
+    boolean,
+    check_dtype,
+    check_like,
+    check_not_empty,
+    check_shape,
+    check_tensor,
+)
+from seqlab.ops.backends import choose_backend
 from seqlab.ops.linear_scan import portable
+from seqlab.ops.registration import register
 
 DTYPES = (
     torch.float16,
@@ -63,6 +72,7 @@ def linear_scan(
     section 1.4. In the book: chapter 2, equation 2.1.
     """
     _check(a, b, state)
+    reverse = boolean("reverse", reverse)
     name = choose_backend(backend, b, KERNEL_DTYPES)
     return _linear_scan(a, b, state, reverse, name)
 
@@ -83,39 +93,31 @@ def linear_scan_step(a_t: Tensor, b_t: Tensor, state: Tensor) -> tuple[Tensor, T
         TypeError, ValueError: as for :func:`linear_scan`.
     """
     check_tensor("b_t", b_t)
-    if b_t.ndim != 2:
-        raise ValueError(
-            f"b_t: expected shape (batch, channels), got {tuple(b_t.shape)}"
-        )
-    _check(
-        a_t if a_t.ndim == 1 else a_t[:, None],
-        b_t[:, None],
-        state,
-        names=("a_t", "b_t", "state"),
-    )
-    h_t = a_t.to(state.dtype) * state + b_t.to(state.dtype)  # eq. 2.1
-    return h_t.to(b_t.dtype), h_t
+    check_dtype("b_t", b_t, DTYPES)
+    check_shape("b_t", b_t, "batch, channels")
+    check_not_empty("b_t", b_t)
+    check_tensor("a_t", a_t)
+    if a_t.ndim == 1:
+        check_like("a_t", a_t, "b_t", b_t, "channels", b_t.shape[1:])
+    else:
+        check_like("a_t", a_t, "b_t", b_t, "batch, channels", b_t.shape)
+    wide = accumulation_dtype(b_t.dtype)
+    check_like("state", state, "b_t", b_t, "batch, channels", b_t.shape, wide)
+    h_t = a_t.to(wide) * state + b_t.to(wide)  # eq. 2.1
+    return h_t.to(b_t.dtype, copy=True), h_t
 
 
-@torch.library.custom_op("seqlab::linear_scan", mutates_args=())
-def _linear_scan(
+def _forward(
     a: Tensor, b: Tensor, state: Tensor | None, reverse: bool, backend: str
 ) -> tuple[Tensor, Tensor]:
     if backend == "triton":
-        return load_kernel("linear_scan", b).scan(a, b, state, reverse)
+        from seqlab.ops.linear_scan import kernel
+
+        return kernel.scan(a, b, state, reverse)
     return portable.scan(a, b, state, reverse)
 
 
-@_linear_scan.register_fake
-def _(a, b, state, reverse, backend):
-    h = torch.empty_like(b, memory_format=torch.contiguous_format)
-    return h, b.new_empty(
-        (b.shape[0], b.shape[2]), dtype=torch.promote_types(b.dtype, torch.float32)
-    )
-
-
-@torch.library.custom_op("seqlab::linear_scan_backward", mutates_args=())
-def _linear_scan_backward(
+def _backward(
     a: Tensor,
     h: Tensor,
     state: Tensor | None,
@@ -125,80 +127,42 @@ def _linear_scan_backward(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     if backend == "triton":
-        return load_kernel("linear_scan", h).gradients(
-            a, h, state, grad_h, grad_last, reverse
-        )
+        from seqlab.ops.linear_scan import kernel
+
+        return kernel.gradients(a, h, state, grad_h, grad_last, reverse)
     return portable.gradients(a, h, state, grad_h, grad_last, reverse)
 
 
-@_linear_scan_backward.register_fake
-def _(a, h, state, grad_h, grad_last, reverse, backend):
-    return (
-        torch.empty_like(a, memory_format=torch.contiguous_format),
-        torch.empty_like(h, memory_format=torch.contiguous_format),
-        torch.empty_like(grad_last, memory_format=torch.contiguous_format),
-    )
+def _save(arguments, outputs):
+    a, _, state, *_ = arguments
+    return a, outputs[0], state
 
 
-def _keep_for_backward(ctx, inputs, output):
-    a, _, state, ctx.reverse, ctx.backend = inputs
-    h, _ = output
-    ctx.save_for_backward(a, h, state)
+def _fake(a, b, state, reverse, backend):
+    last = b.new_empty((b.shape[0], b.shape[2]), dtype=accumulation_dtype(b.dtype))
+    return b.new_empty(b.shape), last
 
 
-def _backward(ctx, grad_h, grad_last):
-    a, h, state = ctx.saved_tensors
-    grad_a, grad_b, grad_state = _linear_scan_backward(
-        a, h, state, grad_h, grad_last, ctx.reverse, ctx.backend
-    )
-    return grad_a, grad_b, None if state is None else grad_state, None, None
+def _fake_backward(a, h, state, grad_h, grad_last, reverse, backend):
+    return tuple(x.new_empty(x.shape) for x in (a, h, grad_last))
 
 
-_linear_scan.register_autograd(_backward, setup_context=_keep_for_backward)
+_linear_scan = register(
+    "linear_scan", _forward, _backward, _save, _fake, _fake_backward
+)
 
 
-def _check(
-    a: Tensor, b: Tensor, state: Tensor | None, names=("a", "b", "state")
-) -> None:
-    a_name, b_name, state_name = names
-    check_tensor(a_name, a)
-    check_tensor(b_name, b)
-    check_dtype(b_name, b, DTYPES)
-    if b.ndim != 3:
-        raise ValueError(
-            f"{b_name}: expected shape (batch, length, channels), got {tuple(b.shape)}"
-        )
-    if 0 in b.shape:
-        raise ValueError(
-            f"{b_name}: expected batch, length and channels of at least 1, got {tuple(b.shape)}"
-        )
-    if a.dtype != b.dtype:
-        raise TypeError(
-            f"{a_name}: expected dtype {b.dtype} like {b_name}, got {a.dtype}"
-        )
-    if a.shape not in (b.shape, b.shape[2:]):
-        raise ValueError(
-            f"{a_name}: expected shape (batch, length, channels) = {tuple(b.shape)} like {b_name}, "
-            f"or (channels,) = {tuple(b.shape[2:])}, got {tuple(a.shape)}"
-        )
-    if a.device != b.device:
-        raise ValueError(
-            f"{a_name}: expected device {b.device} like {b_name}, got {a.device}"
-        )
-    if state is None:
-        return
-    check_tensor(state_name, state)
-    state_dtype = torch.promote_types(b.dtype, torch.float32)
-    if state.dtype != state_dtype:
-        raise TypeError(
-            f"{state_name}: expected dtype {state_dtype} for {b.dtype} inputs, got {state.dtype}"
-        )
-    if state.shape != (b.shape[0], b.shape[2]):
-        shape = (b.shape[0], b.shape[2])
-        raise ValueError(
-            f"{state_name}: expected shape (batch, channels) = {shape}, got {tuple(state.shape)}"
-        )
-    if state.device != b.device:
-        raise ValueError(
-            f"{state_name}: expected device {b.device} like {b_name}, got {state.device}"
-        )
+def _check(a: Tensor, b: Tensor, state: Tensor | None) -> None:
+    check_tensor("a", a)
+    check_tensor("b", b)
+    check_dtype("b", b, DTYPES)
+    check_shape("b", b, "batch, length, channels")
+    check_not_empty("b", b)
+    batch, _, channels = b.shape
+    if a.ndim == 1:
+        check_like("a", a, "b", b, "channels", (channels,))
+    else:
+        check_like("a", a, "b", b, "batch, length, channels", b.shape)
+    if state is not None:
+        wide = accumulation_dtype(b.dtype)
+        check_like("state", state, "b", b, "batch, channels", (batch, channels), wide)

@@ -13,6 +13,8 @@ import math
 import torch
 from torch import Tensor
 
+from seqlab.ops.arguments import accumulation_dtype
+
 
 def scan(
     a: Tensor, b: Tensor, state: Tensor | None, reverse: bool
@@ -23,7 +25,7 @@ def scan(
     Half-precision inputs are computed in float32; h comes back in the dtype of b, the
     last state in float32.
     """
-    wide = torch.promote_types(b.dtype, torch.float32)
+    wide = accumulation_dtype(b.dtype)
     h = torch.empty(b.shape, dtype=wide, device=b.device)
     carry = h.new_zeros(b.shape[0], b.shape[2]) if state is None else state
     last = _scan_into(h, a.to(wide), b.to(wide), carry, reverse)
@@ -50,12 +52,15 @@ def _scan_into(h: Tensor, a: Tensor, b: Tensor, carry: Tensor, reverse: bool) ->
     else:
         a_chunks = a[:, inside].unflatten(1, (count, chunk))
         decay = torch.empty(a_chunks.shape, dtype=a.dtype, device=a.device)
+        # Rounded once a step: the error of a chunk's decay comes back with every chunk.
+        product = torch.ones((), dtype=_doubled(a.dtype), device=a.device)
     before = None
     for t in steps:
+        if a.ndim == 3:
+            product = product * a_chunks[:, :, t]
+            decay[:, :, t] = product
         if before is None:
             h_chunks[:, :, t] = b_chunks[:, :, t]
-            if a.ndim == 3:
-                decay[:, :, t] = a_chunks[:, :, t]
         else:
             torch.addcmul(
                 b_chunks[:, :, t],
@@ -63,8 +68,6 @@ def _scan_into(h: Tensor, a: Tensor, b: Tensor, carry: Tensor, reverse: bool) ->
                 h_chunks[:, :, before],
                 out=h_chunks[:, :, t],
             )
-            if a.ndim == 3:
-                torch.mul(a_chunks[:, :, t], decay[:, :, before], out=decay[:, :, t])
         before = t
 
     decay = decay.expand(batch if a.ndim == 3 else 1, count, chunk, channels)
@@ -82,8 +85,11 @@ def _scan_into(h: Tensor, a: Tensor, b: Tensor, carry: Tensor, reverse: bool) ->
 def _powers(a: Tensor, count: int) -> Tensor:
     """a, a^2, ... (count, D), each rounded once: an error of the last one would come back
     with every chunk."""
-    wide = a.to(torch.promote_types(a.dtype, torch.float64))
-    return wide.expand(count, -1).cumprod(0).to(a.dtype)
+    return a.to(_doubled(a.dtype)).expand(count, -1).cumprod(0).to(a.dtype)
+
+
+def _doubled(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float64)
 
 
 def gradients(
@@ -97,7 +103,7 @@ def gradients(
     """Gradients to a, b and the first state: the adjoint recurrence, which runs against
     the order of ``scan``."""
     dtype = h.dtype
-    wide = torch.promote_types(dtype, torch.float32)
+    wide = accumulation_dtype(dtype)
     a, h, grad_h = a.to(wide), h.to(wide), grad_h.to(wide)
     length = h.shape[1]
     start, end = (length - 1, 0) if reverse else (0, length - 1)

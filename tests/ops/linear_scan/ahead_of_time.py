@@ -26,13 +26,14 @@ def variants(capability):
                         "FIXED": not varying,
                         "COMPLEX": dtype == "fp32",
                         "FAR": False,
+                        "LANES": 32 * warps,
                     }
                     wide = WIDE if varying else WIDE | {"grad_a_ptr"}
                     types = {
                         name: "fp32" if name in wide else dtype
                         for name in function.arg_names
                         if name.endswith("_ptr")
-                    } | {"carry_ptr": "i32"}
+                    } | {"word_ptr": "i64"}
                     yield function, constants, types, ("width", "step"), warps
             if dtype == "fp32" and capability == 90:  # the last of them, where there are millions of channels
                 yield function, constants | {"FAR": True}, types, ("width", "step"), warps

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seqlab.ops import linear_scan, linear_scan_step
-from seqlab.ops.backends import has_triton, load_kernel
+from seqlab.ops.backends import has_triton
 from seqlab.ops.linear_scan import reference
 from seqlab.ops.linear_scan.op import _linear_scan
 
@@ -93,8 +93,10 @@ def test_kernel_equals_the_loop_in_float64(length, complex_, fixed, reverse):
 @pytest.mark.parametrize(("complex_", "fixed"), [(False, False), (True, True)])
 def test_every_tiling_gives_the_same(monkeypatch, tiling, complex_, fixed):
     """Few long tiles, many short ones, and channels that do not fill theirs."""
-    kernel = load_kernel("linear_scan", torch.zeros(1))
+    from seqlab.ops.linear_scan import kernel
+
     monkeypatch.setattr(kernel, "INTERPRETED", (*tiling, 4))
+    monkeypatch.setattr(kernel, "plan_launch", kernel.plan_launch.__wrapped__)
     narrow = draw(65, fixed=fixed, batch=3, channels=5, dtype=torch.complex64 if complex_ else torch.float32)
     wide = [x.to(torch.promote_types(x.dtype, torch.float64)) for x in narrow]
     for one, other in zip(linear_scan(*narrow, backend="triton"), loop(*wide), strict=True):
@@ -108,32 +110,46 @@ def test_every_tiling_gives_the_same(monkeypatch, tiling, complex_, fixed):
 
 @pytest.mark.skipif(not has_triton(), reason="no Triton")
 def test_every_lane_of_a_tiling_has_a_number_of_its_own():
-    kernel = load_kernel("linear_scan", torch.zeros(1))
+    from seqlab.ops.linear_scan import kernel
+
     for _, runs, pairs, _, warps in (*itertools.chain(*kernel.TILINGS.values()), kernel.OF_16_BITS):
         assert runs * 2 * pairs >= 32 * warps
 
 
 @pytest.mark.skipif(not has_triton(), reason="no Triton")
-def test_no_carry_is_taken_for_one_that_is_missing():
-    """Not even the NaN whose bits stand for that: the tile after it would wait for ever."""
+def test_words_that_earlier_launches_left_are_never_taken(monkeypatch):
+    """Not even where they lie in the same memory: of the same launch, of another shape, and with NaNs in them."""
     a, b, state = draw(65, dtype=torch.float32)
-    b[:, 3] = torch.full_like(b[:, 3], -1, dtype=torch.int32).view(torch.float32)
-    h, last = linear_scan(a, b, state, backend="triton")
-    assert not h[:, :3].isnan().any()
-    assert h[:, 3:].isnan().all()
-    assert last.isnan().all()
+    expected = linear_scan(a, b, state, backend="triton")
+    from seqlab.ops.linear_scan import kernel
+
+    kept, launches = torch.full((4096,), -1), itertools.count(1)
+    monkeypatch.setattr(kernel, "status_words", lambda number, like: (kept[:number], next(launches)))
+    for length in (65, 40, 65):
+        noise = torch.full_like(b[:, :length], torch.nan)
+        assert linear_scan(a[:, :length], noise, state, backend="triton")[0].isnan().all()
+        found = linear_scan(a, b, state, backend="triton")
+        assert all(torch.equal(x, y) for x, y in zip(found, expected, strict=True))
 
 
 @pytest.mark.skipif(not has_triton(), reason="no Triton")
 @pytest.mark.parametrize("reverse", [False, True])
 def test_tiles_of_millions_of_channels_count_in_64_bits(monkeypatch, reverse):
-    kernel = load_kernel("linear_scan", torch.zeros(1))
-    tiling = {"STEPS": 16, "RUNS": 16}
-    assert kernel._is_far(9_000_000, tiling)
-    assert not kernel._is_far(8_000_000, tiling)
+    from seqlab.ops.linear_scan import kernel
+
+    def is_far(channels):
+        return kernel.plan_launch((1, 40, channels), torch.float32, True, False, True).constants[6]
+
+    assert is_far(16_777_216)
+    assert not is_far(4_000_000)
     a, b, state = draw(33, dtype=torch.float32)
     near = linear_scan(a, b, state, reverse, backend="triton")
-    monkeypatch.setattr(kernel, "_is_far", lambda *_: True)
+
+    def plan(*arguments, of=kernel.plan_launch):
+        found = of(*arguments)
+        return found._replace(constants=(*found.constants[:6], True, *found.constants[7:]))
+
+    monkeypatch.setattr(kernel, "plan_launch", plan)
     far = linear_scan(a, b, state, reverse, backend="triton")
     assert all(torch.equal(x, y) for x, y in zip(near, far, strict=True))
 

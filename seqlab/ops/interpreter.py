@@ -1,0 +1,70 @@
+"""Which form of a Triton kernel runs: compiled for CUDA tensors, interpreted for CPU ones.
+
+Triton decides at decoration whether a function is compiled or interpreted. Here that is
+decided at the launch, by the tensors: one decorated function serves both.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from threading import local
+from typing import Any
+
+from torch import Tensor
+from triton.runtime import interpreter
+from triton.runtime.jit import JITFunction
+
+_launch = local()
+
+
+def runner(kernel: JITFunction, like: Tensor) -> Any:
+    """The kernel for tensors like this one, to be indexed by a grid and called.
+
+    Args:
+        kernel: decorated with ``triton.jit``.
+        like: a tensor that it works on. On a CPU, Triton's interpreter runs the kernel:
+            slow, and meant for sizes of a few dozen.
+    """
+    return kernel if like.is_cuda else _interpreted(kernel.fn)
+
+
+@cache
+def _interpreted(function: Callable) -> "_Interpreted":
+    return _Interpreted(function)
+
+
+class _Interpreted(interpreter.InterpretedFunction):
+    """A kernel during whose launch jitted functions may be called, as in a compiled one:
+    its own device functions and those of ``triton.language``, such as ``tl.sum``."""
+
+    def run(self, *args: Any, **options: Any) -> Any:
+        _launch.active = True
+        try:
+            return super().run(*args, **options)
+        finally:
+            _launch.active = False
+
+
+@cache
+def _device_function(function: Callable) -> interpreter.InterpretedFunction:
+    return interpreter.InterpretedFunction(function)
+
+
+def _call(function: JITFunction, *args: Any, **options: Any) -> Any:
+    if getattr(_launch, "active", False):
+        return _device_function(function.fn)(*args, **options)
+    return _call_outside(function, *args, **options)
+
+
+# What Triton does here is raise an error, so nothing but our launches sees a difference.
+_call_outside = JITFunction.__call__
+JITFunction.__call__ = _call
+
+
+def _patch_tensor(tensor: type, *scope: Any) -> None:
+    _patch_tensor_before(tensor, *scope)
+    # Triton up to 3.6 says int(data), which NumPy from 2.4 on refuses for shape (1,).
+    tensor.__index__ = lambda self: self.handle.data.item()  # type: ignore[attr-defined]
+
+
+_patch_tensor_before = interpreter._patch_lang_tensor
+interpreter._patch_lang_tensor = _patch_tensor

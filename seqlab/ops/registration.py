@@ -1,0 +1,184 @@
+"""How a pair of functions, forward and backward, becomes a differentiable PyTorch op.
+
+Three ways lead to the same two functions, and a call takes the shortest that will do:
+
+  plain tensors             ``autograd.Function`` with a context, or nothing at all where
+                            no gradient is asked for
+  inside ``torch.func``     ``autograd.Function`` with ``setup_context`` and ``vmap``,
+                            which costs a hundred microseconds more
+  compiled, exported,       ``torch.ops.seqlab.<name>``, whose shapes are known without
+  traced, subclasses        running it
+
+What no way leads to is refused in a sentence: derivatives forward in mode, and of second
+order.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function, forward_ad
+
+Arguments = tuple[Any, ...]
+Tensors = tuple[Tensor, ...]
+
+_LIBRARY = torch.library.Library("seqlab", "FRAGMENT")
+
+
+def register(
+    name: str,
+    forward: Callable[..., Tensors],
+    backward: Callable[..., Tensors],
+    save: Callable[[Arguments, Tensors], tuple[Tensor | None, ...]],
+    fake: Callable[..., Tensors],
+    fake_backward: Callable[..., Tensors],
+) -> Callable[..., Tensors]:
+    """The op ``name``, called with the arguments of ``forward``, by position.
+
+    Args:
+        name: also that of ``torch.ops.seqlab.<name>``; its backward pass is registered
+            as ``<name>_backward``.
+        forward: (tensors, options) -> outputs. Annotated, as PyTorch reads its schema
+            there: tensors first, ``Tensor`` or ``Tensor | None``, then numbers, strings
+            and booleans. Returns a tuple of new tensors, none of them a view of another.
+        backward: (saved tensors, a gradient of each output, options) -> a gradient of
+            each tensor, in the order of ``forward``; annotated likewise. That of a tensor
+            which was None is thrown away.
+        save: (arguments, outputs) -> what backward is given, tensors or None.
+        fake, fake_backward: as ``forward`` and ``backward``, but with empty results of
+            the same shapes, dtypes and devices.
+    """
+    gradients = _Op(f"{name}_backward", _plainly(backward), fake_backward)
+    gradients.differentiate(_refuse_second(name), lambda arguments, outputs: ())
+    op = _Op(name, _plainly(forward), fake)
+    op.differentiate(gradients, save)
+    return op
+
+
+class _Op:
+    """One function of tensors and options with the ways that lead to it."""
+
+    def __init__(
+        self, name: str, function: Callable[..., Tensors], fake: Callable[..., Tensors]
+    ) -> None:
+        self.name = name
+        self.function = function
+        parameters = inspect.signature(function).parameters.values()
+        kinds = [parameter.annotation for parameter in parameters]
+        self.tensors = sum(kind in (Tensor, Tensor | None) for kind in kinds)
+        self.options = len(kinds) - self.tensors
+        schema = torch.library.infer_schema(function, mutates_args=())
+        _LIBRARY.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
+        _LIBRARY.impl(name, function, "CompositeExplicitAutograd")
+        torch.library.register_fake(f"seqlab::{name}", fake, lib=_LIBRARY)
+        self.registered = getattr(torch.ops.seqlab, name).default
+
+    def __call__(self, *arguments: Any) -> Tensors:
+        tensors = arguments[: self.tensors]
+        if (
+            torch.compiler.is_compiling()
+            or torch._C._len_torch_dispatch_stack()
+            or torch.jit.is_tracing()
+            or not all(x is None or type(x) in _PLAIN for x in tensors)
+        ):
+            return self.registered(*arguments)
+        if torch._C._are_functorch_transforms_active():
+            return self.transformed.apply(*arguments)
+        if forward_ad._current_level >= 0 or (
+            torch.is_grad_enabled()
+            and any(x is not None and x.requires_grad for x in tensors)
+        ):
+            return self.eager.apply(*arguments)
+        return self.function(*arguments)
+
+    def differentiate(
+        self,
+        gradients: Callable[..., Tensors],
+        save: Callable[[Arguments, Tensors], tuple[Tensor | None, ...]],
+    ) -> None:
+        """Make ``gradients`` of what ``save`` keeps, the outputs' gradients and the
+        options the derivative of this op."""
+        op, tensors, options = self, self.tensors, (None,) * self.options
+
+        def keep(ctx: Any, inputs: Arguments, output: Tensors) -> None:
+            ctx.save_for_backward(*save(inputs, output))
+            ctx.given = [x is not None for x in inputs[:tensors]]
+            ctx.options = inputs[tensors:]
+
+        def back(ctx: Any, *grads: Tensor) -> Arguments:
+            found = gradients(*ctx.saved_tensors, *grads, *ctx.options)
+            each = [x if given else None for x, given in zip(found, ctx.given)]  # noqa: B905
+            return *each, *options
+
+        def refuse(ctx: Any, *tangents: Any) -> None:
+            raise NotImplementedError(
+                f"{op.name}: forward-mode derivatives (torch.func.jvp, jacfwd, hessian, "
+                "dual numbers) are not implemented; reverse mode is (backward, "
+                "torch.func.grad, vjp, jacrev)"
+            )
+
+        class Eager(Function):
+            @staticmethod
+            def forward(ctx: Any, *arguments: Any) -> Tensors:
+                outputs = op.function(*arguments)
+                keep(ctx, arguments, outputs)
+                return outputs
+
+            backward = staticmethod(back)
+            jvp = staticmethod(refuse)
+
+        class Transformed(Function):
+            @staticmethod
+            def forward(*arguments: Any) -> Tensors:
+                return op.function(*arguments)
+
+            setup_context = staticmethod(keep)
+            backward = staticmethod(back)
+            jvp = staticmethod(refuse)
+
+            @staticmethod
+            def vmap(info: Any, dims: Sequence[int | None], *arguments: Any) -> Any:
+                results = []
+                for i in range(info.batch_size):
+                    each = [
+                        x if dim is None else x.select(dim, i)
+                        for x, dim in zip(arguments, dims, strict=True)
+                    ]
+                    results.append(op(*each))
+                stacked = tuple(torch.stack(x) for x in zip(*results, strict=True))
+                return stacked, (0,) * len(stacked)
+
+        self.eager, self.transformed = Eager, Transformed
+        torch.library.register_autograd(
+            f"seqlab::{self.name}", back, setup_context=keep, lib=_LIBRARY
+        )
+
+
+_PLAIN = frozenset((Tensor, torch.nn.Parameter))
+
+
+def _refuse_second(name: str) -> Callable[..., Tensors]:
+    def refuse(*arguments: Any) -> Tensors:
+        raise NotImplementedError(
+            f"{name}: second derivatives are not implemented (a gradient was "
+            "differentiated that was made with create_graph=True, or by nested transforms)"
+        )
+
+    return refuse
+
+
+def _plainly(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """The function outside of the caller's autocast, as an op's own dtypes hold."""
+
+    def plain(*arguments: Any) -> Tensors:
+        device = arguments[0].device.type
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return function(*arguments)
+        return function(*arguments)
+
+    plain.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    plain.__annotations__ = function.__annotations__
+    return plain
