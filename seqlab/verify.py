@@ -8,8 +8,8 @@ directly, its gradients by finite differences.
 
 import argparse
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,11 @@ GRADIENT = "grad "
 
 @dataclass(frozen=True)
 class Row:
-    """The relative errors of one op on one backend, dtype and sample: the largest over
-    the sizes tried."""
+    """The relative errors of one op on one backend, dtype and sample.
+
+    Each error is the largest over the sizes tried; ``where`` has the sizes that gave it.
+    ``reasons`` says of some quantities why this sample's bound is a wider one.
+    """
 
     op: str
     backend: str
@@ -46,6 +49,8 @@ class Row:
     hard: bool
     errors: dict[str, float]
     bounds: dict[str, float]
+    where: dict[str, Sizes]
+    reasons: dict[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -64,7 +69,8 @@ def verify(
     names: ops of the catalogue, all if None. backends: keys of ``BACKENDS``, those this
     machine has if None. quick: ordinary inputs of one size alone, in the two widest
     dtypes of each backend. Raises ``ValueError`` for an op or a backend that does not
-    exist or that this machine does not have.
+    exist or that this machine does not have, and for an op that has none of the
+    backends.
     """
     return [comparison.run() for comparison in comparisons(names, backends, quick)]
 
@@ -99,33 +105,33 @@ def comparisons(
 ) -> list[Comparison]:
     """What ``verify`` compares, for those who spread the work over processes."""
     missing = absent_backends()
-    names = list(PAIRINGS) if names is None else list(names)
-    backends = (
+    chosen_names = _chosen("names", names, PAIRINGS)
+    chosen_backends = (
         [name for name in BACKENDS if name not in missing]
         if backends is None
-        else list(backends)
+        else _chosen("backends", backends, BACKENDS)
     )
-    for name in names:
-        if name not in PAIRINGS:
-            raise ValueError(
-                f"names: expected some of {', '.join(PAIRINGS)}, got {name!r}"
-            )
-    for name in backends:
-        if name not in BACKENDS:
-            raise ValueError(
-                f"backends: expected some of {', '.join(BACKENDS)}, got {name!r}"
-            )
+    for name in chosen_backends:
         if name in missing:
             raise ValueError(f"backends: {name!r} cannot run here: {missing[name]}")
+    for name in chosen_names:
+        own = PAIRINGS[name].sizes
+        if names is not None and not set(own) & set(chosen_backends):
+            raise ValueError(
+                f"backends: expected one that {name} has, {' or '.join(own)}, "
+                f"got {', '.join(chosen_backends)}"
+            )
     found = []
-    for name in names:
+    for name in chosen_names:
         samples = [
             (number, sample)
             for number, sample in enumerate(PAIRINGS[name].samples)
             if not (quick and sample.hard)
         ]
         found += [Comparison(name, number) for number, _ in samples]
-        for backend in (each for each in backends if each in PAIRINGS[name].sizes):
+        for backend in (
+            each for each in chosen_backends if each in PAIRINGS[name].sizes
+        ):
             precisions = _precisions(backend)
             for precision in precisions[:2] if quick else precisions:
                 found += [
@@ -134,6 +140,25 @@ def comparisons(
                     if precision in COMPLEX or not sample.imaginary
                 ]
     return found
+
+
+def _chosen(
+    argument: str, words: Iterable[str] | None, known: Mapping[str, Any]
+) -> list[str]:
+    """The words, all that are known if None; ``ValueError`` for another one, or for
+    none."""
+    if words is None:
+        return list(known)
+    expected = f"{argument}: expected some of {', '.join(known)}"
+    if isinstance(words, str):
+        raise TypeError(f"{argument}: expected a list of names, got the text {words!r}")
+    chosen = list(words)
+    if not chosen:
+        raise ValueError(f"{expected}, got none")
+    for word in chosen:
+        if word not in known:
+            raise ValueError(f"{expected}, got {word!r}")
+    return chosen
 
 
 def absent_backends() -> dict[str, str]:
@@ -184,13 +209,20 @@ def table(rows: Iterable[Row]) -> str:
         "",
         f"{len(rows) - len(over)} of {len(rows)} comparisons are within their bounds.",
     ]
+    wider = {
+        f"wider: {row.op}, {row.sample}, {name}: {reason}"
+        for row in rows
+        for name, reason in row.reasons.items()
+    }
+    lines += sorted(wider)
     for row in over:
         lines.append(f"over: {row.op}, {row.backend}, {row.dtype}, {row.sample}:")
-        lines += [
-            f"    {name}: {row.errors[name]:.1e}, bound {bound:.0e}"
-            for name, bound in row.bounds.items()
-            if not row.errors[name] <= bound
-        ]
+        for name, bound in row.bounds.items():
+            if not row.errors[name] <= bound:
+                at = ", ".join(f"{key} {size}" for key, size in row.where[name].items())
+                lines.append(
+                    f"    {name}: {row.errors[name]:.1e}, bound {bound:.0e}, at {at}"
+                )
     return "\n".join(lines[1:])
 
 
@@ -231,13 +263,21 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if all(row.passed for row in rows) else 1
 
 
-def relative_error(value: np.ndarray, truth: np.ndarray) -> float:
+def relative_error(
+    value: np.ndarray, truth: np.ndarray, smallest: float = 0.0
+) -> float:
     """The norm of the difference over the norm of the truth; infinite where the shapes
-    differ."""
+    differ.
+
+    Of the difference in each number ``smallest`` is allowed, and only what is above it
+    counts.
+    """
     if value.shape != truth.shape:
         return np.inf
+    difference = np.abs(value - truth)
+    difference = np.where(difference <= smallest, 0, difference)
     size = np.linalg.norm(truth)
-    return float(np.linalg.norm(value - truth) / (size if size > 0 else 1))
+    return float(np.linalg.norm(difference) / (size if size > 0 else 1))
 
 
 def _largest(rows: list[Row], quantity: str) -> str:
@@ -267,7 +307,7 @@ def _check_op(
     all_sizes: Iterable[Sizes],
 ) -> Row:
     keyword, device = BACKENDS[backend]
-    errors: dict[str, list[float]] = {}
+    errors = _Errors(sample)
     for sizes in all_sizes:
         arguments, exact = _draw(pairing, sample, sizes, precision)
         values = pairing.reference(
@@ -292,36 +332,59 @@ def _check_op(
             key: on_device[key.removeprefix(GRADIENT)].dtype for key in gradients
         }
         for quantity, true in truth.items():
-            found, true = (
-                _within_range(x, dtypes[quantity]) for x in (computed[quantity], true)
-            )
-            errors.setdefault(quantity, []).append(relative_error(found, true))
+            error = _error_in(dtypes[quantity], computed[quantity], true)
+            errors.note(quantity, error, sizes)
+    dtype = COMPLEX[precision] if sample.imaginary else precision
     bounds = {
         quantity: (VALUE_BOUNDS if quantity in pairing.outputs else GRADIENT_BOUNDS)[
             precision
         ]
-        for quantity in errors
+        for quantity in errors.largest
     }
-    dtype = COMPLEX[precision] if sample.imaginary else precision
-    return Row(
-        name, backend, dtype, sample.name, sample.hard, _largest_of(errors), bounds
-    )
+    return errors.row(name, backend, dtype, bounds)
 
 
-def _within_range(x: np.ndarray, dtype: torch.dtype) -> np.ndarray:
-    """x cut at the largest number of a dtype: what lies beyond it can only come out
-    infinite, and then it is right. Sums over thousands of float16 numbers do."""
-    if np.iscomplexobj(x):
-        return x
-    largest = torch.finfo(dtype).max
-    return np.clip(x, -largest, largest)
+def _error_in(dtype: torch.dtype, value: np.ndarray, truth: np.ndarray) -> float:
+    """The relative error, as far as a dtype reaches. What lies beyond its largest
+    number can only come out infinite, and then it is right: sums over thousands of
+    float16 numbers do. What lies below its smallest normal one may come out as zero."""
+    limits = torch.finfo(dtype)
+    if not np.iscomplexobj(truth):
+        value, truth = (np.clip(x, -limits.max, limits.max) for x in (value, truth))
+    return relative_error(value, truth, limits.tiny)
+
+
+class _Errors:
+    """The largest error of each quantity on one sample, and the sizes that gave it."""
+
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+        self.largest: dict[str, float] = {}
+        self.where: dict[str, Sizes] = {}
+
+    def note(self, quantity: str, error: float, sizes: Sizes) -> None:
+        """Remember an error that is the largest so far; one that is not a number is
+        larger than any."""
+        before = self.largest.get(quantity, -1.0)
+        if not (error <= before or np.isnan(before)):
+            self.largest[quantity] = error
+            self.where[quantity] = {**sizes, **self.sample.sizes}
+
+    def row(self, op: str, backend: str, dtype: str, bounds: dict[str, float]) -> Row:
+        """The row, with this sample's own bounds where it has any."""
+        own = {key: bound for key, bound in self.sample.bounds.items() if key in bounds}
+        bounds = bounds | {key: own[key].factor * bounds[key] for key in own}
+        reasons = {key: bound.reason for key, bound in own.items()}
+        name, hard = self.sample.name, self.sample.hard
+        return Row(
+            op, backend, dtype, name, hard, self.largest, bounds, self.where, reasons
+        )
 
 
 def _check_loop(name: str, pairing: Pairing, sample: Sample) -> Row:
     """The loop that gives the true gradients against the reference: its values, and one
     slope of each."""
-    step = 1e-6
-    errors: dict[str, list[float]] = {}
+    errors = _Errors(sample)
     generator = np.random.default_rng(1)
     for sizes in pairing.sizes["portable"]:
         _, exact = _draw(pairing, sample, sizes, "float64")
@@ -332,42 +395,54 @@ def _check_loop(name: str, pairing: Pairing, sample: Sample) -> Row:
         for quantity, value, output in zip(
             pairing.outputs, values, outputs, strict=True
         ):
-            errors.setdefault(quantity, []).append(
-                relative_error(_numpy(output), value)
-            )
-
-        def loss(
-            key: str, moved: np.ndarray, arrays=arrays, cotangents=cotangents
-        ) -> float:
-            values = pairing.reference(**{**arrays, key: moved})
-            return sum(
-                np.vdot(_numpy(c), value).real
-                for c, value in zip(cotangents, values, strict=True)
-            )
-
+            errors.note(quantity, relative_error(_numpy(output), value), sizes)
         for quantity, gradient in gradients.items():
-            key = quantity.removeprefix(GRADIENT)
-            # Partly along the gradient, so that the slope is not small beside what rounding does to it.
+            # Partly along the gradient, so that the slope is not small beside what
+            # rounding does to it.
             direction = _noise(generator, gradient)
             direction /= np.linalg.norm(direction)
             direction += gradient / max(np.linalg.norm(gradient), np.finfo(float).tiny)
-            ends = [
-                loss(key, arrays[key] + side * step * direction) for side in (1, -1)
-            ]
-            slope = np.array((ends[0] - ends[1]) / (2 * step))
-            errors.setdefault(quantity, []).append(
-                relative_error(np.array(np.vdot(gradient, direction).real), slope)
-            )
+            key = quantity.removeprefix(GRADIENT)
+            expected = np.array(np.vdot(gradient, direction).real)
+            slopes = _slopes(pairing, arrays, key, direction, cotangents)
+            error = np.min([relative_error(expected, slope) for slope in slopes])
+            errors.note(quantity, float(error), sizes)
     bounds = {
         quantity: VALUE_BOUNDS["float64"]
         if quantity in pairing.outputs
         else FINITE_DIFFERENCE_BOUND
-        for quantity in errors
+        for quantity in errors.largest
     }
     dtype = "complex128" if sample.imaginary else "float64"
-    return Row(
-        name, "(truth)", dtype, sample.name, sample.hard, _largest_of(errors), bounds
-    )
+    return errors.row(name, "(truth)", dtype, bounds)
+
+
+def _slopes(
+    pairing: Pairing,
+    arrays: Arguments,
+    key: str,
+    direction: np.ndarray,
+    cotangents: list[Tensor],
+) -> list[np.ndarray]:
+    """How fast the outputs, weighted by the cotangents, change as one argument moves:
+    by central differences of the reference.
+
+    Two steps: what rounding adds shrinks with a longer one, what the curvature adds
+    grows. Outputs are subtracted before they are summed, so that large ones leave no
+    error of rounding behind.
+    """
+    slopes = []
+    for step in (1e-6, 1e-5):
+        ahead, behind = (
+            pairing.reference(**{**arrays, key: arrays[key] + side * step * direction})
+            for side in (1, -1)
+        )
+        changes = [
+            np.vdot(_numpy(c), x - y).real
+            for c, x, y in zip(cotangents, ahead, behind, strict=True)
+        ]
+        slopes.append(np.array(sum(changes) / (2 * step)))
+    return slopes
 
 
 def _draw(
@@ -420,8 +495,11 @@ def _gradients(
         if key in arguments
     }
     outputs = function(**{**arguments, **leaves}, **options)
+    # An output of a wrong shape is an error of its own, and sends nothing back.
     sent = [
         c.to(output.device, output.dtype)
+        if c.shape == output.shape
+        else torch.zeros_like(output)
         for c, output in zip(cotangents, outputs, strict=True)
     ]
     gradients = torch.autograd.grad(outputs, list(leaves.values()), sent)
@@ -447,9 +525,3 @@ def _numpy(value: Any) -> Any:
         .to("cpu", torch.complex128 if value.is_complex() else torch.float64)
         .numpy()
     )
-
-
-def _largest_of(errors: dict[str, list[float]]) -> dict[str, float]:
-    return {
-        quantity: float(np.max(found)) for quantity, found in errors.items()
-    }  # not a number stays so

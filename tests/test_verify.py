@@ -8,7 +8,7 @@ import torch
 
 from seqlab import verify as verification
 from seqlab.__main__ import main
-from seqlab.catalogue import PAIRINGS, sizes
+from seqlab.catalogue import PAIRINGS, Bound, sizes
 from seqlab.ops.backends import has_triton
 from seqlab.verify import Row, absent_backends, comparisons, relative_error, table, verify
 
@@ -134,14 +134,30 @@ def test_what_float16_has_no_room_for_has_to_come_out_infinite():
         ([1, 6e4, -np.inf], False),
         ([np.inf, 7e4, -7e4], False),
     ):
-        cut = [verification._within_range(np.array(x), torch.float16) for x in (found, true)]
-        assert (relative_error(*cut) < 1e-2) == right
+        error = verification._error_in(torch.float16, np.array(found), true)
+        assert (error < 1e-2) == right
+
+
+@pytest.mark.parametrize(("dtype", "right"), [(torch.float16, True), (torch.float32, False)])
+def test_what_lies_below_the_range_of_a_dtype_may_come_out_as_zero(dtype, right):
+    true = np.array([3e-9, -2e-8, 5e-6])
+    error = verification._error_in(dtype, np.zeros(3), true)
+    assert (error < 1e-2) == right
+    assert verification._error_in(dtype, np.zeros(3), 100 * true) > 0.9
 
 
 def test_a_wrong_shape_is_an_infinite_error(altered):
-    altered(op=lambda **arguments: (PAIRING.op(**arguments)[0], PAIRING.op(**arguments)[1][:, None][:, 0]))
-    assert all(row.passed for row in verify(["linear_scan"], ["portable"]))
-    assert relative_error(np.zeros((2, 1)), np.zeros(2)) == np.inf
+    def wrong(**arguments):
+        h, last = PAIRING.op(**arguments)
+        return h, last[:, None]
+
+    altered(op=wrong)
+    rows = rows_of("portable", verify(["linear_scan"], ["portable"]))
+    assert rows
+    for row in rows:
+        assert row.errors["last"] == np.inf
+        assert row.errors["h"] <= row.bounds["h"]
+        assert not row.passed
 
 
 def test_a_wrong_loop_is_caught_before_it_can_excuse_a_wrong_op(altered):
@@ -159,24 +175,84 @@ def test_a_wrong_loop_is_caught_before_it_can_excuse_a_wrong_op(altered):
         assert not row.passed
 
 
+def test_the_slope_check_holds_an_op_whose_values_are_large(altered):
+    """Sums over large values, or a step that is too small for them, leave rounding behind that exceeds the bound."""
+    many = dict.fromkeys(PAIRING.sizes, (sizes(2, 200, 10),))
+    altered(loop=large_values(PAIRING.loop), reference=large_values(PAIRING.reference), sizes=many)
+    truth = rows_of("(truth)", [each.run() for each in comparisons(["linear_scan"]) if each.backend is None])
+    assert truth
+    assert all(row.passed for row in truth), table(truth)
+
+
+def large_values(function):
+    def shifted(*arguments, **options):
+        return tuple(output + 2000 for output in function(*arguments, **options))
+
+    return shifted
+
+
 def test_relative_error():
     assert relative_error(np.array([3.0, 4.1]), np.array([3.0, 4.0])) == pytest.approx(0.1 / 5)
     assert relative_error(np.array([0.5]), np.array([0.0])) == 0.5
-    assert np.isnan(relative_error(np.array([np.nan]), np.array([1.0])))
+    assert relative_error(np.array([0.5, 2.0]), np.array([0.0, 1.0]), smallest=0.6) == 1.0
+    assert np.isnan(relative_error(np.array([np.nan]), np.array([1.0]), smallest=1.0))
 
 
-def test_table_names_what_is_over():
-    good = Row(
-        "scan", "portable", "float32", "easy", False, {"h": 1e-7, "grad a": 1e-6}, {"h": 1e-5, "grad a": 1e-4}
-    )
-    nan = dataclasses.replace(good, sample="nasty", hard=True, errors={"h": float("nan"), "grad a": 0.0})
-    text = table([good, nan])
+def test_the_largest_error_is_kept_with_its_sizes_and_nan_is_the_largest():
+    errors = verification._Errors(PAIRING.samples[0])
+    for length, error in enumerate((0.1, 0.3, 0.2)):
+        errors.note("h", error, sizes(1, length, 1))
+    assert (errors.largest["h"], errors.where["h"]["length"]) == (0.3, 1)
+    for length, error in enumerate((float("nan"), 0.5, float("inf"))):
+        errors.note("h", error, sizes(1, length, 1))
+    assert np.isnan(errors.largest["h"])
+    assert errors.where["h"]["length"] == 0
+
+
+ROW = Row(
+    "scan",
+    "portable",
+    "float32",
+    "easy",
+    False,
+    {"h": 1e-7, "grad a": 1e-6},
+    {"h": 1e-5, "grad a": 1e-4},
+    dict.fromkeys(("h", "grad a"), sizes(2, 9, 3)),
+)
+
+
+def test_table_names_what_is_over_and_at_which_size():
+    nan = dataclasses.replace(ROW, sample="nasty", hard=True, errors={"h": float("nan"), "grad a": 0.0})
+    text = table([ROW, nan])
     assert "1 of 2 comparisons" in text
-    assert "over: scan, portable, float32, nasty:\n    h: nan, bound 1e-05" in text
+    assert (
+        "over: scan, portable, float32, nasty:\n    h: nan, bound 1e-05, at batch 2, length 9, channels 3"
+        in text
+    )
     ordinary, hard = (line for line in text.splitlines() if line.startswith("portable"))
     assert ordinary.endswith("ok")
     assert "1.0e-07" in ordinary
     assert hard.endswith("OVER")
+
+
+def test_a_sample_has_wider_bounds_with_a_reason_that_is_printed(altered):
+    def wrong(**arguments):
+        h, last = PAIRING.op(**arguments)
+        return h * (1 + 3e-5), last
+
+    wide = dataclasses.replace(PAIRING.samples[0], bounds={"h": Bound(10, "its terms cancel")})
+    altered(op=wrong, samples=(wide, PAIRING.samples[1]))
+    own, other = (
+        row
+        for row in rows_of("portable", verify(["linear_scan"], ["portable"]))
+        if row.dtype in ("float32", "complex64")
+    )
+    assert own.bounds["h"] == pytest.approx(10 * other.bounds["h"])
+    assert own.bounds["last"] == other.bounds["last"]
+    assert own.passed
+    assert not other.passed
+    assert f"wider: linear_scan, {wide.name}, h: its terms cancel" in table([own, other])
+    assert "wider" not in table([other])
 
 
 def test_unknown_names_are_refused():
@@ -184,6 +260,18 @@ def test_unknown_names_are_refused():
         verify(names=["scam"])
     with pytest.raises(ValueError, match=r"backends: expected some of portable.*got 'cpu'"):
         verify(backends=["cpu"])
+    with pytest.raises(TypeError, match="names: expected a list of names, got the text 'linear_scan'"):
+        verify(names="linear_scan")
+    with pytest.raises(ValueError, match=r"names: expected some of linear_scan.*got none"):
+        verify(names=[])
+
+
+def test_an_op_that_has_none_of_the_backends_is_no_success():
+    if not has_triton():
+        pytest.skip("Triton exists for Linux only")
+    message = "backends: expected one that discretize_dense has, portable, got interpreter"
+    with pytest.raises(ValueError, match=message):
+        verify(names=["discretize_dense"], backends=["interpreter"])
 
 
 def test_a_backend_this_machine_lacks_is_refused(monkeypatch):

@@ -9,14 +9,25 @@ import torch
 from torch import Tensor
 
 from seqlab import ops
-from seqlab.catalogue.pairing import Arguments, Pairing, Sample, Sizes, Workload, sizes
+from seqlab.catalogue.distributions import (
+    Distribution,
+    constant,
+    every_third,
+    index,
+    log_uniform,
+    matrix,
+    normal,
+    uniform,
+)
+from seqlab.catalogue.pairing import Arguments, Pairing, Sample, Workload, sizes
 from seqlab.ops.discretize import reference
 from seqlab.ops.hippo.reference import hippo_transition
 
 ALPHAS = {"euler": 0.0, "bilinear": 0.5, "backward_euler": 1.0}
 METHODS = (*ALPHAS, "gbt", "zoh", "foh")
 
-Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+Draw = Callable[[str], Distribution]
+System = tuple[Distribution | np.ndarray, Distribution | np.ndarray]
 
 
 def _loop(
@@ -77,51 +88,28 @@ def _diagonal_loop(
     return A_bar, torch.stack([dt * (first - second) * B, dt * second * B])
 
 
-def _normal(
-    generator: np.random.Generator, shape: tuple[int, ...], imaginary: bool
-) -> np.ndarray:
-    x = generator.standard_normal(shape)
-    return x + 1j * generator.standard_normal(shape) if imaginary else x
+def _ordinary_step(letters: str) -> Distribution:
+    return uniform(0.1, 1.5, letters)
 
 
-def _ordinary_step(
-    generator: np.random.Generator, shape: tuple[int, ...]
-) -> np.ndarray:
-    return generator.uniform(0.1, 1.5, shape)
+def _ordinary_rate(letters: str) -> Distribution:
+    return uniform(0.2, 3.0, letters)
 
 
-def _ordinary_rate(
-    generator: np.random.Generator, shape: tuple[int, ...]
-) -> np.ndarray:
-    return generator.uniform(0.2, 3.0, shape)
+def _tiny_step(letters: str) -> Distribution:
+    return log_uniform(1e-3, 1e-2, letters)
 
 
-def _tiny_step(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return 10.0 ** generator.uniform(-3, -2, shape)
-
-
-def _huge_rate(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return 10.0 ** generator.uniform(2, 4, shape)
-
-
-def _every_third(rare: float | Draw, ordinary: Draw) -> Draw:
-    """Mostly ordinary numbers, as errors are relative to the norm of all: of a gradient
-    that is e^-1000 alone there would be nothing to compare."""
-
-    def draw(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        chosen = (np.arange(np.prod(shape)) % 3 == 1).reshape(shape)
-        values = rare(generator, shape) if callable(rare) else rare
-        return np.where(chosen, values, ordinary(generator, shape))
-
-    return draw
+def _huge_rate(letters: str) -> Distribution:
+    return log_uniform(1e2, 1e4, letters)
 
 
 def _some_steps(rare: float) -> Draw:
-    return _every_third(rare, _ordinary_step)
+    return lambda letters: every_third(constant(rare, letters), _ordinary_step(letters))
 
 
-def _some_rates(rare: float | Draw) -> Draw:
-    return _every_third(rare, _ordinary_rate)
+def _some_rates(rare: Draw) -> Draw:
+    return lambda letters: every_third(rare(letters), _ordinary_rate(letters))
 
 
 def _diagonal_sample(
@@ -137,36 +125,26 @@ def _diagonal_sample(
 ) -> Sample:
     """Eigenvalues that decay at ``rate``, and when ``imaginary`` turn as well; dt and B
     per channel, or ``varying`` in time as in Mamba."""
-
-    def draw(generator: np.random.Generator, sizes: Sizes) -> Arguments:
-        batch, length = sizes["batch"], sizes["length"]
-        shape = (sizes["channels"], sizes["states"])
-        A = -rate(generator, shape)
-        if imaginary:
-            A = A * (1 + 1j * generator.standard_normal(shape))
-        if undamped:
-            A = 10j * generator.standard_normal(shape)
-        times = (batch, length) if varying else ()
-        inputs = (*times, 1, shape[1]) if varying else shape
-        arguments: Arguments = {
-            "A": A,
-            "B": _normal(generator, inputs, imaginary),
-            "dt": step(generator, (*times, shape[0])),
-            "method": method,
-            "diagonal": True,
-        }
-        return arguments | ({"alpha": 0.3} if method == "gbt" else {})
-
+    A = -rate("DN") * (1 + 1j * normal("DN")) if imaginary else -rate("DN")
+    arguments: Arguments = {
+        "A": 10j * normal("DN") if undamped else A,
+        "B": normal("BL1N" if varying else "DN", imaginary),
+        "dt": step("BLD" if varying else "D"),
+        "method": method,
+        "diagonal": True,
+    }
+    if method == "gbt":
+        arguments["alpha"] = 0.3
     kind = "complex" if imaginary else "real"
     form = "varying dt" if varying else "dt per channel"
-    return Sample(f"{name}: {method}, {kind}, {form}", imaginary, hard, draw)
+    return Sample(f"{name}: {method}, {kind}, {form}", arguments, hard)
 
 
 _HARD: dict[str, dict[str, Any]] = {
     "some dt = 0": {"step": _some_steps(0.0)},
     "some dt = 1e3": {"step": _some_steps(1e3)},
     "tiny dt": {"step": _tiny_step},
-    "some A = 0": {"rate": _some_rates(0.0)},
+    "some A = 0": {"rate": _some_rates(lambda letters: constant(0.0, letters))},
     "some dt |A| huge": {"rate": _some_rates(_huge_rate)},
 }
 
@@ -203,45 +181,26 @@ _DIAGONAL_SAMPLES = (
 def _dense_sample(
     name: str,
     method: str,
-    system: Callable[[np.random.Generator, Sizes], tuple[np.ndarray, np.ndarray]],
+    system: System,
     *,
-    imaginary: bool = False,
     hard: bool = False,
     step: Draw = _ordinary_step,
 ) -> Sample:
-    def draw(generator: np.random.Generator, sizes: Sizes) -> Arguments:
-        A, B = system(generator, sizes)
-        dt = step(generator, (sizes["batch"], sizes["length"]))
-        arguments: Arguments = {"A": A, "B": B, "dt": dt, "method": method}
-        return arguments | ({"alpha": 0.3} if method == "gbt" else {})
-
-    return Sample(f"{name}: {method}", imaginary, hard, draw)
+    A, B = system
+    arguments: Arguments = {"A": A, "B": B, "dt": step("BL"), "method": method}
+    if method == "gbt":
+        arguments["alpha"] = 0.3
+    return Sample(f"{name}: {method}", arguments, hard)
 
 
-def _random_system(imaginary: bool):
+def _random_system(imaginary: bool) -> System:
     """Eigenvalues in the left half plane, two units from its edge or so."""
-
-    def system(
-        generator: np.random.Generator, sizes: Sizes
-    ) -> tuple[np.ndarray, np.ndarray]:
-        states, inputs = sizes["states"], sizes["channels"]
-        A = _normal(generator, (states, states), imaginary) / np.sqrt(states)
-        return A - 2 * np.eye(states), _normal(generator, (states, inputs), imaginary)
-
-    return system
+    A = normal("NN", imaginary) * matrix(lambda N: np.full((N, N), N**-0.5))
+    return A - 2 * matrix(np.eye), normal("ND", imaginary)
 
 
-def _double_integrator(
-    generator: np.random.Generator, sizes: Sizes
-) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([0.0, 1.0])
-
-
-def _legs(
-    generator: np.random.Generator, sizes: Sizes
-) -> tuple[np.ndarray, np.ndarray]:
-    return hippo_transition("legs", 32)
-
+_DOUBLE_INTEGRATOR = np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([0.0, 1.0])
+_LEGS = hippo_transition("legs", 32)
 
 _DENSE_SAMPLES = (
     *(
@@ -249,7 +208,6 @@ _DENSE_SAMPLES = (
             f"random, {'complex' if imaginary else 'real'}",
             method,
             _random_system(imaginary),
-            imaginary=imaginary,
         )
         for method in METHODS
         for imaginary in (False, True)
@@ -257,9 +215,9 @@ _DENSE_SAMPLES = (
     *(
         _dense_sample(name, method, system, hard=True, step=step)
         for name, system, step in (
-            ("double integrator", _double_integrator, _ordinary_step),
-            ("HiPPO-LegS, N = 32", _legs, _ordinary_step),
-            ("HiPPO-LegS, N = 32, some dt = 1e3", _legs, _some_steps(1e3)),
+            ("double integrator", _DOUBLE_INTEGRATOR, _ordinary_step),
+            ("HiPPO-LegS, N = 32", _LEGS, _ordinary_step),
+            ("HiPPO-LegS, N = 32, some dt = 1e3", _LEGS, _some_steps(1e3)),
             ("real, some dt = 0", _random_system(False), _some_steps(0.0)),
             ("real, tiny dt", _random_system(False), _tiny_step),
         )
@@ -269,63 +227,47 @@ _DENSE_SAMPLES = (
         "complex, some dt = 1e3",
         "zoh",
         _random_system(True),
-        imaginary=True,
         hard=True,
         step=_some_steps(1e3),
     ),
 )
 
-
-def _mamba(
-    generator: torch.Generator, sizes: Sizes, dtype: torch.dtype
-) -> dict[str, Any]:
-    """As Mamba initializes them: A = -1, ..., -N in every channel, dt from 1e-3 to
-    1e-1."""
-    batch, length, channels = sizes["batch"], sizes["length"], sizes["channels"]
-    A = -torch.arange(1.0, sizes["states"] + 1, device=generator.device)
-    shape = (batch, length, 1, sizes["states"])
-    B = torch.randn(shape, generator=generator, device=generator.device)
-    dt = _log_uniform(generator, (batch, length, channels))
-    return {
-        "A": A.to(dtype).repeat(channels, 1),
-        "B": B.to(dtype),
-        "dt": dt,
+_MAMBA = Workload(
+    # As it initializes them: A = -1, ..., -N in every channel, dt from 1e-3 to 1e-1.
+    "Mamba",
+    {
+        "A": -(index("DN") + 1),
+        "B": normal("BL1N"),
+        "dt": log_uniform(1e-3, 1e-1, "BLD"),
         "diagonal": True,
-    }
+    },
+    (torch.float32, torch.bfloat16),
+    full_precision=("dt",),
+)
 
+_S4D = Workload(
+    # S4D-Lin: A = -1/2 + i pi n in every channel, one dt a channel.
+    "S4D",
+    {
+        "A": 1j * np.pi * index("DN") - 0.5,
+        "B": normal("DN", imaginary=True),
+        "dt": log_uniform(1e-3, 1e-1, "D"),
+        "diagonal": True,
+    },
+    (torch.complex64,),
+)
 
-def _s4d(
-    generator: torch.Generator, sizes: Sizes, dtype: torch.dtype
-) -> dict[str, Any]:
-    """S4D-Lin: A = -1/2 + i pi n in every channel, one dt a channel."""
-    order = torch.arange(sizes["states"], device=generator.device)
-    A = torch.complex(
-        torch.full_like(order, -0.5, dtype=torch.float32), torch.pi * order
-    )
-    shape = (sizes["channels"], sizes["states"])
-    B = torch.randn(shape, dtype=dtype, generator=generator, device=generator.device)
-    dt = _log_uniform(generator, shape[:1])
-    return {"A": A.to(dtype).repeat(shape[0], 1), "B": B, "dt": dt, "diagonal": True}
-
-
-def _legs_dense(
-    generator: torch.Generator, sizes: Sizes, dtype: torch.dtype
-) -> dict[str, Any]:
-    """HiPPO-LegS, one dt a channel; as many inputs as states, so that B_bar, which the
-    gradient of B comes from, has the shape of A_bar."""
-    device, states = generator.device, sizes["states"]
-    A = torch.from_numpy(hippo_transition("legs", states)[0]).to(device, dtype)
-    B = torch.randn(states, states, dtype=dtype, generator=generator, device=device)
-    return {
-        "A": A,
-        "B": B,
-        "dt": _log_uniform(generator, (sizes["channels"],)).to(dtype),
-    }
-
-
-def _log_uniform(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:
-    exponent = torch.empty(shape, device=generator.device)
-    return 10.0 ** exponent.uniform_(-3, -1, generator=generator)
+_LEGS_DENSE = Workload(
+    # One dt a channel; as many inputs as states, so that B_bar, which the gradient of B
+    # comes from, has the shape of A_bar.
+    "HiPPO-LegS",
+    {
+        "A": matrix(lambda N: hippo_transition("legs", N)[0]),
+        "B": normal("NN"),
+        "dt": log_uniform(1e-3, 1e-1, "D"),
+    },
+    (torch.float32, torch.float64),
+)
 
 
 def _outputs(arguments: Mapping[str, Any]) -> tuple[int, int]:
@@ -379,6 +321,11 @@ DISCRETIZE = Pairing(
     differentiable=("A", "B", "dt"),
     full_precision=("dt",),
     samples=_DIAGONAL_SAMPLES,
+    kinds=(
+        "ordinary: zoh, real, varying dt",
+        "ordinary: foh, complex, dt per channel",
+        "ordinary: gbt, complex, varying dt",
+    ),
     sizes={
         "portable": (sizes(2, 3, 5, states=4), sizes(1, 5, 3, states=1)),
         "interpreter": (sizes(1, 3, 5, states=3),),
@@ -390,10 +337,8 @@ DISCRETIZE = Pairing(
             sizes(1, 7, 3, states=256),
         ),
     },
-    workloads=(
-        Workload("Mamba", (torch.float32, torch.bfloat16), _mamba),
-        Workload("S4D", (torch.complex64,), _s4d),
-    ),
+    carry=sizes(2, 300, 130, states=16),
+    workloads=(_MAMBA, _S4D),
     workload_sizes={
         "cuda": (sizes(8, 2048, 1024, states=16),),
         "cpu": (sizes(1, 256, 32, states=16),),
@@ -401,6 +346,8 @@ DISCRETIZE = Pairing(
     fewest_bytes=_bytes,
     operations=_diagonal_operations,
     results=2,
+    linear={"B_bar": ("B",)},
+    any_shape=("A", "B", "dt"),
 )
 
 DISCRETIZE_DENSE = Pairing(
@@ -413,13 +360,15 @@ DISCRETIZE_DENSE = Pairing(
     differentiable=("A", "B", "dt"),
     full_precision=("dt",),
     samples=_DENSE_SAMPLES,
+    kinds=("random, real: zoh", "random, complex: bilinear"),
     sizes={
         "portable": (
             sizes(2, 3, 2, states=4),
             sizes(1, 2, 1, states=1),
         )
     },
-    workloads=(Workload("HiPPO-LegS", (torch.float32, torch.float64), _legs_dense),),
+    carry=None,
+    workloads=(_LEGS_DENSE,),
     workload_sizes={
         "cuda": (sizes(1, 1, 1024, states=64),),
         "cpu": (sizes(1, 1, 64, states=64),),
@@ -427,4 +376,6 @@ DISCRETIZE_DENSE = Pairing(
     fewest_bytes=_bytes,
     operations=_dense_operations,
     results=2,
+    linear={"B_bar": ("B",)},
+    any_shape=("dt",),
 )

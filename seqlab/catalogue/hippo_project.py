@@ -1,7 +1,7 @@
 """The HiPPO projection, c_k = A_bar_k c_{k-1} + B_bar_k f_k: four measures, several
 methods, every coefficient or the last ones."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from seqlab import ops
-from seqlab.catalogue.pairing import Arguments, Pairing, Sample, Sizes, Workload, sizes
+from seqlab.catalogue.distributions import Distribution, Size, constant, normal
+from seqlab.catalogue.pairing import Arguments, Pairing, Sample, Workload, sizes
 from seqlab.ops.hippo import reference
 
 
@@ -38,23 +39,9 @@ def _loop(
     return (torch.stack(c, dim=1) if return_all else last), last
 
 
-def _signal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return generator.standard_normal(shape)
-
-
-def _large(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return 100 * generator.standard_normal(shape)
-
-
-def _constant(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return (
-        np.broadcast_to(generator.standard_normal((shape[0], 1, shape[2])), shape) + 0.0
-    )
-
-
 def _sample(
     name: str,
-    signal: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray] = _signal,
+    signal: Distribution | None = None,
     *,
     order: int | None = None,
     start: int = 0,
@@ -62,25 +49,14 @@ def _sample(
     hard: bool = False,
     **options: Any,
 ) -> Sample:
-    """A signal with ``options`` of the op, after ``start`` samples that a ``state`` may
-    remember."""
-
-    def draw(generator: np.random.Generator, sizes: Sizes) -> Arguments:
-        batch, length, channels = sizes["batch"], sizes["length"], sizes["channels"]
-        N = sizes["order"] if order is None else order
-        arguments = {
-            "f": signal(generator, (batch, length, channels)),
-            "N": N,
-            **options,
-        }
-        if start:
-            arguments["start"] = start
-            if state:
-                arguments["state"] = generator.standard_normal((batch, channels, N))
-            arguments.setdefault("dt", 0.05)
-        return arguments
-
-    return Sample(name, False, hard, draw)
+    """A signal, white noise if None, with ``options`` of the op, after ``start``
+    samples that a ``state`` may remember."""
+    arguments = {"f": signal or normal("BLD"), "N": Size("N"), **options}
+    if start:
+        arguments = {"dt": 0.05, **arguments, "start": start}
+        if state:
+            arguments["state"] = normal("BDN")
+    return Sample(name, arguments, hard, {} if order is None else {"order": order})
 
 
 _SAMPLES = (
@@ -109,9 +85,13 @@ _SAMPLES = (
     _sample("legs, from its first sample", start=1, hard=True),
     # Each sample counts a millionth, which float16 holds of large ones only.
     _sample(
-        "legs, from its millionth sample", _large, start=10**6, state=False, hard=True
+        "legs, from its millionth sample",
+        100 * normal("BLD"),
+        start=10**6,
+        state=False,
+        hard=True,
     ),
-    _sample("legs, a constant", _constant, hard=True),
+    _sample("legs, a constant", normal("B1D") * constant(1, "BLD"), hard=True),
     *(
         _sample(
             f"{measure}, {name} window", measure=measure, theta=theta, dt=1.0, hard=True
@@ -124,15 +104,14 @@ _SAMPLES = (
 
 def _workload(name: str, **options: Any) -> Workload:
     """White noise, as a layer's features are about."""
+    arguments = {"f": normal("BLD"), "N": Size("N"), **options}
+    return Workload(name, arguments, (torch.float32,))
 
-    def draw(generator: torch.Generator, sizes: Sizes, dtype: torch.dtype) -> Arguments:
-        shape = (sizes["batch"], sizes["length"], sizes["channels"])
-        f = torch.randn(
-            shape, dtype=dtype, generator=generator, device=generator.device
-        )
-        return {"f": f, "N": sizes["order"], **options}
 
-    return Workload(name, (torch.float32,), draw)
+def _resume(arguments: Arguments, steps: int) -> Arguments:
+    """The step count goes on, and a time step that was 1 / L is said."""
+    dt = arguments.get("dt") or 1 / arguments["f"].shape[1]
+    return {"start": arguments.get("start", 0) + steps, "dt": dt}
 
 
 def _coefficients(arguments: Mapping[str, Any]) -> int:
@@ -167,6 +146,14 @@ HIPPO_PROJECT = Pairing(
     differentiable=("f", "state"),
     full_precision=("state",),
     samples=_SAMPLES,
+    kinds=(
+        "legs, bilinear",
+        "legs, from a state",
+        "legs, last alone",
+        "legt, bilinear",
+        "lagt, from a state",
+        "fourier, last alone",
+    ),
     sizes={
         "portable": (
             sizes(2, 37, 3, order=6),
@@ -179,6 +166,7 @@ HIPPO_PROJECT = Pairing(
             sizes(2, 1000, 5, order=64),
         ),
     },
+    carry=sizes(3, 1100, 3, order=64),
     workloads=(
         _workload("legs, every coefficient"),
         _workload("legs, last alone", return_all=False),
@@ -190,4 +178,7 @@ HIPPO_PROJECT = Pairing(
     },
     fewest_bytes=_bytes,
     operations=_operations,
+    step=ops.hippo_project_step,
+    resume=_resume,
+    linear={"c": ("f", "state"), "state": ("f", "state")},
 )

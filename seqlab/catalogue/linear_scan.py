@@ -1,6 +1,7 @@
 """The linear recurrence, h_t = a_t h_{t-1} + b_t: real and complex, fixed and varying."""
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,17 @@ import torch
 from torch import Tensor
 
 from seqlab import ops
-from seqlab.catalogue.pairing import Arguments, Pairing, Sample, Sizes, Workload, sizes
+from seqlab.catalogue.distributions import (
+    Distribution,
+    bits,
+    constant,
+    log_uniform,
+    normal,
+    phases,
+    signs,
+    uniform,
+)
+from seqlab.catalogue.pairing import Arguments, Pairing, Sample, Workload, sizes
 from seqlab.ops.linear_scan import reference
 
 
@@ -24,16 +35,21 @@ def _loop(
     return torch.stack(h, dim=1), last
 
 
-def _normal(
-    generator: np.random.Generator, shape: tuple[int, ...], imaginary: bool
-) -> np.ndarray:
-    x = generator.standard_normal(shape)
-    return x + 1j * generator.standard_normal(shape) if imaginary else x
+def _moderate(letters: str) -> Distribution:
+    return uniform(0.3, 0.99, letters)
+
+
+_HARD: dict[str, Callable[[str], Distribution]] = {
+    "|a| near 1": lambda letters: 1 - log_uniform(1e-7, 1e-3, letters),
+    "|a| = 1": lambda letters: constant(1, letters),
+    "some a = 0": lambda letters: _moderate(letters) * bits(letters),
+    "tiny a": lambda letters: log_uniform(1e-37, 1e-20, letters),
+}
 
 
 def _sample(
     name: str,
-    modulus: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray],
+    modulus: Callable[[str], Distribution],
     *,
     imaginary: bool = False,
     fixed: bool = False,
@@ -43,107 +59,52 @@ def _sample(
 ) -> Sample:
     """Decays of the given modulus: with random signs, or with random phases when
     ``imaginary``."""
-
-    def draw(generator: np.random.Generator, sizes: Sizes) -> Arguments:
-        batch, length, channels = sizes["batch"], sizes["length"], sizes["channels"]
-        shape = (channels,) if fixed else (batch, length, channels)
-        direction = (
-            np.exp(2j * np.pi * generator.random(shape))
-            if imaginary
-            else generator.choice([-1.0, 1.0], shape)
-        )
-        arguments: Arguments = {
-            "a": modulus(generator, shape) * direction,
-            "b": _normal(generator, (batch, length, channels), imaginary),
-        }
-        if state:
-            arguments["state"] = _normal(generator, (batch, channels), imaginary)
-        if reverse:
-            arguments["reverse"] = True
-        return arguments
-
+    letters = "D" if fixed else "BLD"
+    direction = phases(letters) if imaginary else signs(letters)
+    arguments: Arguments = {
+        "a": modulus(letters) * direction,
+        "b": normal("BLD", imaginary),
+    }
+    if state:
+        arguments["state"] = normal("BD", imaginary)
+    if reverse:
+        arguments["reverse"] = True
     kind = f"{'complex' if imaginary else 'real'}, {'fixed' if fixed else 'varying'}"
     details = ("" if state else ", no state") + (", reversed" if reverse else "")
-    return Sample(f"{name}: {kind}{details}", imaginary, hard, draw)
+    return Sample(f"{name}: {kind}{details}", arguments, hard)
 
 
-def _moderate(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return generator.uniform(0.3, 0.99, shape)
-
-
-def _near_one(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return 1 - 10.0 ** generator.uniform(-7, -3, shape)
-
-
-def _one(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return np.ones(shape)
-
-
-def _some_zero(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return _moderate(generator, shape) * generator.integers(0, 2, shape)
-
-
-def _tiny(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return 10.0 ** generator.uniform(-37, -20, shape)
-
+_KINDS = tuple(product((False, True), repeat=2))
 
 _SAMPLES = (
     *(
         _sample(
             "moderate a", _moderate, imaginary=imaginary, fixed=fixed, reverse=reverse
         )
-        for imaginary in (False, True)
-        for fixed in (False, True)
+        for imaginary, fixed in _KINDS
         for reverse in (False, True)
     ),
     _sample("moderate a", _moderate, state=False),
     _sample("moderate a", _moderate, imaginary=True, fixed=True, state=False),
     *(
-        _sample(
-            name,
-            modulus,
-            imaginary=imaginary,
-            fixed=fixed,
-            reverse=imaginary,
-            hard=True,
-        )
-        for name, modulus in {
-            "|a| near 1": _near_one,
-            "|a| = 1": _one,
-            "some a = 0": _some_zero,
-            "tiny a": _tiny,
-        }.items()
-        for imaginary in (False, True)
-        for fixed in (False, True)
+        _sample(name, modulus, imaginary=i, fixed=f, reverse=i, hard=True)
+        for name, modulus in _HARD.items()
+        for i, f in _KINDS
     ),
 )
 
 
 def _workload(*, imaginary: bool, fixed: bool) -> Workload:
     """Decays with a modulus between 0.9 and 1, as a layer with long memory has them."""
-
-    def draw(
-        generator: torch.Generator, sizes: Sizes, dtype: torch.dtype
-    ) -> dict[str, Tensor]:
-        shape = (sizes["batch"], sizes["length"], sizes["channels"])
-        real = torch.float32 if imaginary else dtype
-        a = torch.empty(
-            shape[2:] if fixed else shape, dtype=real, device=generator.device
-        )
-        a.uniform_(0.9, 0.999, generator=generator)
-        if imaginary:
-            phase = torch.empty_like(a).uniform_(0, 2 * torch.pi, generator=generator)
-            a = torch.polar(a, phase)
-        return {
-            "a": a,
-            "b": torch.randn(
-                shape, dtype=dtype, generator=generator, device=generator.device
-            ),
-        }
-
+    letters = "D" if fixed else "BLD"
+    modulus = uniform(0.9, 0.999, letters)
+    arguments = {
+        "a": modulus * phases(letters) if imaginary else modulus,
+        "b": normal("BLD", imaginary),
+    }
     kind = "complex" if imaginary else "real"
     dtypes = (torch.complex64,) if imaginary else (torch.float32, torch.bfloat16)
-    return Workload(f"{kind} {'fixed' if fixed else 'varying'}", dtypes, draw)
+    return Workload(f"{kind} {'fixed' if fixed else 'varying'}", arguments, dtypes)
 
 
 def _bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
@@ -177,6 +138,12 @@ LINEAR_SCAN = Pairing(
     differentiable=("a", "b", "state"),
     full_precision=("state",),
     samples=_SAMPLES,
+    kinds=(
+        "moderate a: real, varying",
+        "moderate a: real, fixed, reversed",
+        "moderate a: complex, varying, reversed",
+        "moderate a: complex, fixed",
+    ),
     sizes={
         "portable": (sizes(2, 67, 5), sizes(3, 1, 2), sizes(1, 301, 3)),
         "interpreter": (sizes(2, 19, 3), sizes(1, 1, 2)),
@@ -187,15 +154,14 @@ LINEAR_SCAN = Pairing(
             sizes(1, 4099, 33),
         ),
     },
-    workloads=tuple(
-        _workload(imaginary=imaginary, fixed=fixed)
-        for imaginary in (False, True)
-        for fixed in (False, True)
-    ),
+    carry=sizes(3, 2100, 40),
+    workloads=tuple(_workload(imaginary=i, fixed=f) for i, f in _KINDS),
     workload_sizes={
         "cuda": (sizes(8, 4096, 1024), sizes(1, 65536, 2048)),
         "cpu": (sizes(8, 784, 64),),
     },
     fewest_bytes=_bytes,
     operations=_operations,
+    step=ops.linear_scan_step,
+    linear={"h": ("b", "state"), "last": ("b", "state")},
 )

@@ -2,74 +2,186 @@
 least it could cost."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seqlab.catalogue.distributions import Arrays, Distribution, Size, Sizes, Tensors
+
 Arguments = dict[str, Any]
-Sizes = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What one sample allows a quantity beyond the bound of its dtype, and why.
+
+    ``factor`` multiplies the bound. The reason is printed with the errors: a fact of
+    the equation, such as a sum that cancels, never of one implementation.
+    """
+
+    factor: float
+    reason: str
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Inputs to verify an op on: ``draw(generator, sizes)`` gives its arguments, with
-    arrays in float64 or complex128.
+    """Inputs to verify an op on.
 
-    ``hard`` inputs are those where a careless implementation breaks: decays at the edge
-    of stability, exact zeros. Complex inputs are verified in complex64 and complex128
-    alone, as no op computes them any narrower.
+    Attributes:
+        name: what is particular about them; no two samples of an op share it.
+        arguments: of the op, by name: a ``Distribution`` or an array for each tensor, a
+            ``Size`` for an integer that is a size, anything else as it is.
+        hard: whether a careless implementation breaks on them: decays at the edge of
+            stability, exact zeros.
+        sizes: sizes that these inputs insist on, in place of those asked for.
+        bounds: wider bounds, by quantity ("h", "grad a").
     """
 
     name: str
-    imaginary: bool
-    hard: bool
-    draw: Callable[[np.random.Generator, Sizes], Arguments]
+    arguments: Mapping[str, Any]
+    hard: bool = False
+    sizes: Sizes = field(default_factory=dict)
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
+
+    @property
+    def imaginary(self) -> bool:
+        """Whether an argument is complex. Such inputs are verified in complex64 and
+        complex128 alone, as no op computes them any narrower."""
+        return any(
+            value.imaginary
+            if isinstance(value, Distribution)
+            else np.iscomplexobj(value)
+            for value in self.arguments.values()
+        )
+
+    def draw(self, generator: np.random.Generator, sizes: Sizes) -> Arguments:
+        """The arguments, with new arrays in float64 or complex128."""
+        return _draw(self.arguments, Arrays(generator), {**sizes, **self.sizes})
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Inputs to time an op on: ``draw(generator, sizes, dtype)`` makes them on the
-    generator's own device."""
+    """Inputs to time an op on.
+
+    Attributes:
+        name: what they resemble; no two workloads of an op share it.
+        arguments: as of a ``Sample``.
+        dtypes: those to time.
+        full_precision: arguments that stay float32 when the dtype is narrower.
+    """
 
     name: str
+    arguments: Mapping[str, Any]
     dtypes: tuple[torch.dtype, ...]
-    draw: Callable[[torch.Generator, Sizes, torch.dtype], Arguments]
+    full_precision: tuple[str, ...] = ()
+
+    def draw(
+        self, generator: torch.Generator, sizes: Sizes, dtype: torch.dtype
+    ) -> Arguments:
+        """The arguments on the generator's device: tensors of ``dtype``, real ones of
+        its real partner where it is complex."""
+        real = dtype.to_real()
+        wide = torch.promote_types(real, torch.float32)
+        arguments = _draw(self.arguments, Tensors(generator, wide), sizes)
+        for key, value in arguments.items():
+            if isinstance(value, Tensor):
+                narrow = wide if key in self.full_precision else real
+                arguments[key] = value.to(dtype if value.is_complex() else narrow)
+        return arguments
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """An op and its reference, with everything needed to compare and to time them."""
+    """An op and its reference, with everything that is needed to compare, to test and
+    to time them.
+
+    Attributes:
+        equation: what is computed, in a line of plain text, for tables.
+        chapter: number of the chapter that derives it.
+        op: the function of ``seqlab.ops``. It returns a tuple of tensors.
+        reference: the function of the same name and arguments in the op's
+            ``reference`` module: NumPy arrays in, a tuple of float64 or complex128
+            arrays out.
+        loop: the equation as a plain loop of PyTorch operations on float64 tensors,
+            with the op's arguments less ``backend``: autograd through it gives the true
+            gradients. ``seqlab.verify`` holds it to the reference.
+        outputs: a name for each tensor that the op returns.
+        differentiable: the arguments that have gradients, whether a sample has them or
+            not.
+        samples: inputs to verify on, ordinary and hard ones.
+        kinds: names of ordinary samples, one for each way that a call may take through
+            the op: what the tests over all ops call it with.
+        sizes: for each backend of ``seqlab.verify`` that the op has, the sizes to
+            verify at, the first of them for ``quick``. A backend that is missing is one
+            that the op does not have. A few numbers for the interpreter, which takes
+            some microseconds for each.
+        carry: sizes at which a kernel's state passes from chunk to chunk and from group
+            to group of programs on a GPU, several of each: what streams, graphs and
+            repeated launches are tested at. None where there is no kernel.
+        workloads: inputs to time.
+        workload_sizes: for each type of device, the sizes to time at.
+        fewest_bytes: from the arguments, tensors or arrays, the bytes that must at
+            least be moved: forward, and backward alone. Every input is read once and
+            every output written once; what stays on the chip costs nothing.
+        operations: likewise the real multiplications and additions that the equation
+            needs, forward and backward alone. A complex product is 6, a complex sum 2;
+            a division or an exponential counts as one multiplication.
+        full_precision: arguments that stay float32 when the others are float16 or
+            bfloat16, such as states.
+        results: how many of the outputs, from the first, are results of one shape; the
+            rest are states, which ``seqlab.benchmark`` leaves alone.
+        step: one step of the op, for generation, if there is one. Where the op has an
+            argument x along time, the step has x or x_t, without that axis.
+        resume: ``resume(arguments, steps)`` gives the arguments without tensors, such
+            as a time of start, of a call that goes on from the state after so many
+            steps; for an op without any, nothing changes.
+        linear: for an output, the arguments in which it is jointly linear.
+        nan_spreads: for an output or a gradient ("grad f"), its axes along which a NaN
+            may come out further than the equation takes it, as it does when the
+            arithmetic is a product by a matrix or a Fourier transform along them.
+        any_shape: arguments that may have any number of axes, or are broadcast.
+    """
 
     equation: str
     chapter: int
     op: Callable[..., tuple[Tensor, ...]]
     reference: Callable[..., tuple[np.ndarray, ...]]
     loop: Callable[..., tuple[Tensor, ...]]
-    """The equation as a plain loop of PyTorch operations: autograd through it gives the true gradient."""
     outputs: tuple[str, ...]
     differentiable: tuple[str, ...]
-    full_precision: tuple[str, ...]
-    """Arguments that stay float32 when the others are float16 or bfloat16."""
     samples: tuple[Sample, ...]
+    kinds: tuple[str, ...]
     sizes: Mapping[str, tuple[Sizes, ...]]
-    """For each backend of ``seqlab.verify`` that the op has, the sizes to verify at: tiny ones for the slow
-    interpreter."""
+    carry: Sizes | None
     workloads: tuple[Workload, ...]
     workload_sizes: Mapping[str, tuple[Sizes, ...]]
-    """For each type of device, the sizes to time at."""
     fewest_bytes: Callable[[Mapping[str, Any]], tuple[int, int]]
-    """Bytes that must be moved for these arguments: forward, and backward alone."""
     operations: Callable[[Mapping[str, Any]], tuple[int, int]]
-    """Real multiplications and additions that these arguments need: forward, and backward alone."""
+    full_precision: tuple[str, ...] = ()
     results: int = 1
-    """How many of the outputs are the result, all of one shape; the rest are states, which ``seqlab.benchmark``
-    leaves alone."""
+    step: Callable[..., tuple[Tensor, ...]] | None = None
+    resume: Callable[[Arguments, int], Arguments] = lambda arguments, steps: {}
+    linear: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nan_spreads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    any_shape: tuple[str, ...] = ()
 
 
 def sizes(batch: int, length: int, channels: int, **more: int) -> Sizes:
     """Sizes of an op on (batch, length, channels) tensors, and what ``more`` it has: an
-    order, a state size."""
+    order, a state size. Their letters are in ``distributions.LETTERS``."""
     return {"batch": batch, "length": length, "channels": channels, **more}
+
+
+def _draw(
+    arguments: Mapping[str, Any], source: Arrays | Tensors, sizes: Sizes
+) -> Arguments:
+    drawn: Arguments = {}
+    for key, value in arguments.items():
+        if isinstance(value, Distribution | Size):
+            drawn[key] = value.draw(source, sizes)
+        else:
+            drawn[key] = np.copy(value) if isinstance(value, np.ndarray) else value
+    return drawn
