@@ -3,6 +3,7 @@ reader's terms: the argument, what was expected, what came."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from numbers import Integral, Real
 
 import numpy as np
@@ -38,8 +39,9 @@ def check_shape(
         shape: their sizes; any if None.
         like: the argument that the sizes come from.
     """
-    axes = len(letters.split(", "))
-    fits = x.ndim == axes
+    if shape is not None and x.shape == shape:
+        return
+    fits = x.ndim == len(letters.split(", "))
     if fits and shape is not None:
         fits = all(
             size is None or actual == size
@@ -110,11 +112,12 @@ def integer(name: str, value: object, least: int = 0) -> int:
     it lies between ``least`` and 2^63 - 1."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         raise TypeError(f"{name}: expected an integer, got {_said(value)}")
-    if not least <= value < 2**63:
+    whole = int(value)
+    if not least <= whole < 2**63:
         raise ValueError(
-            f"{name}: expected an integer from {least} to 2^63 - 1, got {value}"
+            f"{name}: expected an integer from {least} to 2^63 - 1, got {whole}"
         )
-    return int(value)
+    return whole
 
 
 def positive_integer(name: str, value: object) -> int:
@@ -150,6 +153,7 @@ def dtype_names(dtypes: Iterable[torch.dtype]) -> str:
     return ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
 
 
+@cache
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     """What sums and states are kept in: float32 for narrower numbers, else the same."""
     return torch.promote_types(dtype, torch.float32)

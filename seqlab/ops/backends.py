@@ -4,6 +4,7 @@ PyTorch form."""
 import importlib.util
 import sys
 from collections.abc import Sequence
+from functools import cache
 from types import ModuleType
 
 import torch
@@ -50,6 +51,13 @@ def choose_backend(
                 f"backend: 'triton' computes {known}; {like.dtype} needs backend='portable'"
             )
     return backend
+
+
+@cache
+def kernel_of(op: str) -> ModuleType:
+    """The module ``seqlab.ops.<op>.kernel``, imported when it is first needed, as Triton
+    exists for Linux alone."""
+    return importlib.import_module(f"seqlab.ops.{op}.kernel")
 
 
 def load_kernel(op: str, like: Tensor) -> ModuleType:

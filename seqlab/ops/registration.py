@@ -15,7 +15,8 @@ order.
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -23,18 +24,20 @@ from torch.autograd import Function, forward_ad
 
 Arguments = tuple[Any, ...]
 Tensors = tuple[Tensor, ...]
+P = ParamSpec("P")
+R = TypeVar("R", bound=tuple[Tensor, ...])
 
 _LIBRARY = torch.library.Library("seqlab", "FRAGMENT")
 
 
 def register(
     name: str,
-    forward: Callable[..., Tensors],
+    forward: Callable[P, R],
     backward: Callable[..., Tensors],
     save: Callable[[Arguments, Tensors], tuple[Tensor | None, ...]],
     fake: Callable[..., Tensors],
     fake_backward: Callable[..., Tensors],
-) -> Callable[..., Tensors]:
+) -> Callable[P, R]:
     """The op ``name``, called with the arguments of ``forward``, by position.
 
     Args:
@@ -44,8 +47,9 @@ def register(
             there: tensors first, ``Tensor`` or ``Tensor | None``, then numbers, strings
             and booleans. Returns a tuple of new tensors, none of them a view of another.
         backward: (saved tensors, a gradient of each output, options) -> a gradient of
-            each tensor, in the order of ``forward``; annotated likewise. That of a tensor
-            which was None is thrown away.
+            each tensor, in the order of ``forward``; annotated likewise. That of an output
+            which the loss does not use is None where the annotation allows it, else
+            zeros. That of a tensor which was None is thrown away.
         save: (arguments, outputs) -> what backward is given, tensors or None.
         fake, fake_backward: as ``forward`` and ``backward``, but with empty results of
             the same shapes, dtypes and devices.
@@ -54,7 +58,7 @@ def register(
     gradients.differentiate(_refuse_second(name), lambda arguments, outputs: ())
     op = _Op(name, _plainly(forward), fake)
     op.differentiate(gradients, save)
-    return op
+    return cast(Callable[P, R], op)
 
 
 class _Op:
@@ -67,6 +71,7 @@ class _Op:
         self.function = function
         parameters = inspect.signature(function).parameters.values()
         kinds = [parameter.annotation for parameter in parameters]
+        self.optional = [kind == Tensor | None for kind in kinds]
         self.tensors = sum(kind in (Tensor, Tensor | None) for kind in kinds)
         self.options = len(kinds) - self.tensors
         schema = torch.library.infer_schema(function, mutates_args=())
@@ -76,20 +81,23 @@ class _Op:
         self.registered = getattr(torch.ops.seqlab, name).default
 
     def __call__(self, *arguments: Any) -> Tensors:
-        tensors = arguments[: self.tensors]
         if (
             torch.compiler.is_compiling()
             or torch._C._len_torch_dispatch_stack()
             or torch.jit.is_tracing()
-            or not all(x is None or type(x) in _PLAIN for x in tensors)
         ):
             return self.registered(*arguments)
+        with_graph = torch.is_grad_enabled()
+        differentiated = forward_ad._current_level >= 0
+        for x in arguments[: self.tensors]:
+            if x is not None:
+                if type(x) not in _PLAIN:
+                    return self.registered(*arguments)
+                if with_graph and x.requires_grad:
+                    differentiated = True
         if torch._C._are_functorch_transforms_active():
             return self.transformed.apply(*arguments)
-        if forward_ad._current_level >= 0 or (
-            torch.is_grad_enabled()
-            and any(x is not None and x.requires_grad for x in tensors)
-        ):
+        if differentiated:
             return self.eager.apply(*arguments)
         return self.function(*arguments)
 
@@ -101,14 +109,24 @@ class _Op:
         """Make ``gradients`` of what ``save`` keeps, the outputs' gradients and the
         options the derivative of this op."""
         op, tensors, options = self, self.tensors, (None,) * self.options
+        optional = getattr(gradients, "optional", ())
 
         def keep(ctx: Any, inputs: Arguments, output: Tensors) -> None:
             ctx.save_for_backward(*save(inputs, output))
             ctx.given = [x is not None for x in inputs[:tensors]]
             ctx.options = inputs[tensors:]
+            ctx.set_materialize_grads(False)
+            ctx.outputs = [(x.shape, x.dtype, x.device) for x in output]
 
-        def back(ctx: Any, *grads: Tensor) -> Arguments:
-            found = gradients(*ctx.saved_tensors, *grads, *ctx.options)
+        def back(ctx: Any, *grads: Tensor | None) -> Arguments:
+            saved = ctx.saved_tensors
+            received = [
+                _zeros(*like) if x is None and not may_be_none else x
+                for x, like, may_be_none in zip(
+                    grads, ctx.outputs, optional[len(saved) :], strict=False
+                )
+            ]
+            found = gradients(*saved, *received, *ctx.options)
             each = [x if given else None for x, given in zip(found, ctx.given)]  # noqa: B905
             return *each, *options
 
@@ -156,6 +174,10 @@ class _Op:
         )
 
 
+def _zeros(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.zeros(shape, dtype=dtype, device=device)
+
+
 _PLAIN = frozenset((Tensor, torch.nn.Parameter))
 
 
@@ -172,13 +194,11 @@ def _refuse_second(name: str) -> Callable[..., Tensors]:
 def _plainly(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
     """The function outside of the caller's autocast, as an op's own dtypes hold."""
 
+    @wraps(function)
     def plain(*arguments: Any) -> Tensors:
-        device = arguments[0].device.type
-        if torch.is_autocast_enabled(device):
-            with torch.autocast(device, enabled=False):
+        if torch._C._is_any_autocast_enabled():
+            with torch.autocast(arguments[0].device.type, enabled=False):
                 return function(*arguments)
         return function(*arguments)
 
-    plain.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    plain.__annotations__ = function.__annotations__
     return plain

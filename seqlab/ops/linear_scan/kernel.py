@@ -151,17 +151,21 @@ def states_before_runs(
             tile0, tile1 = power(fixed[0], fixed[1], COMPLEX, RUNS * STEPS)
         else:
             tile0, tile1 = over_tile(tile0, tile1, COMPLEX)
+        # What float32 drops of the tile's decay would be dropped at every tile.
+        e0 = tile0.to(tl.float32)
+        e1 = tile1.to(tl.float32)
+        rest0 = (tile0 - e0).to(tl.float32)
+        rest1 = (tile1 - e1).to(tl.float32)
         word_ptr += tile * count + states
         if tile > 0:
             carry0, carry1 = wait_for(
                 word_ptr - count, launch, exists, RUNS, PAIRS, LANES
             )
         if left > RUNS * STEPS:
-            after0, after1 = times(
-                tile0, tile1, carry0.to(tl.float64), carry1.to(tl.float64), COMPLEX
-            )
-            after0 = (after0 + f0).to(tl.float32)  # eq. 2.5
-            after1 = (after1 + f1).to(tl.float32)
+            after0, after1 = times(e0, e1, carry0, carry1, COMPLEX)
+            more0, more1 = times(rest0, rest1, carry0, carry1, COMPLEX)
+            after0 += f0 + more0  # eq. 2.5
+            after1 += f1 + more1
             last_run = exists & (tl.arange(0, RUNS)[:, None] == RUNS - 1)
             publish(word_ptr, after0, after1, launch, last_run, RUNS, PAIRS)
     before0, before1 = times(p0, p1, carry0, carry1, COMPLEX)
@@ -211,11 +215,13 @@ def forward_kernel(
         b = b + (load_pairs(b_ptr + now, mask, RUNS, PAIRS),)
     state = load_state(state_ptr, states, exists & (tile == 0), RUNS, PAIRS)
 
-    e0 = a[0][0].to(tl.float64)
-    e1 = a[0][1].to(tl.float64)
+    NARROW: tl.constexpr = a_ptr.dtype.element_ty.primitive_bitwidth < 32
+    PRODUCT: tl.constexpr = tl.float32 if NARROW else tl.float64
+    e0 = a[0][0].to(PRODUCT)
+    e1 = a[0][1].to(PRODUCT)
     f0, f1 = b[0]
     for k in tl.static_range(1, STEPS):
-        e0, e1 = times(a[k][0].to(tl.float64), a[k][1].to(tl.float64), e0, e1, COMPLEX)
+        e0, e1 = times(a[k][0].to(PRODUCT), a[k][1].to(PRODUCT), e0, e1, COMPLEX)
         f0, f1 = times(a[k][0], a[k][1], f0, f1, COMPLEX)
         f0 += b[k][0]
         f1 += b[k][1]
@@ -294,13 +300,15 @@ def backward_kernel(
         h0, h1 = load_pairs(h_ptr + now + step, mask, RUNS, PAIRS)
         first = run + k + 1 == left  # before it stands the first state
         h = h + ((tl.where(first, state0, h0), tl.where(first, state1, h1)),)
-    grad_last = load_pairs(grad_last_ptr + states, exists & (tile == 0), RUNS, PAIRS)
+    grad_last = load_state(grad_last_ptr, states, exists & (tile == 0), RUNS, PAIRS)
 
-    e0 = a[0][0].to(tl.float64)
-    e1 = a[0][1].to(tl.float64)
+    NARROW: tl.constexpr = a_ptr.dtype.element_ty.primitive_bitwidth < 32
+    PRODUCT: tl.constexpr = tl.float32 if NARROW else tl.float64
+    e0 = a[0][0].to(PRODUCT)
+    e1 = a[0][1].to(PRODUCT)
     f0, f1 = times(a[0][0], a[0][1], dh[0][0], dh[0][1], COMPLEX)
     for k in tl.static_range(1, STEPS):
-        e0, e1 = times(a[k][0].to(tl.float64), a[k][1].to(tl.float64), e0, e1, COMPLEX)
+        e0, e1 = times(a[k][0].to(PRODUCT), a[k][1].to(PRODUCT), e0, e1, COMPLEX)
         f0, f1 = times(a[k][0], a[k][1], dh[k][0] + f0, dh[k][1] + f1, COMPLEX)
     f0, f1 = states_before_runs(
         e0, e1, f0, f1, fixed, grad_last, word_ptr, launch,
@@ -364,25 +372,27 @@ def gradients(
     h: Tensor,
     state: Tensor | None,
     grad_h: Tensor,
-    grad_last: Tensor,
+    grad_last: Tensor | None,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients to a, b and the first state."""
     batch, length, channels = h.shape
     fixed = a.ndim == 1
     plan = plan_launch(h.shape, h.dtype, fixed, True, h.is_cuda)
-    sums = (grad_last, (plan.tiles, batch, channels))
-    like, shape = sums if fixed else (h, h.shape)
-    grad_a = like.new_empty(shape)
-    grad_b = h.new_empty(h.shape)
-    grad_state = grad_last.new_empty(grad_last.shape)
+    wide = accumulation_dtype(h.dtype)
+    shape, dtype = (
+        ((plan.tiles, batch, channels), wide) if fixed else (h.shape, h.dtype)
+    )
+    grad_a = h.new_empty(shape, dtype=dtype)
+    grad_b = torch.empty_like(h)
+    grad_state = h.new_empty((batch, channels), dtype=wide)
     step = plan.width if reverse else -plan.width
     with device_of(h):
         words, launch = status_words(plan.words, h)
         runner(backward_kernel, h)[plan.grid](
             real_numbers(a), real_numbers(h),
             None if state is None else real_numbers(state),
-            real_numbers(grad_h), real_numbers(grad_last),
+            real_numbers(grad_h), None if grad_last is None else real_numbers(grad_last),
             real_numbers(grad_a), real_numbers(grad_b), real_numbers(grad_state),
             words, launch, batch, length, plan.width, step,
             *plan.constants, num_warps=plan.num_warps,

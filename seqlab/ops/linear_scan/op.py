@@ -13,7 +13,7 @@ from seqlab.ops.arguments import (
     check_shape,
     check_tensor,
 )
-from seqlab.ops.backends import choose_backend
+from seqlab.ops.backends import choose_backend, kernel_of
 from seqlab.ops.linear_scan import portable
 from seqlab.ops.registration import register
 
@@ -111,9 +111,7 @@ def _forward(
     a: Tensor, b: Tensor, state: Tensor | None, reverse: bool, backend: str
 ) -> tuple[Tensor, Tensor]:
     if backend == "triton":
-        from seqlab.ops.linear_scan import kernel
-
-        return kernel.scan(a, b, state, reverse)
+        return kernel_of("linear_scan").scan(a, b, state, reverse)
     return portable.scan(a, b, state, reverse)
 
 
@@ -122,14 +120,14 @@ def _backward(
     h: Tensor,
     state: Tensor | None,
     grad_h: Tensor,
-    grad_last: Tensor,
+    grad_last: Tensor | None,
     reverse: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     if backend == "triton":
-        from seqlab.ops.linear_scan import kernel
-
-        return kernel.gradients(a, h, state, grad_h, grad_last, reverse)
+        return kernel_of("linear_scan").gradients(
+            a, h, state, grad_h, grad_last, reverse
+        )
     return portable.gradients(a, h, state, grad_h, grad_last, reverse)
 
 
@@ -144,7 +142,10 @@ def _fake(a, b, state, reverse, backend):
 
 
 def _fake_backward(a, h, state, grad_h, grad_last, reverse, backend):
-    return tuple(x.new_empty(x.shape) for x in (a, h, grad_last))
+    grad_state = h.new_empty(
+        (h.shape[0], h.shape[2]), dtype=accumulation_dtype(h.dtype)
+    )
+    return a.new_empty(a.shape), h.new_empty(h.shape), grad_state
 
 
 _linear_scan = register(

@@ -97,7 +97,7 @@ def gradients(
     h: Tensor,
     state: Tensor | None,
     grad_h: Tensor,
-    grad_last: Tensor,
+    grad_last: Tensor | None,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients to a, b and the first state: the adjoint recurrence, which runs against
@@ -116,7 +116,7 @@ def gradients(
     )  # t and t+1 in the order of the recurrence
 
     g = torch.empty(h.shape, dtype=wide, device=h.device)
-    torch.add(grad_h[:, end], grad_last, out=g[:, end])
+    g[:, end] = grad_h[:, end] if grad_last is None else grad_h[:, end] + grad_last
     if length > 1:
         a_next = torch.conj_physical(a if a.ndim == 1 else a[:, outer])
         _scan_into(
