@@ -9,7 +9,13 @@ import traitlets
 from numpy.typing import NDArray
 
 from seqlab.explorers.complex_points import ComplexPoints, to_pairs
-from seqlab.explorers.explorer import Explorer, InvalidExplorerValue, self_contained
+from seqlab.explorers.explorer import (
+    Explorer,
+    Flag,
+    InvalidExplorerValue,
+    Number,
+    self_contained,
+)
 from seqlab.nn import eigenvalues as law
 
 MOST_MODES = 256
@@ -117,6 +123,7 @@ class EigenvalueExplorer(Explorer):
         eigenvalues: complex (N,), instead of an initialization.
 
     Raises:
+        TypeError: an argument of another name.
         traitlets.TraitError: a value not of its kind, or (then it is a ValueError too)
             out of range. The explorer keeps the value it had.
     """
@@ -126,14 +133,14 @@ class EigenvalueExplorer(Explorer):
 
     initialization = traitlets.Unicode("ring").tag(sync=True)
     state_size = traitlets.Int(32).tag(sync=True)
-    r_min = traitlets.Float(0.9).tag(sync=True)
-    r_max = traitlets.Float(0.999).tag(sync=True)
-    max_phase = traitlets.Float(2 * np.pi).tag(sync=True)
-    dt = traitlets.Float(0.01).tag(sync=True)
+    r_min = Number(0.9).tag(sync=True)
+    r_max = Number(0.999).tag(sync=True)
+    max_phase = Number(2 * np.pi).tag(sync=True)
+    dt = Number(0.01).tag(sync=True)
     method = traitlets.Unicode("zoh").tag(sync=True)
     seed = traitlets.Int(0).tag(sync=True)
     horizon = traitlets.Int(200).tag(sync=True)
-    normalize = traitlets.Bool(False).tag(sync=True)
+    normalize = Flag(False).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
     eigenvalues = ComplexPoints(MOST_MODES)
 

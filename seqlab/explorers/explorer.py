@@ -9,12 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import numpy as np
 import traitlets
 
 
 class InvalidExplorerValue(traitlets.TraitError, ValueError):
     """A value that an explorer's argument cannot take; the explorer keeps the value it
     had."""
+
+
+class Number(traitlets.Float):
+    """A trait that is a float, and takes any number of Python or NumPy."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        return super().validate(obj, _of_python(value))
+
+
+class Flag(traitlets.Bool):
+    """A trait that is a bool, and takes those of Python or NumPy."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        return super().validate(obj, _of_python(value))
+
+
+def _of_python(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.mjs)";\n', re.MULTILINE)
@@ -40,9 +59,23 @@ def self_contained(name: str) -> str:
 
 class Explorer(anywidget.AnyWidget):
     """A widget whose output also carries an HTML element, which the website shows alive
-    without a kernel."""
+    without a kernel.
+
+    Raises TypeError for an argument that it does not have; a widget alone would take it
+    and do nothing.
+    """
 
     name: str  # of the module: seqlab/explorers/<name>.mjs
+
+    def __init__(self, **traits: Any) -> None:
+        if unknown := sorted(set(traits) - set(self.trait_names())):
+            own = type(self).class_own_traits(sync=True).items()
+            known = ", ".join(name for name, trait in own if not trait.read_only)
+            raise TypeError(
+                f"{type(self).__name__}: expected arguments among {known}, "
+                f"got {', '.join(unknown)}"
+            )
+        super().__init__(**traits)
 
     def parameters(self) -> dict[str, Any]:
         """What the HTML element starts from, as JSON values."""

@@ -8,7 +8,12 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from seqlab.explorers.explorer import Explorer, InvalidExplorerValue, self_contained
+from seqlab.explorers.explorer import (
+    Explorer,
+    InvalidExplorerValue,
+    Number,
+    self_contained,
+)
 from seqlab.ops.hippo import reference
 
 MOST_ORDER = 64
@@ -133,6 +138,7 @@ class FunctionExplorer(Explorer):
         signal: float (L,), 8 <= L <= 4096, instead of a preset (whose L is 512).
 
     Raises:
+        TypeError: an argument of another name.
         traitlets.TraitError: a value not of its kind, or (then it is a ValueError too)
             out of range. The explorer keeps the value it had.
     """
@@ -145,7 +151,7 @@ class FunctionExplorer(Explorer):
         sync=True
     )
     order = traitlets.Int(16).tag(sync=True)
-    theta = traitlets.Float(0.25).tag(sync=True)
+    theta = Number(0.25).tag(sync=True)
     signal = Samples().tag(sync=True, to_json=lambda array, _: array.tolist())
     time = traitlets.Int().tag(sync=True)
     coefficients = traitlets.Dict(read_only=True).tag(

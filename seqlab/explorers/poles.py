@@ -9,7 +9,13 @@ import traitlets
 from numpy.typing import NDArray
 
 from seqlab.explorers.complex_points import ComplexPoints, to_pairs
-from seqlab.explorers.explorer import Explorer, InvalidExplorerValue, self_contained
+from seqlab.explorers.explorer import (
+    Explorer,
+    Flag,
+    InvalidExplorerValue,
+    Number,
+    self_contained,
+)
 from seqlab.nn import eigenvalues as law
 from seqlab.ops.discretize.reference import discretize
 
@@ -76,6 +82,7 @@ class PoleExplorer(Explorer):
         selected: index of the highlighted pole, from 0.
 
     Raises:
+        TypeError: an argument of another name.
         traitlets.TraitError: a value not of its kind, or (then it is a ValueError too)
             out of range. The explorer keeps the value it had.
     """
@@ -86,10 +93,10 @@ class PoleExplorer(Explorer):
     preset = traitlets.Unicode("s4d_lin").tag(sync=True)
     state_size = traitlets.Int(8).tag(sync=True)
     poles = ComplexPoints(MOST_POLES)
-    dt = traitlets.Float(0.05).tag(sync=True)
+    dt = Number(0.05).tag(sync=True)
     method = traitlets.Unicode("zoh").tag(sync=True)
-    duration = traitlets.Float(6.0).tag(sync=True)
-    pairs = traitlets.Bool(True).tag(sync=True)
+    duration = Number(6.0).tag(sync=True)
+    pairs = Flag(True).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
     images = traitlets.Any(read_only=True)  # the page computes its own
 

@@ -4,9 +4,14 @@ way out."""
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import check_sequence, check_state, check_step
 from seqlab.ops import linear_scan, linear_scan_step
-from seqlab.ops.arguments import positive_integer
+from seqlab.ops.arguments import (
+    accumulation_dtype,
+    check_sequence,
+    check_state,
+    check_step,
+    positive_integer,
+)
 
 
 class DiagonalRecurrence(nn.Module):
@@ -15,6 +20,10 @@ class DiagonalRecurrence(nn.Module):
 
     A subclass says what the eigenvalues λ are (`eigenvalues`) and, if it scales the
     input, what γ is (`input_gain`). The state is complex, (batch, state_size).
+
+    Under autocast the products with B and C are computed as those of any Linear are; in
+    half precision, autocast's or the parameters' own, the recurrence and its state are
+    complex64 all the same.
 
     Args:
         width: features of the input and of the output at each time, at least 1.
@@ -33,11 +42,12 @@ class DiagonalRecurrence(nn.Module):
         super().__init__()
         self.width = positive_integer("width", width)
         self.state_size = positive_integer("state_size", state_size)
-        self.B_re = nn.Parameter(torch.randn(state_size, width) / (2 * width) ** 0.5)
-        self.B_im = nn.Parameter(torch.randn(state_size, width) / (2 * width) ** 0.5)
-        self.C_re = nn.Parameter(torch.randn(width, state_size) / state_size**0.5)
-        self.C_im = nn.Parameter(torch.randn(width, state_size) / state_size**0.5)
-        self.D = nn.Parameter(torch.randn(width))
+        D, N = self.width, self.state_size
+        self.B_re = nn.Parameter(torch.randn(N, D) / (2 * D) ** 0.5)
+        self.B_im = nn.Parameter(torch.randn(N, D) / (2 * D) ** 0.5)
+        self.C_re = nn.Parameter(torch.randn(D, N) / N**0.5)
+        self.C_im = nn.Parameter(torch.randn(D, N) / N**0.5)
+        self.D = nn.Parameter(torch.randn(D))
 
     @property
     def eigenvalues(self) -> Tensor:
@@ -61,9 +71,10 @@ class DiagonalRecurrence(nn.Module):
                 batch or length is 0.
         """
         check_sequence("u", u, self.width, self.D)
+        b = self._into_state(u)
         if state is not None:
-            check_state("state", state, len(u), self.state_size)
-        h, state = linear_scan(self.eigenvalues, self._into_state(u), state)  # eq. 3.3
+            check_state("state", state, u, self.state_size, b.dtype)
+        h, state = linear_scan(self.eigenvalues, b, state)  # eq. 3.3
         return self._out_of_state(h) + self.D * u, state  # eq. 3.9
 
     def step(self, u_t: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -71,8 +82,9 @@ class DiagonalRecurrence(nn.Module):
         state."""
         check_step("u_t", u_t, self.width, self.D)
         b_t = self._into_state(u_t)
-        state = torch.zeros_like(b_t) if state is None else state
-        check_state("state", state, len(u_t), self.state_size)
+        if state is None:
+            state = torch.zeros_like(b_t)
+        check_state("state", state, u_t, self.state_size, b_t.dtype)
         h, state = linear_scan_step(self.eigenvalues, b_t, state)
         return self._out_of_state(h) + self.D * u_t, state
 
@@ -80,9 +92,17 @@ class DiagonalRecurrence(nn.Module):
         """γ ⊙ (B u), as one real product whose columns are real and imaginary parts in
         turn."""
         B = self.input_gain[:, None, None] * torch.stack((self.B_re, self.B_im), dim=1)
-        return torch.view_as_complex((u @ B.flatten(0, 1).T).unflatten(-1, (-1, 2)))
+        b = (u @ B.flatten(0, 1).T).to(accumulation_dtype(self.D.dtype))
+        return torch.view_as_complex(b.unflatten(-1, (-1, 2)))
 
     def _out_of_state(self, h: Tensor) -> Tensor:
         """Re(C h) = C_re Re(h) - C_im Im(h), as one real product."""
-        C = torch.stack((self.C_re, -self.C_im), dim=-1)
-        return torch.view_as_real(h).flatten(-2) @ C.flatten(1).T
+        C = torch.stack((self.C_re, -self.C_im), dim=-1).flatten(1)
+        return torch.view_as_real(h).flatten(-2).to(C.dtype) @ C.T
+
+
+def as_complex(real: Tensor, imag: Tensor) -> Tensor:
+    """real + i imag; complex64 for half precision, for which torch has no complex
+    numbers to compute with."""
+    dtype = accumulation_dtype(real.dtype)
+    return torch.complex(real.to(dtype), imag.to(dtype))

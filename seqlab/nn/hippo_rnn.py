@@ -4,8 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import check_sequence, check_state, check_step
-from seqlab.ops.arguments import positive_integer
+from seqlab.ops.arguments import (
+    check_sequence,
+    check_state,
+    check_step,
+    positive_integer,
+)
 from seqlab.ops.hippo.reference import MEASURES, step_matrices
 
 HippoState = tuple[Tensor, Tensor, int]
@@ -115,8 +119,8 @@ class HippoRNN(nn.Module):
             batch = len(u)
             return u.new_zeros(batch, self.width), u.new_zeros(batch, self.order), 0
         h, c, t = state
-        check_state("state h", h, len(u), self.width)
-        check_state("state c", c, len(u), self.order)
+        check_state("state h", h, u, self.width, self.U.dtype)
+        check_state("state c", c, u, self.order, self.U.dtype)
         if isinstance(t, bool) or not isinstance(t, int) or t < 0:
             raise ValueError(f"state t: expected a number of steps from 0, got {t!r}")
         return h, c, t

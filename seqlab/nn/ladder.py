@@ -10,49 +10,68 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import check_sequence, check_state
-from seqlab.nn.diagonal import DiagonalRecurrence
+from seqlab.nn.diagonal import DiagonalRecurrence, as_complex
 from seqlab.nn.eigenvalues import Draws, ring
 from seqlab.nn.lru import LRU
-from seqlab.ops.arguments import positive_integer
+from seqlab.nn.polar import check_eigenvalues, parameter, polar
+from seqlab.ops.arguments import (
+    check_sequence,
+    check_state,
+    check_step,
+    number,
+    positive_integer,
+)
+from seqlab.ops.autocast import outside_autocast
 
 
 class _Dense(nn.Module):
-    """A dense recurrence with Glorot's A, whose eigenvalues fill the unit disk, and a
-    readout C, D."""
+    """A dense recurrence with Glorot's A (state_size, state_size), whose eigenvalues fill
+    the unit disk, a way in B (state_size, width), and a readout C, D.
+
+    Under autocast it is computed in the parameters' dtype. A graph made by
+    ``torch.compile`` or ``torch.export`` is for one length.
+    """
 
     def __init__(self, width: int, state_size: int) -> None:
         super().__init__()
         self.width = positive_integer("width", width)
         self.state_size = positive_integer("state_size", state_size)
-        # Holds A as weight_hh and B as weight_ih, where cuDNN wants them.
-        self.recurrence = nn.RNN(width, state_size, bias=False, batch_first=True)
-        nn.init.normal_(self.A, std=state_size**-0.5)
-        nn.init.normal_(self.B, std=width**-0.5)
-        self.C = nn.Parameter(torch.randn(width, state_size) / state_size**0.5)
-        self.D = nn.Parameter(torch.randn(width))
-
-    @property
-    def A(self) -> Tensor:
-        """The transition, (state_size, state_size)."""
-        return self.recurrence.get_parameter("weight_hh_l0")
-
-    @property
-    def B(self) -> Tensor:
-        """The way in, (state_size, width)."""
-        return self.recurrence.get_parameter("weight_ih_l0")
+        D, N = self.width, self.state_size
+        # A and B under names of their own, and, tied, in a module that keeps them in one
+        # piece of memory wherever they go, which is how cuDNN wants them.
+        self.recurrence = nn.RNN(D, N, bias=False, batch_first=True)
+        self.B, self.A = self.recurrence.all_weights[0]
+        nn.init.normal_(self.A, std=N**-0.5)
+        nn.init.normal_(self.B, std=D**-0.5)
+        self.C = nn.Parameter(torch.randn(D, N) / N**0.5)
+        self.D = nn.Parameter(torch.randn(D))
 
     def forward(self, u: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """u (batch, length, width) -> y of the same shape and the last state (batch,
         state_size)."""
         check_sequence("u", u, self.width, self.D)
-        state = u.new_zeros(len(u), self.state_size) if state is None else state
-        check_state("state", state, len(u), self.state_size)
-        h = self._states(u, state)
-        return h @ self.C.T + self.D * u, h[:, -1]
+        return self._run(u, state)
+
+    def step(self, u_t: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """One time step: u_t (batch, width) -> y_t of the same shape and the next
+        state."""
+        check_step("u_t", u_t, self.width, self.D)
+        y, state = self._run(u_t[:, None], state)
+        return y[:, 0], state
+
+    def _run(self, u: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        N, dtype = self.state_size, self.D.dtype
+        if state is None:
+            state = u.new_zeros((u.shape[0], N), dtype=dtype)
+        check_state("state", state, u, N, dtype)
+        with outside_autocast(u.device):
+            u = u.to(dtype)
+            h = self._states(u, state.to(dtype))
+            # The last state is a copy, so that it does not keep all others alive.
+            return h @ self.C.T + self.D * u, h[:, -1].clone()
 
     def _states(self, u: Tensor, state: Tensor) -> Tensor:
         raise NotImplementedError
@@ -63,7 +82,8 @@ class DenseTanh(_Dense):
     cuDNN's."""
 
     def _states(self, u: Tensor, state: Tensor) -> Tensor:
-        return self.recurrence(u, state[None])[0]  # eq. 1.1
+        weights, options = (self.B, self.A), (False, 1, 0.0, self.training, False, True)
+        return torch.rnn_tanh(u, state[None], weights, *options)[0]  # eq. 1.1
 
 
 class DenseLinear(_Dense):
@@ -84,10 +104,10 @@ class DenseLinear(_Dense):
         ends = torch.zeros_like(b[:, :, 0])
         for b_t in b.unbind(dim=2):  # every chunk from zero, all chunks at once
             ends = ends @ A + b_t
-        jump = torch.linalg.matrix_power(A, chunk)
+        transition = torch.linalg.matrix_power(A, chunk)  # of a whole chunk
         starts = [state]
         for end in ends.unbind(dim=1)[:-1]:
-            starts.append(starts[-1] @ jump + end)  # eq. 2.5
+            starts.append(starts[-1] @ transition + end)  # eq. 2.5
         h, states = torch.stack(starts, dim=1), []
         for b_t in b.unbind(dim=2):  # every chunk again, from where it starts
             h = h @ A + b_t  # eq. 3.1
@@ -97,52 +117,64 @@ class DenseLinear(_Dense):
 
 class Cartesian(DiagonalRecurrence):
     """Rung 3: a complex diagonal, its real and imaginary parts the parameters. Nothing
-    keeps |λ| below 1."""
+    keeps |λ| below 1.
 
-    def __init__(self, width: int, eigenvalues: NDArray[np.complex128]) -> None:
-        super().__init__(width, len(eigenvalues))
-        self.real = _parameter(eigenvalues.real)
-        self.imag = _parameter(eigenvalues.imag)
+    It starts from the eigenvalues given, complex (state_size,); ValueError where one is
+    not finite.
+    """
+
+    def __init__(self, width: int, eigenvalues: ArrayLike) -> None:
+        lam = check_eigenvalues(eigenvalues, zero=True)
+        super().__init__(width, len(lam))
+        self.real = parameter(lam.real.copy(), like=self.D)
+        self.imag = parameter(lam.imag.copy(), like=self.D)
 
     @property
     def eigenvalues(self) -> Tensor:
         """λ, complex (state_size,)."""
-        return torch.complex(self.real, self.imag)
+        return as_complex(self.real, self.imag)
 
 
 class Exponential(DiagonalRecurrence):
     """Rung 4: λ = exp(-nu + i theta). Modulus and phase are parameters apart; nu may
-    still turn negative."""
+    still turn negative.
 
-    def __init__(self, width: int, eigenvalues: NDArray[np.complex128]) -> None:
-        super().__init__(width, len(eigenvalues))
-        self.nu = _parameter(-np.log(np.abs(eigenvalues)))
-        self.theta = _parameter(np.mod(np.angle(eigenvalues), 2 * np.pi))
+    It starts from the eigenvalues given, complex (state_size,); ValueError where one is
+    0 or not finite.
+    """
+
+    def __init__(self, width: int, eigenvalues: ArrayLike) -> None:
+        nu, theta = polar(check_eigenvalues(eigenvalues))
+        super().__init__(width, len(nu))
+        self.nu = parameter(nu, like=self.D)
+        self.theta = parameter(theta, like=self.D)
 
     @property
     def eigenvalues(self) -> Tensor:
         """λ, complex (state_size,)."""
-        return torch.exp(torch.complex(-self.nu, self.theta))
+        return torch.exp(as_complex(-self.nu, self.theta))
 
 
 class StableExponential(DiagonalRecurrence):
     """Rungs 5 and 6: λ = exp(-exp(nu_log) + i exp(theta_log)), inside the disk for any
     parameters.
 
-    Rung 6, the ring, is a choice of eigenvalues. Rung 7 adds γ: that is the `LRU`.
+    Rung 6, the ring, is a choice of eigenvalues. Rung 7 adds γ: that is the `LRU`. It
+    starts from the eigenvalues given, complex (state_size,); ValueError unless 0 < |λ| <
+    1 for all.
     """
 
-    def __init__(self, width: int, eigenvalues: NDArray[np.complex128]) -> None:
-        super().__init__(width, len(eigenvalues))
-        self.nu_log = _parameter(np.log(-np.log(np.abs(eigenvalues))))
-        self.theta_log = _parameter(np.log(np.mod(np.angle(eigenvalues), 2 * np.pi)))
+    def __init__(self, width: int, eigenvalues: ArrayLike) -> None:
+        nu, theta = polar(check_eigenvalues(eigenvalues, most=1))
+        super().__init__(width, len(nu))
+        self.nu_log = parameter(nu.log(), like=self.D)
+        self.theta_log = parameter(theta.log(), like=self.D)
 
     @property
     def eigenvalues(self) -> Tensor:
         """λ, complex (state_size,)."""
-        return torch.exp(
-            torch.complex(-torch.exp(self.nu_log), torch.exp(self.theta_log))
-        )  # eq. 3.4
+        nu, theta = torch.exp(self.nu_log), torch.exp(self.theta_log)
+        return torch.exp(as_complex(-nu, theta))  # eq. 3.4
 
 
 def rungs(
@@ -158,7 +190,17 @@ def rungs(
         r_min, r_max: the ring of the last two rungs. The three diagonal rungs below
             them start from the whole unit disk, as the eigenvalues of a Glorot matrix
             do.
+
+    Raises:
+        TypeError, ValueError: `state_size` is not a positive integer, or the ring is
+            out of range.
     """
+    state_size = positive_integer("state_size", state_size)
+    r_min, r_max = number("r_min", r_min, 0, 1), number("r_max", r_max, 0, 1)
+    if r_min > r_max:
+        raise ValueError(
+            f"r_min, r_max: expected r_min <= r_max, got {r_min} and {r_max}"
+        )
 
     def disk() -> NDArray[np.complex128]:
         return ring(state_size, 0.0, 1.0, 2 * math.pi, rng)
@@ -175,7 +217,3 @@ def rungs(
         "+ ring": lambda width: StableExponential(width, narrow()),
         "+ gamma = LRU": lambda width: LRU.from_eigenvalues(width, narrow()),
     }
-
-
-def _parameter(values: NDArray[np.float64]) -> nn.Parameter:
-    return nn.Parameter(torch.from_numpy(values).float())

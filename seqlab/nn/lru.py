@@ -3,12 +3,13 @@
 import math
 from typing import Self
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqlab.nn.diagonal import DiagonalRecurrence
+from seqlab.nn.diagonal import DiagonalRecurrence, as_complex
+from seqlab.nn.polar import check_eigenvalues, parameter, polar
+from seqlab.ops.arguments import number
 
 
 class LRU(DiagonalRecurrence):
@@ -45,26 +46,31 @@ class LRU(DiagonalRecurrence):
         max_phase: float = 2 * math.pi,
     ) -> None:
         super().__init__(width, state_size)
+        r_min, r_max = number("r_min", r_min), number("r_max", r_max)
         if not 0 <= r_min < r_max <= 1:
             raise ValueError(
                 f"r_min, r_max: expected 0 <= r_min < r_max <= 1, got {r_min} and {r_max}"
             )
+        max_phase = number("max_phase", max_phase)
         if not 0 < max_phase <= 2 * math.pi:
             raise ValueError(
                 f"max_phase: expected 0 < max_phase <= 2π, got {max_phase}"
             )
-        # float64 and the open interval, so that neither logarithm below meets 0 or 1.
-        u1, u2 = torch.rand(2, state_size, dtype=torch.float64).clamp(1e-12, 1 - 1e-12)
+        # float64 and the open interval, so that neither logarithm below meets 0 or 1;
+        # on the CPU, as not every device has float64.
+        shape = 2, self.state_size
+        u1, u2 = torch.rand(shape, dtype=torch.float64, device="cpu").clamp(
+            1e-12, 1 - 1e-12
+        )
         squared_modulus = u1 * (r_max**2 - r_min**2) + r_min**2  # eq. 3.5
-        self._place(-0.5 * torch.log(squared_modulus), max_phase * u2)
+        self._initialize(-0.5 * torch.log(squared_modulus), max_phase * u2)
 
     @property
     def eigenvalues(self) -> Tensor:
         """λ, complex (state_size,): |λ| < 1, though float32 rounds it to 1 where nu_log
         is below -17."""
-        return torch.exp(
-            torch.complex(-torch.exp(self.nu_log), torch.exp(self.theta_log))
-        )  # eq. 3.4
+        nu, theta = torch.exp(self.nu_log), torch.exp(self.theta_log)
+        return torch.exp(as_complex(-nu, theta))  # eq. 3.4
 
     @property
     def input_gain(self) -> Tensor:
@@ -72,7 +78,7 @@ class LRU(DiagonalRecurrence):
         return torch.exp(self.gamma_log)  # eq. 3.7
 
     @classmethod
-    def from_eigenvalues(cls, width: int, eigenvalues: ArrayLike) -> Self:
+    def from_eigenvalues(cls, width: int, eigenvalues: ArrayLike | Tensor) -> Self:
         """An LRU that starts from the eigenvalues given: complex (state_size,), all
         with 0 < |λ| < 1.
 
@@ -80,32 +86,19 @@ class LRU(DiagonalRecurrence):
         gradient with respect to theta_log is proportional to the phase.
 
         Raises:
+            TypeError: `eigenvalues` are no numbers, or `width` no integer.
             ValueError: another shape, or an eigenvalue that is 0, not inside the unit
                 disk, or not finite.
         """
-        lam = np.asarray(eigenvalues).astype(np.complex128)
-        if lam.ndim != 1 or lam.size == 0:
-            raise ValueError(
-                f"eigenvalues: expected shape (state_size,), not empty, got {lam.shape}"
-            )
-        modulus = np.abs(lam)
-        outside = ~((modulus > 0) & (modulus < 1))  # NaN is outside too
-        if outside.any():
-            n = int(np.flatnonzero(outside)[0])
-            raise ValueError(
-                f"eigenvalues: expected 0 < |λ| < 1 for all, got {outside.sum()} outside, "
-                f"the first at index {n}: {lam[n]:.6g} with |λ| = {modulus[n]:.6g}"
-            )
-        phase = np.mod(np.angle(lam), 2 * math.pi).clip(min=np.finfo(np.float32).tiny)
+        lam = check_eigenvalues(eigenvalues, most=1)
         layer = cls(width, len(lam))
-        layer._place(torch.from_numpy(-np.log(modulus)), torch.from_numpy(phase))
+        layer._initialize(*polar(lam))
         return layer
 
-    def _place(self, nu: Tensor, theta: Tensor) -> None:
+    def _initialize(self, nu: Tensor, theta: Tensor) -> None:
         """Make λ = exp(-nu + i theta) the parameters, with γ = sqrt(1 - |λ|²)."""
         # expm1 keeps the digits that 1 - |λ|² loses near the circle.
         gamma = torch.sqrt(-torch.expm1(-2 * nu))  # eq. 3.8
-        kind = self.D.dtype
-        self.nu_log = nn.Parameter(nu.log().to(kind))
-        self.theta_log = nn.Parameter(theta.log().to(kind))
-        self.gamma_log = nn.Parameter(gamma.log().to(kind))
+        self.nu_log = parameter(nu.log(), like=self.D)
+        self.theta_log = parameter(theta.log(), like=self.D)
+        self.gamma_log = parameter(gamma.log(), like=self.D)

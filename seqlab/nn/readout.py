@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from seqlab.ops.arguments import positive_integer
+from seqlab.nn.inner_layer import check_layer, outputs_of
+from seqlab.ops.arguments import boolean, positive_integer
 
 
 class Readout(nn.Module):
@@ -17,15 +18,16 @@ class Readout(nn.Module):
             length, outputs).
 
     Raises:
-        TypeError, ValueError: a size is not a positive integer.
+        TypeError, ValueError: a size is not a positive integer, `layer` is no module
+            or has time first, or `last` is no bool.
     """
 
     def __init__(
         self, layer: nn.Module, width: int, outputs: int, last: bool = True
     ) -> None:
         super().__init__()
-        self.layer = layer
-        self.last = last
+        self.layer = check_layer("layer", layer)
+        self.last = boolean("last", last)
         self.readout = nn.Linear(
             positive_integer("width", width), positive_integer("outputs", outputs)
         )
@@ -33,5 +35,5 @@ class Readout(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """u (batch, length, inputs) -> (batch, outputs), or (batch, length, outputs)
         where every step is read."""
-        h, _ = self.layer(u)
+        h = outputs_of("layer", self.layer, u, self.readout.in_features)
         return self.readout(h[:, -1] if self.last else h)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.arguments import check_sequence
-from seqlab.ops.arguments import positive_integer
+from seqlab.nn.inner_layer import check_layer, outputs_of
+from seqlab.ops.arguments import boolean, check_sequence, positive_integer
 
 
 class Block(nn.Module):
@@ -16,18 +16,29 @@ class Block(nn.Module):
     channels and brings the nonlinearity. As in Orvieto et al. (2023), appendix D, the
     norm is a batch norm: over batch and time while training, a fixed affine map of each
     channel in evaluation mode, where no step sees a later one.
+
+    Args:
+        layer: module from (batch, length, width) to (y, state), y of the same shape.
+        width: features between the blocks, at least 1.
+
+    Raises:
+        TypeError, ValueError: `layer` is no module or has time first, or `width` is
+            not a positive integer.
     """
 
     def __init__(self, layer: nn.Module, width: int) -> None:
         super().__init__()
+        width = positive_integer("width", width)
         self.norm = nn.BatchNorm1d(width)
-        self.layer = layer
+        self.layer = check_layer("layer", layer)
         self.mix = nn.Linear(width, 2 * width)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (batch, length, width) -> the same shape."""
+        width = self.mix.in_features
+        check_sequence("x", x, width, self.mix.weight)
         normalized = self.norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-        y, _ = self.layer(normalized)
+        y = outputs_of("layer", self.layer, normalized, width)
         return x + nn.functional.glu(self.mix(y), dim=-1)  # eq. 3.10
 
 
@@ -45,8 +56,8 @@ class SequenceModel(nn.Module):
             (batch, length, outputs).
 
     Raises:
-        TypeError, ValueError: a size is not a positive integer, or `layer` makes no
-            module.
+        TypeError, ValueError: a size is not a positive integer, `layer` is no function
+            or makes no module, or one with time first, or `pool` is no bool.
     """
 
     def __init__(
@@ -60,14 +71,18 @@ class SequenceModel(nn.Module):
     ) -> None:
         super().__init__()
         self.inputs = positive_integer("inputs", inputs)
-        self.pool = pool
-        self.encode = nn.Linear(inputs, positive_integer("width", width))
-        layers = [layer(width) for _ in range(positive_integer("depth", depth))]
-        for made in layers:
-            if not isinstance(made, nn.Module):
-                raise TypeError(
-                    f"layer: expected a function width -> torch.nn.Module, it made {type(made)}"
-                )
+        self.pool = boolean("pool", pool)
+        width, depth = (
+            positive_integer("width", width),
+            positive_integer("depth", depth),
+        )
+        if isinstance(layer, nn.Module) or not callable(layer):
+            raise TypeError(
+                "layer: expected a function width -> torch.nn.Module, got "
+                f"{type(layer).__name__}"
+            )
+        self.encode = nn.Linear(self.inputs, width)
+        layers = [check_layer("layer(width)", layer(width)) for _ in range(depth)]
         self.blocks = nn.Sequential(*(Block(made, width) for made in layers))
         self.readout = nn.Linear(width, positive_integer("outputs", outputs))
 

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqlab.ops.autocast import AUTOCAST_DTYPES, under_autocast
+
 Shape = Sequence[int | None]
 """Sizes of axes; None where any will do."""
 
@@ -88,6 +90,51 @@ def check_not_empty(name: str, x: Tensor) -> None:
     if 0 in x.shape:
         raise ValueError(
             f"{name}: expected every axis to be at least 1 long, got {tuple(x.shape)}"
+        )
+
+
+def check_sequence(name: str, u: object, width: int, parameter: Tensor) -> None:
+    """Raise TypeError or ValueError unless ``u`` is a non-empty (batch, length, width)
+    tensor of the device of a layer's ``parameter``, and of its dtype or, under autocast,
+    of one that autocast hands on."""
+    _check_input(name, u, "batch, length, width", (None, None, width), parameter)
+
+
+def check_step(name: str, u_t: object, width: int, parameter: Tensor) -> None:
+    """Raise TypeError or ValueError unless ``u_t`` is a non-empty (batch, width) tensor,
+    otherwise as for :func:`check_sequence`."""
+    _check_input(name, u_t, "batch, width", (None, width), parameter)
+
+
+def check_state(
+    name: str, state: object, u: Tensor, width: int, dtype: torch.dtype
+) -> None:
+    """Raise TypeError or ValueError unless ``state`` is a (batch, width) tensor that goes
+    with the input ``u``, of this dtype or, under autocast, of one that autocast hands
+    on."""
+    check_tensor(name, state)
+    assert isinstance(state, Tensor)
+    check_shape(name, state, "batch, width", (u.shape[0], width), "u")
+    _check_kind(name, state, dtype, u.device)
+
+
+def _check_input(
+    name: str, u: object, letters: str, shape: Shape, parameter: Tensor
+) -> None:
+    check_tensor(name, u)
+    assert isinstance(u, Tensor)
+    check_shape(name, u, letters, shape)
+    check_not_empty(name, u)
+    _check_kind(name, u, parameter.dtype, parameter.device)
+
+
+def _check_kind(name: str, x: Tensor, dtype: torch.dtype, device: torch.device) -> None:
+    handed_on = x.dtype in AUTOCAST_DTYPES and dtype in AUTOCAST_DTYPES
+    if x.dtype != dtype and not (handed_on and under_autocast(device)):
+        raise TypeError(f"{name}: expected dtype {dtype} like the layer, got {x.dtype}")
+    if x.device != device:
+        raise ValueError(
+            f"{name}: expected device {device} like the layer, got {x.device}"
         )
 
 

@@ -7,7 +7,7 @@ Three ways lead to the same two functions, and a call takes the shortest that wi
   inside ``torch.func``     ``autograd.Function`` with ``setup_context`` and ``vmap``,
                             which costs a hundred microseconds more
   compiled, exported,       ``torch.ops.seqlab.<name>``, whose shapes are known without
-  traced, subclasses        running it
+  traced, subclasses, meta  running it
 
 What no way leads to is refused in a sentence: derivatives forward in mode, and of second
 order.
@@ -85,6 +85,7 @@ class _Op:
             torch.compiler.is_compiling()
             or torch._C._len_torch_dispatch_stack()
             or torch.jit.is_tracing()
+            or arguments[0].is_meta
         ):
             return self.registered(*arguments)
         with_graph = torch.is_grad_enabled()

@@ -67,21 +67,23 @@ def test_split_and_resume_and_step(name):
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_bad_input(name):
+def test_names_what_it_cannot_take(name):
     layer = PAIRS[name][0](INPUTS, WIDTH)
-    with pytest.raises(ValueError, match=r"u: expected shape \(batch, length, 4\), got \(2, 3, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"u: expected shape \(batch, length, width\) = \(\*, \*, 4\), got \(2, 3, 5\)"
+    ):
         layer(torch.zeros(2, 3, 5))
-    with pytest.raises(ValueError, match="non-empty"):
-        layer(torch.zeros(2, 0, INPUTS))
-    with pytest.raises(TypeError, match=r"float32.*got torch\.float64"):
-        layer(torch.zeros(2, 3, INPUTS, dtype=torch.float64))
     wrong = torch.zeros(3, WIDTH)
-    with pytest.raises(ValueError, match=r"state.*expected shape \(2, 5\), got \(3, 5\)"):
+    with pytest.raises(ValueError, match=r"state.*expected shape .* = \(2, 5\) like u, got \(3, 5\)"):
         layer(torch.zeros(2, 3, INPUTS), (wrong, wrong) if name == "LSTM" else wrong)
-    with pytest.raises(ValueError, match="width: expected at least 1, got 0"):
-        PAIRS[name][0](INPUTS, 0)
-    with pytest.raises(TypeError, match="inputs: expected an int, got float"):
-        PAIRS[name][0](4.0, WIDTH)
+
+
+def test_an_lstm_asks_for_both_parts_of_its_state():
+    layer, u = LSTM(INPUTS, WIDTH), torch.zeros(2, 3, INPUTS)
+    with pytest.raises(TypeError, match=r"state: expected a tuple \(h, c\), got Tensor"):
+        layer(u, torch.zeros(2, WIDTH))
+    with pytest.raises(TypeError, match=r"state: expected a tuple \(h, c\), got a tuple of 3"):
+        layer(u, (torch.zeros(2, WIDTH),) * 3)
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -90,6 +92,37 @@ def test_from_torch_refuses_what_it_cannot_hold(name, option):
     ours, theirs = PAIRS[name]
     with pytest.raises(ValueError, match="module: expected one layer"):
         ours.from_torch(theirs(INPUTS, WIDTH, **option))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_from_torch_refuses_another_kind_of_layer(name):
+    ours, theirs = PAIRS[name]
+    others = [module for _, module in PAIRS.values() if module is not theirs]
+    for module in (*[other(INPUTS, WIDTH) for other in others], torch.nn.Linear(2, 2), None):
+        expected = f"module: expected a torch.nn.{name}, got {type(module).__name__}"
+        with pytest.raises(TypeError, match=expected):
+            ours.from_torch(module)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_from_torch_keeps_dtype_and_device_whatever_the_default(name):
+    ours, theirs = PAIRS[name]
+    module = theirs(INPUTS, WIDTH, dtype=torch.bfloat16)
+    with torch.device("meta"):
+        layer = ours.from_torch(module)
+    assert {(p.dtype, p.device.type) for p in layer.parameters()} == {(torch.bfloat16, "cpu")}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_nothing_is_rounded_under_autocast(name):
+    """What comes in may be bfloat16; from there on all is float32, to the last bit."""
+    layer, _, u, _ = draw(name)
+    layer, rounded = layer.float(), u.bfloat16()
+    expected, expected_state = layer(rounded.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        h, state = layer(rounded)
+    assert torch.equal(h, expected)
+    assert all(map(torch.equal, parts(state), parts(expected_state)))
 
 
 def test_rnn_refuses_relu():

@@ -143,8 +143,8 @@ def test_it_stands_in_the_residual_stack_and_under_a_readout():
         ({"measure": "legt"}, ValueError, "theta: expected time steps above 0 with legt, got None"),
         ({"measure": "lagt", "theta": 0.0}, ValueError, "theta: .*got 0.0"),
         ({"measure": "lagt", "theta": float("nan")}, ValueError, "theta: .*got nan"),
-        ({"order": 0}, ValueError, "order: expected at least 1, got 0"),
-        ({"width": 2.5}, TypeError, "width: expected an int, got float"),
+        ({"order": 0}, ValueError, "order: expected an integer from 1 .*, got 0"),
+        ({"width": 2.5}, TypeError, "width: expected an integer, got float"),
     ],
 )
 def test_bad_construction(options, error, message):
@@ -154,18 +154,18 @@ def test_bad_construction(options, error, message):
 
 def test_bad_input():
     layer = HippoRNN(INPUTS, WIDTH, ORDER)
-    with pytest.raises(ValueError, match=r"u: expected shape \(batch, length, 3\), got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"u: expected shape .* = \(\*, \*, 3\), got \(2, 3\)"):
         layer(torch.zeros(2, 3))
-    with pytest.raises(ValueError, match="non-empty"):
+    with pytest.raises(ValueError, match=r"u: expected every axis to be at least 1 long, got \(2, 0, 3\)"):
         layer(torch.zeros(2, 0, INPUTS))
     with pytest.raises(TypeError, match=r"float32.*got torch\.float64"):
         layer(torch.zeros(2, 3, INPUTS, dtype=torch.float64))
     h, c, u = torch.zeros(2, WIDTH), torch.zeros(2, ORDER), torch.zeros(2, 3, INPUTS)
-    with pytest.raises(ValueError, match=r"state c: expected shape \(2, 5\), got \(2, 6\)"):
+    with pytest.raises(ValueError, match=r"state c: expected shape .* = \(2, 5\) like u, got \(2, 6\)"):
         layer(u, (h, h, 0))
-    with pytest.raises(ValueError, match=r"state h: expected shape \(2, 6\), got \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"state h: expected shape .* = \(2, 6\) like u, got \(2, 5\)"):
         layer(u, (c, c, 0))
     with pytest.raises(ValueError, match="state t: expected a number of steps from 0, got -1"):
         layer(u, (h, c, -1))
-    with pytest.raises(ValueError, match=r"u_t: expected shape \(batch, 3\), got \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"u_t: expected shape .* = \(\*, 3\), got \(2, 2\)"):
         layer.step(torch.zeros(2, 2))

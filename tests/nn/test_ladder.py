@@ -1,11 +1,13 @@
 """The rungs of the ladder are the recurrences that they say they are."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from seqlab.nn import LRU
-from seqlab.nn.ladder import Cartesian, DenseLinear, DenseTanh, Exponential, StableExponential
+from seqlab.nn.ladder import Cartesian, DenseLinear, DenseTanh, Exponential, StableExponential, rungs
 
 DIAGONAL = [Cartesian, Exponential, StableExponential]
 
@@ -77,9 +79,75 @@ def test_diagonal_rungs_learn_their_eigenvalues(rung):
         assert p.grad.abs().min() > 0, name
 
 
-def test_bad_input():
-    layer = DenseLinear(4, 6)
-    with pytest.raises(ValueError, match="u: expected shape"):
-        layer(torch.zeros(2, 3, 5))
-    with pytest.raises(ValueError, match=r"state: expected shape \(2, 6\), got \(2, 5\)"):
-        layer(torch.zeros(2, 3, 4), torch.zeros(2, 5))
+@pytest.mark.parametrize("rung", DIAGONAL)
+def test_diagonal_rungs_keep_the_digits_of_the_default_dtype(rung):
+    lam = ring(20)
+    torch.set_default_dtype(torch.float64)
+    try:
+        layer = rung(4, lam)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_allclose(layer.eigenvalues.detach().numpy(), lam, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("rung", "eigenvalue"),
+    [
+        (StableExponential, 1.1),
+        (StableExponential, 1.0),
+        (StableExponential, 0.0),
+        (StableExponential, float("nan")),
+        (Exponential, 0.0),
+        (Exponential, float("inf")),
+        (Cartesian, float("nan")),
+    ],
+)
+def test_diagonal_rungs_refuse_eigenvalues_that_they_cannot_hold(rung, eigenvalue):
+    with pytest.raises(ValueError, match=r"eigenvalues: expected 0 <=? \|λ\| < .*, got 1 outside.* index 1"):
+        rung(4, [0.5, eigenvalue])
+    with pytest.raises(ValueError, match=r"eigenvalues: expected shape \(state_size,\)"):
+        rung(4, [[0.5]])
+
+
+def test_outside_the_disk_is_where_some_rungs_may_be():
+    for rung in (Cartesian, Exponential):
+        lam = rung(4, [1.25j]).eigenvalues
+        assert torch.allclose(lam, torch.tensor([1.25j]), atol=1e-6)
+    assert Cartesian(4, [0.0]).eigenvalues.item() == 0
+
+
+def test_a_phase_of_zero_has_a_finite_parameter():
+    layer = StableExponential(4, [0.5])
+    assert torch.isfinite(layer.theta_log).all()
+    assert layer.eigenvalues.item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("rung", [DenseLinear, DenseTanh])
+def test_dense_weights_stay_tied_to_where_cudnn_reads_them(rung):
+    layer = copy.deepcopy(rung(4, 6)).double()
+    assert [name for name, _ in layer.named_parameters()] == ["B", "A", "C", "D"]
+    assert layer.A is layer.recurrence.weight_hh_l0
+    assert layer.B is layer.recurrence.weight_ih_l0
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"state_size": 0}, ValueError, "state_size: expected"),
+        ({"state_size": "6"}, TypeError, "state_size: expected an integer, got str"),
+        ({"r_min": 0.9, "r_max": 0.5}, ValueError, "r_min, r_max: expected r_min <= r_max, got 0.9 and 0.5"),
+        ({"r_max": 1.5}, ValueError, "r_max: expected a number from 0 to 1, got 1.5"),
+    ],
+)
+def test_rungs_refuse(options, error, message):
+    with pytest.raises(error, match=message):
+        rungs(**{"state_size": 6, "rng": np.random.default_rng(0), **options})
+
+
+def test_every_rung_in_float64_by_default():
+    torch.set_default_dtype(torch.float64)
+    try:
+        for make in rungs(6, np.random.default_rng(0)).values():
+            assert make(4)(torch.randn(2, 9, 4))[0].dtype == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)

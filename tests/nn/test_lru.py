@@ -207,6 +207,18 @@ def test_from_eigenvalues_refuses(eigenvalues, message):
         LRU.from_eigenvalues(4, eigenvalues)
 
 
+@pytest.mark.parametrize("eigenvalues", ["ring", None, ["a"], [[0.1], [0.2, 0.3]], {"λ": 0.5}])
+def test_from_eigenvalues_asks_for_numbers(eigenvalues):
+    with pytest.raises(TypeError, match=r"eigenvalues: expected complex numbers, .*got "):
+        LRU.from_eigenvalues(4, eigenvalues)
+
+
+def test_from_eigenvalues_takes_a_tensor():
+    lam = torch.tensor([0.5 + 0.1j, 0.3j], requires_grad=True)
+    layer = LRU.from_eigenvalues(4, lam.conj())
+    assert torch.allclose(layer.eigenvalues, lam.conj(), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -216,8 +228,10 @@ def test_from_eigenvalues_refuses(eigenvalues, message):
         ({"max_phase": 0.0}, ValueError, "max_phase"),
         ({"max_phase": 7.0}, ValueError, "max_phase: expected 0 < max_phase <= 2π, got 7.0"),
         ({"r_min": float("nan")}, ValueError, "r_min"),
-        ({"state_size": 0}, ValueError, "state_size: expected at least 1, got 0"),
-        ({"width": 2.5}, TypeError, "width: expected an int, got float"),
+        ({"state_size": 0}, ValueError, "state_size: expected an integer from 1 .*, got 0"),
+        ({"width": 2.5}, TypeError, "width: expected an integer, got float"),
+        ({"r_min": "0"}, TypeError, "r_min: expected a number, got str"),
+        ({"max_phase": None}, TypeError, "max_phase: expected a number, got NoneType"),
     ],
 )
 def test_bad_construction(options, error, message):
@@ -225,20 +239,38 @@ def test_bad_construction(options, error, message):
         LRU(**{"width": 4, "state_size": 4, **options})
 
 
-def test_bad_input():
-    layer = LRU(4, 5)
-    with pytest.raises(ValueError, match=r"u: expected shape \(batch, length, 4\), got \(2, 4\)"):
-        layer(torch.zeros(2, 4))
-    with pytest.raises(ValueError, match="non-empty"):
-        layer(torch.zeros(0, 3, 4))
-    with pytest.raises(TypeError, match=r"u: expected torch\.float32 .*got torch\.float16"):
-        layer(torch.zeros(2, 3, 4, dtype=torch.float16))
-    with pytest.raises(ValueError, match=r"state: expected shape \(2, 5\), got \(1, 5\)"):
-        layer(torch.zeros(2, 3, 4), torch.zeros(1, 5, dtype=torch.complex64))
-    with pytest.raises(TypeError, match="state"):
-        layer(torch.zeros(2, 3, 4), torch.zeros(2, 5))
-    with pytest.raises(ValueError, match=r"u_t: expected shape \(batch, 4\), got \(2, 3\)"):
-        layer.step(torch.zeros(2, 3))
+def test_arguments_may_be_numbers_of_numpy():
+    torch.manual_seed(0)
+    layer = LRU(np.int64(4), np.int32(5), np.float32(0.25), np.float64(0.5), np.float32(1))
+    torch.manual_seed(0)
+    same = LRU(4, 5, 0.25, 0.5, 1.0)
+    assert all(map(torch.equal, layer.parameters(), same.parameters()))
+
+
+def test_the_recurrence_is_complex64_in_half_precision():
+    """A long memory: rounded to bfloat16 at each step, it would be gone."""
+    lam = np.array([np.exp(-1e-4 + 0.3j)])
+    layer = LRU.from_eigenvalues(1, lam).bfloat16()
+    u = torch.zeros(1, 4000, 1, dtype=torch.bfloat16)
+    u[0, 0] = 1
+    _, last = layer(u)
+    b = layer.input_gain * torch.complex(layer.B_re.float(), layer.B_im.float())[:, 0]
+    expected = layer.eigenvalues**3999 * b
+    assert last.dtype == torch.complex64
+    assert torch.allclose(last[0], expected, rtol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_from_eigenvalues_in_the_default_dtype(dtype):
+    lam = np.array([0.9 * np.exp(1j), 0.5, -0.3, 0.999j])
+    torch.set_default_dtype(dtype)
+    try:
+        layer = LRU.from_eigenvalues(3, lam)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {p.dtype for p in layer.parameters()} == {dtype}
+    error = 1e-15 if dtype == torch.float64 else 5e-3
+    np.testing.assert_allclose(layer.eigenvalues.detach().numpy(), lam, rtol=0, atol=error)
 
 
 def test_non_contiguous_input():
