@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from seqlab.benchmark import milliseconds, provenance
+from seqlab.benchmark import provenance, queued_milliseconds
 from seqlab.ops import linear_scan, linear_scan_step
 
 HEAD_WIDTH = 64
@@ -110,8 +110,8 @@ def mixing(length: int, channels: int, dtype: torch.dtype, device: torch.device)
     attend_last = _fastest(
         lambda: scaled_dot_product_attention(last_q, k, v), [*FUSED, SDPBackend.MATH], device
     )
-    scan = milliseconds([lambda: linear_scan(a, b)], device, budget=0.2)
-    step = milliseconds([lambda: linear_scan_step(last_a, last_b, state)], device, budget=0.2)
+    scan = queued_milliseconds([lambda: linear_scan(a, b)], device, budget=0.2)
+    step = queued_milliseconds([lambda: linear_scan_step(last_a, last_b, state)], device, budget=0.2)
     for what, layer, (kernel, time), kept in (
         ("prefill", "attention", attend, [k, v]),
         ("prefill", "recurrence", ("seqlab", scan), [state]),
@@ -149,7 +149,10 @@ def training(
         if name == "attention":
             kernel, time = _fastest(go, FUSED, device)
         else:
-            kernel, time = "seqlab" if name == "gated scan" else "torch", milliseconds([go], device, 0.2)
+            kernel, time = (
+                "seqlab" if name == "gated scan" else "torch",
+                queued_milliseconds([go], device, 0.2),
+            )
         yield {"what": "training", "layer": name, "kernel": kernel, "length": length, "milliseconds": time}
 
 
@@ -165,7 +168,7 @@ def _fastest(
                 call()
             except RuntimeError:  # "No available kernel"
                 continue
-            times[backend.name.lower()] = milliseconds([call], device, budget=0.2)
+            times[backend.name.lower()] = queued_milliseconds([call], device, budget=0.2)
     kernel = min(times, key=times.__getitem__)
     return kernel, times[kernel]
 

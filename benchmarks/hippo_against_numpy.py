@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from seqlab import ops
-from seqlab.benchmark import milliseconds, processor, provenance
+from seqlab.benchmark import called_milliseconds, processor, provenance
 from seqlab.ops.hippo import reference
 
 
@@ -98,7 +98,7 @@ def compare(projection: Projection, device: torch.device) -> dict[str, Any]:
         assert not projection.return_all
         truth = go_on(state, f[:, projection.reference_length :].cpu().numpy(), projection.reference_length)
     to_float64 = relative_error(c, truth)
-    later = milliseconds([lambda: ops.hippo_project(f, **wanted)], device)
+    later = called_milliseconds([lambda: ops.hippo_project(f, **wanted)], device)
     return {
         "measure": "legs",
         "shape": {"batch": shape[0], "length": shape[1], "channels": 1, "order": projection.order},

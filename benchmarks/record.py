@@ -3,10 +3,11 @@
 ``python -m benchmarks.record --out benchmarks/results``
 
 Every part runs in a process of its own within a time limit, and writes one JSON file, named after the part and
-the device, where the chapters and the performance page look for it. A part that fails or is cut off does not keep
-the others from running. The last file, ``recording_DEVICE.json``, says how each part ended, and is rewritten after
-each. ``--seconds`` limits all parts together; what no time was left for is named at the end with the command that
-runs it. ``--rehearse`` runs the parts at tiny sizes, where there is no GPU as well, into a folder of your choice.
+the device, where the chapters and the performance page look for it; ``bench`` times several ops in one process and
+writes a file for each. A part that fails or is cut off does not keep the others from running. The last file,
+``recording_DEVICE.json``, says how each part ended, and is rewritten after each. ``--seconds`` limits all parts
+together; what no time was left for is named at the end with the command that runs it. ``--rehearse`` runs the parts
+at tiny sizes, where there is no GPU as well, into a folder of your choice.
 """
 
 import argparse
@@ -36,13 +37,15 @@ KEPT_LINES = 40
 class Part:
     """One measurement: a module to run with ``--out FILE``, and the seconds it may take.
 
-    ``rehearsal`` are the further arguments of a rehearsal, None for a part that says nothing without a GPU.
+    ``rehearsal`` are the further arguments of a rehearsal, None for a part that says nothing without a GPU. A part
+    ``by_op`` takes ``--ops``, and writes a file for each of them.
     """
 
     name: str
     seconds: int
     command: tuple[str, ...]
     rehearsal: tuple[str, ...] | None = ()
+    by_op: bool = False
 
 
 TINY_LADDER = "--side 14 --width 8 --state-size 8 --steps 2 --batch-size 4 --seeds 1 --ring-seeds 1"
@@ -56,7 +59,8 @@ PARTS = (
         ("--backends", "portable"),
     ),
     Part("gpu_tests", 420, ("benchmarks.gpu_tests",)),
-    *(Part(op, 450, ("seqlab", "bench", "--ops", op), ("--quick",)) for op in PAIRINGS),
+    Part("host_time", 180, ("benchmarks.host_time",), ("--ops", "linear_scan")),
+    Part("bench", 580, ("seqlab", "bench", "--peers", "benchmarks.peers"), ("--quick",), by_op=True),
     Part("attention_vs_recurrence", 240, ("benchmarks.attention_vs_recurrence",)),
     Part("chapters", 580, ("benchmarks.chapters", "--at-once", "2"), ("--chapters", "1")),
     Part("lru_ladder", 560, ("benchmarks.lru_ladder",), tuple(TINY_LADDER.split())),
@@ -74,6 +78,9 @@ def main() -> int:
     names = [part.name for part in PARTS]
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--parts", nargs="+", choices=names, default=names, metavar="PART", help=str(names))
+    parser.add_argument(
+        "--ops", nargs="+", choices=PAIRINGS, default=list(PAIRINGS), metavar="OP", help="of the part bench"
+    )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="for all parts together")
     parser.add_argument("--rehearse", action="store_true", help="tiny sizes; no GPU is needed")
     arguments = parser.parse_args()
@@ -89,14 +96,16 @@ def main() -> int:
     for part in PARTS:
         if part.name not in arguments.parts:
             continue
-        file = arguments.out / f"{part.name}_{device}.json"
-        entry = {"part": part.name, "file": file.name}
+        files = [f"{name}_{device}.json" for name in (arguments.ops if part.by_op else [part.name])]
+        entry = {"part": part.name, "files": files}
         if arguments.rehearse and part.rehearsal is None:
             entry["outcome"] = "left out of the rehearsal: it needs a GPU"
         elif end - time.monotonic() < 1:
             entry["outcome"] = "no time was left"
         else:
-            command = [*part.command, *(part.rehearsal or ()) * arguments.rehearse, "--out", str(file)]
+            command = [*part.command, *(part.rehearsal or ()) * arguments.rehearse]
+            command += ["--ops", *arguments.ops] * part.by_op
+            command += ["--out", str(arguments.out / (f"{{op}}_{device}.json" if part.by_op else files[0]))]
             print(f"\n== {part.name}: python -m {' '.join(command)}", flush=True)
             entry |= run(command, min(part.seconds, end - time.monotonic()))
         record["parts"].append(entry)
@@ -144,11 +153,11 @@ def ended_well(entry: dict[str, Any]) -> bool:
 
 def summary(entries: Sequence[dict[str, Any]], out: Path) -> str:
     """How each part ended, and the command that runs the rest."""
-    lines = [
-        f"{entry['part']:<26}{entry.get('seconds', 0):>7.0f} s  {entry['outcome']}"
-        + (f" ({entry['file']})" if (out / entry["file"]).exists() else "")
-        for entry in entries
-    ]
+    lines = []
+    for entry in entries:
+        written = [name for name in entry["files"] if (out / name).exists()]
+        files = f" ({', '.join(written)})" if written else ""
+        lines.append(f"{entry['part']:<26}{entry.get('seconds', 0):>7.0f} s  {entry['outcome']}{files}")
     rest = [entry["part"] for entry in entries if not ended_well(entry)]
     if rest:
         lines.append(

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
         "verify", help="hold every op, on every backend, to its float64 reference"
     )
     bench = commands.add_parser(
-        "bench", help="time ops against their peers and against the hardware's limit"
+        "bench", help="time ops against the hardware's limit, and peers beside them"
     )
     train = commands.add_parser(
         "train", help="train one of the book's small models from the terminal"
@@ -41,10 +41,10 @@ def main(argv: list[str] | None = None) -> int:
         verification.add_arguments(verify)
         verify.set_defaults(run=verification.run)
     elif wanted == "bench":
-        from seqlab import benchmark
+        from seqlab.benchmark import command as benchmarking
 
-        benchmark.add_arguments(bench)
-        bench.set_defaults(run=benchmark.run)
+        benchmarking.add_arguments(bench)
+        bench.set_defaults(run=benchmarking.run)
     elif wanted == "train":
         from seqlab.training import command
 

@@ -1,0 +1,79 @@
+"""Peers in processes of their own: one failure costs no other measurement, and what was measured before it counts."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from seqlab.benchmark import Implementation, benchmark, plain_call, processes
+from seqlab.benchmark.comparison import entrants
+from seqlab.benchmark.processes import compare_isolated
+
+
+@pytest.fixture
+def isolated(monkeypatch, brief):
+    """isolated(trouble) is the result where the process of each peer runs here, as far as ``trouble`` lets it."""
+    peers = [
+        Implementation(
+            name, "linear_scan", lambda arguments: plain_call("linear_scan", brief.loop, arguments)
+        )
+        for name in ("good", "bad")
+    ]
+
+    def run(trouble, keep=lambda result: None):
+        def in_a_process(command, **options):
+            name, out = (command[command.index(option) + 1] for option in ("--only", "--out"))
+            assert command[command.index("--peers") + 1] == "some.peers"
+            assert command[command.index("--ops") + 1 : command.index("--out")] == ["linear_scan", "--quick"]
+            rows = benchmark(["linear_scan"], quick=True, peers=peers, only=name)["rows"]
+            if name == "good":
+                Path(out).write_text(json.dumps({"rows": rows}))
+                return subprocess.CompletedProcess(command, 0)
+            Path(out).write_text(json.dumps({"rows": rows[:2]}))
+            return trouble(command)
+
+        monkeypatch.setattr(processes.subprocess, "run", in_a_process)
+        everything = entrants(["linear_scan"], peers)
+        return compare_isolated(everything, True, "some.peers", peers, keep)
+
+    return run
+
+
+def reasons(result, name):
+    return [row["absent"] for row in result["rows"] if row["implementation"] == name]
+
+
+def test_what_a_peer_measured_before_it_failed_counts(isolated):
+    def fail(command):
+        said = "warning\nRuntimeError: CUDA error: an illegal memory access\nhint"
+        return subprocess.CompletedProcess(command, 1, stderr=said)
+
+    result = isolated(fail)
+    assert set(reasons(result, "good")) == {None}
+    failed = "its process failed: RuntimeError: CUDA error: an illegal memory access"
+    assert reasons(result, "bad") == [None, None] + [failed] * 6
+    names = ["seqlab, portable", "python loop", "good", "bad"]
+    assert [row["implementation"] for row in result["rows"]] == names * 8
+    for row in result["rows"]:  # one floor holds for the rows of all processes
+        assert row["floor_milliseconds"] == pytest.approx(1e3 * row["fewest_bytes"] / 1e10)
+
+
+def test_a_peer_that_takes_too_long_is_left(isolated):
+    def be_slow(command):
+        raise subprocess.TimeoutExpired(command, processes.PATIENCE)
+
+    result = isolated(be_slow)
+    late = f"its process was not done after {processes.PATIENCE} s"
+    assert reasons(result, "bad") == [None, None] + [late] * 6
+
+
+def test_an_interruption_loses_nothing(isolated):
+    def interrupt(command):
+        raise KeyboardInterrupt
+
+    kept = []
+    with pytest.raises(KeyboardInterrupt):
+        isolated(interrupt, kept.append)
+    assert reasons(kept[-1], "bad") == [None, None] + ["its process was interrupted"] * 6
+    assert set(reasons(kept[-1], "good")) == {None}

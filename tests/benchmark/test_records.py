@@ -1,0 +1,147 @@
+"""Records, read back: tables, our speed over the fastest peer's, and where we lose and why."""
+
+import json
+
+import pytest
+
+from seqlab.benchmark import recorded
+from seqlab.benchmark.losses import losses, lost
+from seqlab.benchmark.records import (
+    fastest_peer,
+    memory,
+    percent,
+    read,
+    share,
+    speed_over_fastest_peer,
+    times,
+)
+
+OURS, FAST, SLOW = "seqlab, triton", "a fast peer", "a slow peer"
+
+
+def nothing_known(row):
+    return None
+
+
+def test_the_fastest_peer_may_be_another_as_called_than_queued(row):
+    rows = [
+        row(OURS, 4.0, 1.5),
+        row(FAST, 3.0, 2.0),
+        row(SLOW, 2.0, 3.0),
+        row("absent", None, None, absent="why"),
+    ]
+    rows.append(row("of another size", 0.1, 0.1, shape={"batch": 2, "length": 2}))
+    assert fastest_peer(rows, rows[0], "as called")["implementation"] == SLOW
+    assert fastest_peer(rows, rows[0], "queued")["implementation"] == FAST
+    assert speed_over_fastest_peer(rows, rows[0], "as called") == 0.5
+    assert speed_over_fastest_peer(rows, rows[0], "queued") == pytest.approx(4 / 3)
+
+
+def test_what_was_not_timed_is_not_compared(row):
+    rows = [row(OURS, None, 1.5), row(FAST, None, 2.0)]
+    assert speed_over_fastest_peer(rows, rows[0], "as called") is None
+    assert speed_over_fastest_peer(rows[:1], rows[0], "queued") is None
+    assert share(rows[0], "as called") is None
+    assert share(rows[0], "queued") == pytest.approx(1 / 1.5)
+
+
+def test_a_table_has_both_times_the_share_and_a_dash_with_its_footnote(row):
+    absent = {"absent": "computes quaternions only"}
+    rows = [row(OURS, None, 1.25), row(FAST, 3.0, 2.0), row("narrow", None, None, **absent)]
+    table = times(rows, "of a test")
+    assert table.head == ["workload", "pass", "floor, ms", OURS, FAST]
+    assert table.lines == [
+        (
+            "real varying, float32\nB 1, L 2",
+            "forward",
+            "1.000, bytes",
+            "– / 1.250 (80%)",
+            "3.000 / 2.000 (50%)",
+        )
+    ]
+    assert "–: this record has no such time." in table.notes
+    assert "Absent (computes quaternions only): narrow." in table.notes
+    assert not [note for note in times(rows[1:], "").notes if note.startswith("–")]
+    assert "<caption>of a test</caption>" in table._repr_html_()
+    assert "3.000 / 2.000 (50%)" in repr(table)
+
+
+def test_memory_is_shown_where_it_was_recorded(row):
+    assert memory([row(OURS, 1.0, 1.0)], "") is None
+    assert memory([row(OURS, 1.0, 1.0, peak_memory_bytes=2**21)], "").lines[0][-1] == "2.0"
+
+
+def test_a_share_that_rounds_to_nothing_has_a_digit_more():
+    assert [percent(part) for part in (0.0023, 0.03, 0.597)] == ["0.2%", "3%", "60%"]
+
+
+def test_rows_as_fast_as_peers_and_near_the_floor_are_no_losses(row, record):
+    result = record(row(OURS, 1.3, 1.2), row(FAST, 1.4, 1.3))
+    assert losses(result, nothing_known) == []
+    assert lost([result], nothing_known) == []
+
+
+def test_a_floor_below_a_launch_says_so(row, record):
+    """The smallest kernel takes 5 microseconds: 5 of them cannot be had, 50 can be explained."""
+    small = {"floor_milliseconds": 0.0002}
+    (loss,) = losses(record(row(OURS, 0.005, 0.005, **small)), nothing_known)
+    assert loss.reasons == ("the floor is 0.2 µs, and the smallest kernel there is takes 5 µs",)
+    (loss,) = losses(record(row(OURS, 0.05, 0.05, **small)), lambda row: "it waits")
+    assert loss.reasons[1:] == ("it waits",)
+    (loss,) = losses(record(row(OURS, 0.05, 0.05, **small)), nothing_known)
+    assert loss.reasons[1:] == ("not explained yet",)
+
+
+def test_a_caller_who_waits_for_the_host_is_told(row, record):
+    (loss,) = losses(record(row(OURS, 2.0, 1.2)), nothing_known)
+    assert loss.reasons == (
+        "the caller waits 2 ms, of which the GPU works 1.2 ms: the rest is Python and launches",
+    )
+
+
+def test_a_faster_peer_is_named_with_how_it_is_faster(row, record):
+    (loss,) = losses(record(row(OURS, 1.5, 1.2), row(FAST, 1.4, 1.3)), nothing_known)
+    assert loss.speeds == {"as called": pytest.approx(1.4 / 1.5), "queued": pytest.approx(1.3 / 1.2)}
+    (reason,) = loss.reasons
+    assert reason.startswith(
+        f"{FAST} is faster as called: beyond the GPU's own time the caller waits 300 µs for ours"
+    )
+    (loss,) = losses(record(row(OURS, 1.5, 1.2), row(FAST, 1.6, 1.1)), lambda row: "half precision")
+    assert loss.reasons == (f"{FAST} is faster queued", "half precision")
+
+
+def test_losses_are_one_table_for_each_origin(row, record):
+    slow = [
+        row(OURS, None, 4.0),
+        row(FAST, None, 3.0),
+        row(OURS, None, 2.0, op="wkv"),
+        row(OURS, None, 2.0, op="gla"),
+    ]
+    results = [record(*slow[:2]), record(*slow[2:]), {**record(slow[3]), "device": "another GPU"}]
+    first, second = lost(results, lambda row: "it waits")
+    assert [line[1:] for line in first.lines] == [
+        ("forward", "– / 25%", "– / 0.75", f"it waits; {FAST} is faster queued"),
+        ("forward", "– / 50%", "– / –", "it waits"),
+        ("forward", "– / 50%", "– / –", "as above"),
+    ]
+    assert second.caption.startswith("another GPU")
+
+
+def test_what_is_recorded_of_an_op_is_found_by_its_name(row, record, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(record(row(OURS, 1.0, 1.0), row(OURS, 1.0, 1.0, op="wkv"))))
+    (tmp_path / "b.json").write_text(
+        json.dumps({"device": "another kind of record", "rows": [{"what": "prefill"}]})
+    )
+    assert len(read(tmp_path)) == 2
+    (table,) = recorded("wkv", tmp_path).tables
+    assert len(table.lines) == 1
+    assert table.caption == "a GPU; torch 2; Python 3; commit 0123456789ab; 2026-01-01"
+    assert "No benchmark of gla is recorded" in repr(recorded("gla", tmp_path))
+    assert "No benchmark of gla is recorded" in recorded("gla", tmp_path / "no such folder")._repr_html_()
+
+
+def test_every_record_of_this_project_can_be_read():
+    for op in ("linear_scan", "hippo_project", "discretize", "discretize_dense"):
+        tables = recorded(op).tables
+        assert tables
+        assert all(line[3:] for table in tables for line in table.lines)
