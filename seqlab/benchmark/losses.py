@@ -117,7 +117,6 @@ def lost(records: Sequence[Record], explain: Explain) -> list[Table]:
         tables.setdefault(origin(record), []).extend(losses(record, explain))
     head = [
         "workload",
-        "pass",
         "share of the floor",
         "speed over the fastest peer",
         "why",
@@ -142,8 +141,7 @@ def _lines(found: Sequence[Loss]) -> list[tuple[str, ...]]:
         why = "; ".join(loss.reasons)
         lines.append(
             (
-                f"{loss.row['op']}: {workload(loss.row)}",
-                loss.row["pass"],
+                f"{loss.row['op']}, {loss.row['pass']}\n{workload(loss.row)}",
                 both((share(loss.row, timing) for timing in TIMINGS), percent),
                 both(loss.speeds.values(), "{:.2f}".format),
                 "as above" if why == before else why,

@@ -110,11 +110,11 @@ def times(rows: Sequence[Row], caption: str) -> Table:
         called, queued = (milliseconds(row[key]) for key in TIMINGS.values())
         reached = share(row, "queued")
         return f"{called} / {queued}" + (
-            "" if reached is None else f" ({percent(reached)})"
+            "" if reached is None else f"\n{percent(reached)}"
         )
 
     notes = [
-        "Milliseconds as called / queued, and the share of the floor's speed that the queued call reaches."
+        "Milliseconds as called / queued; below, the share of the floor's speed that the queued call reaches."
     ]
     if any(
         row["absent"] is None and None in (row[key] for key in TIMINGS.values())
@@ -167,8 +167,9 @@ def _by_implementation(
     )
     lines: dict[tuple[str, str, str], dict[str, str]] = {}
     for row in rows:
-        floor = f"{milliseconds(row['floor_milliseconds'])}, {row['floor']}"
-        line = lines.setdefault((workload(row), row["pass"], floor), {})
+        floor = f"{milliseconds(row['floor_milliseconds'])}\n{row['floor']}"
+        passes = row["pass"].replace("+", " +\n")
+        line = lines.setdefault((workload(row), passes, floor), {})
         line[row["implementation"]] = "absent" if row["absent"] else cell(row)
     body = [
         (*first, *(found.get(column, "") for column in columns))

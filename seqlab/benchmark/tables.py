@@ -4,6 +4,8 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+SENTENCE = 40  # characters from which a cell is one
+
 
 @dataclass(frozen=True)
 class Table:
@@ -21,9 +23,8 @@ class Table:
         )
         body = ""
         for first, *rest in self.lines:
-            first = html.escape(first).replace("\n", "<br>")
-            cells = "".join(f"<td>{html.escape(text)}</td>" for text in rest)
-            body += f"<tr><th scope='row'>{first}</th>{cells}</tr>"
+            cells = "".join(map(_cell, rest))
+            body += f"<tr><th scope='row'>{_markup(first)}</th>{cells}</tr>"
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return (
             "<div class='pst-scrollable-table-container'><table class='table table-measurements'>"
@@ -43,6 +44,16 @@ class Table:
             for line in every
         ]
         return "\n".join([self.caption, *text, *self.notes])
+
+
+def _cell(text: str) -> str:
+    # Numbers stay on their line; a sentence gets some width where the table scrolls.
+    style = "white-space: nowrap" if len(text) < SENTENCE else "min-width: 16rem"
+    return f"<td style='{style}'>{_markup(text)}</td>"
+
+
+def _markup(text: str) -> str:
+    return html.escape(text).replace("\n", "<br>")
 
 
 @dataclass(frozen=True)
