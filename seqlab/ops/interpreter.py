@@ -9,6 +9,7 @@ from functools import cache
 from threading import local
 from typing import Any
 
+import triton.language as tl
 from torch import Tensor
 from triton.runtime import interpreter
 from triton.runtime.jit import JITFunction
@@ -32,16 +33,22 @@ def _interpreted(function: Callable) -> "_Interpreted":
     return _Interpreted(function)
 
 
-class _Interpreted(interpreter.InterpretedFunction):
+class _Interpreted:
     """A kernel during whose launch jitted functions may be called, as in a compiled one:
     its own device functions and those of ``triton.language``, such as ``tl.sum``."""
 
-    def run(self, *args: Any, **options: Any) -> Any:
-        _launch.active = True
-        try:
-            return super().run(*args, **options)
-        finally:
-            _launch.active = False
+    def __init__(self, function: Callable):
+        self.kernel = interpreter.InterpretedFunction(function)
+
+    def __getitem__(self, grid: Any) -> Callable:
+        def launch(*args: Any, **options: Any) -> None:
+            _launch.active = True
+            try:
+                self.kernel[grid](*args, **options)
+            finally:
+                _launch.active = False
+
+        return launch
 
 
 @cache
@@ -68,3 +75,16 @@ def _patch_tensor(tensor: type, *scope: Any) -> None:
 
 _patch_tensor_before = interpreter._patch_lang_tensor
 interpreter._patch_lang_tensor = _patch_tensor
+
+
+def _binary_op(builder: Any, left: Any, right: Any, operation: Callable) -> Any:
+    result = _binary_op_before(builder, left, right, operation)
+    # Triton gives a comparison the type of what it compares. A block filled with a
+    # comparison of scalars then holds integers, which 3.9 refuses as a mask.
+    if result.data.dtype == bool:
+        result.dtype = tl.int1
+    return result
+
+
+_binary_op_before = interpreter.InterpreterBuilder.binary_op
+interpreter.InterpreterBuilder.binary_op = _binary_op
