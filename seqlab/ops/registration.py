@@ -48,8 +48,8 @@ def register(
             and booleans. Returns a tuple of new tensors, none of them a view of another.
         backward: (saved tensors, a gradient of each output, options) -> a gradient of
             each tensor, in the order of ``forward``; annotated likewise. That of an output
-            which the loss does not use is None where the annotation allows it, else
-            zeros. That of a tensor which was None is thrown away.
+            which the loss does not use is None where the annotations of all of them
+            allow it, else zeros. That of a tensor which was None is thrown away.
         save: (arguments, outputs) -> what backward is given, tensors or None.
         fake, fake_backward: as ``forward`` and ``backward``, but with empty results of
             the same shapes, dtypes and devices.
@@ -71,9 +71,10 @@ class _Op:
         self.function = function
         parameters = inspect.signature(function).parameters.values()
         kinds = [parameter.annotation for parameter in parameters]
+        kinds = [kind for kind in kinds if kind in (Tensor, Tensor | None)]
         self.optional = [kind == Tensor | None for kind in kinds]
-        self.tensors = sum(kind in (Tensor, Tensor | None) for kind in kinds)
-        self.options = len(kinds) - self.tensors
+        self.tensors = len(kinds)
+        self.options = len(parameters) - self.tensors
         schema = torch.library.infer_schema(function, mutates_args=())
         _LIBRARY.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
         _LIBRARY.impl(name, function, "CompositeExplicitAutograd")
@@ -110,26 +111,19 @@ class _Op:
         """Make ``gradients`` of what ``save`` keeps, the outputs' gradients and the
         options the derivative of this op."""
         op, tensors, options = self, self.tensors, (None,) * self.options
-        optional = getattr(gradients, "optional", ())
+        outputs = len(self.registered._schema.returns)
+        optional = getattr(gradients, "optional", [])[-outputs:]
 
         def keep(ctx: Any, inputs: Arguments, output: Tensors) -> None:
             ctx.save_for_backward(*save(inputs, output))
-            ctx.given = [x is not None for x in inputs[:tensors]]
             ctx.options = inputs[tensors:]
-            ctx.set_materialize_grads(False)
-            ctx.outputs = [(x.shape, x.dtype, x.device) for x in output]
+            if all(optional):
+                ctx.set_materialize_grads(False)
 
         def back(ctx: Any, *grads: Tensor | None) -> Arguments:
-            saved = ctx.saved_tensors
-            received = [
-                _zeros(*like) if x is None and not may_be_none else x
-                for x, like, may_be_none in zip(
-                    grads, ctx.outputs, optional[len(saved) :], strict=False
-                )
-            ]
-            found = gradients(*saved, *received, *ctx.options)
-            each = [x if given else None for x, given in zip(found, ctx.given)]  # noqa: B905
-            return *each, *options
+            found = gradients(*ctx.saved_tensors, *grads, *ctx.options)
+            needed = ctx.needs_input_grad
+            return *(x if needed[i] else None for i, x in enumerate(found)), *options
 
         def refuse(ctx: Any, *tangents: Any) -> None:
             raise NotImplementedError(
@@ -173,10 +167,6 @@ class _Op:
         torch.library.register_autograd(
             f"seqlab::{self.name}", back, setup_context=keep, lib=_LIBRARY
         )
-
-
-def _zeros(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.zeros(shape, dtype=dtype, device=device)
 
 
 _PLAIN = frozenset((Tensor, torch.nn.Parameter))

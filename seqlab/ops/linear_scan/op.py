@@ -119,11 +119,13 @@ def _backward(
     a: Tensor,
     h: Tensor,
     state: Tensor | None,
-    grad_h: Tensor,
+    grad_h: Tensor | None,
     grad_last: Tensor | None,
     reverse: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    if grad_h is None:
+        grad_h = torch.zeros_like(h)
     if backend == "triton":
         return kernel_of("linear_scan").gradients(
             a, h, state, grad_h, grad_last, reverse
