@@ -15,15 +15,18 @@ BOOK_SOURCES := _config.yml _toc.yml $(CHAPTERS) $(shell find book seqlab benchm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book read test lock address clean
+.PHONY: help book page read test lock address new-chapter clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 book: $(SITE)/.built ## execute every chapter and build the whole site
 	@echo
 	@echo "The book is built. To read it, run   make read"
 	@echo "which serves $(CURDIR)/$(SITE)   at   http://localhost:$(PORT)/"
+
+page: $(VENDOR)/.fetched | $(VENV)/.installed ## execute and build one chapter alone: make page CHAPTER=6
+	@scripts/step "page" env OMP_NUM_THREADS=1 $(BIN)/python scripts/build_page.py "$(CHAPTER)"
 
 read: $(SITE)/.built ## build if needed, and serve the book on localhost (PORT=8000)
 	@echo "The book is at http://localhost:$(PORT)/ (stop with Ctrl+C)"
@@ -35,7 +38,8 @@ test: $(VENV)/.installed $(AXE) $(SITE)/.built ## lint, types, units, kernels, c
 	@scripts/step "lint: rules" $(BIN)/ruff check .
 	@scripts/step "types" $(BIN)/mypy
 	@scripts/step "browser" $(BIN)/python scripts/find_browser.py
-	@scripts/step "tests" env OMP_NUM_THREADS=1 $(BIN)/pytest -m "not timing" --numprocesses auto --dist loadfile
+	@scripts/step "data" $(BIN)/python scripts/fetch_data.py
+	@scripts/step "tests" env OMP_NUM_THREADS=1 PIP_NO_INDEX=1 $(BIN)/pytest -m "not timing" --numprocesses auto --dist loadgroup
 	@scripts/step "tests of time, alone" env OMP_NUM_THREADS=1 $(BIN)/pytest -m timing
 
 lock: ## resolve the newest versions that fit into requirements.lock
@@ -43,6 +47,9 @@ lock: ## resolve the newest versions that fit into requirements.lock
 
 address: $(VENV)/.installed ## rewrite everything that follows from seqlab/address.py
 	@$(BIN)/python scripts/set_address.py
+
+new-chapter: $(VENV)/.installed ## write a chapter's skeleton: make new-chapter CHAPTER=6 NAME=state_spaces
+	@$(BIN)/python scripts/new_chapter.py "$(CHAPTER)" "$(NAME)"
 
 clean: ## remove the built site, cached executions and fetched files (the environment stays)
 	rm -rf _build build $(VENDOR) book/assets/explorers

@@ -23,6 +23,14 @@ FLAGS = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """The tests of a file run in one process, as they share what they opened; those marked ``spread`` need not."""
+    for item in items:
+        if item.get_closest_marker("spread") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium; a test that needs one fails, and says so, where there is none."""

@@ -1,7 +1,8 @@
 """Cached executions that are never stale.
 
 The cache knows a notebook's cells, not the package that they call. Its folder therefore carries a digest of
-everything else an execution reads: the package, the recorded benchmark results, the locked versions. Kernels
+everything else an execution reads: the package, the recorded benchmark results, the locked versions. Folders
+of other digests are removed when the whole book is built; a page alone (``make page``) leaves them. Kernels
 learn that they run for the website from the variable SEQLAB_BOOK.
 """
 
@@ -43,8 +44,9 @@ def choose_cache(app: Sphinx, config: Config) -> None:
     root = Path(app.srcdir)
     caches = root / "_build" / "executions"
     current = caches / digest(root)
-    for stale in set(caches.glob("*")) - {current}:
-        shutil.rmtree(stale)
+    if Path(app.outdir) == root / "_build" / "html":
+        for stale in set(caches.glob("*")) - {current}:
+            shutil.rmtree(stale)
     config.nb_execution_cache_path = str(current)
     os.environ["SEQLAB_BOOK"] = "1"
 

@@ -2,6 +2,8 @@
 
 import io
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import execution
 import interface
@@ -147,6 +149,17 @@ def test_a_moved_file_is_a_change(project):
     before = execution.digest(project)
     shutil.move(project / "seqlab" / "ops.py", project / "seqlab" / "op.py")
     assert execution.digest(project) != before
+
+
+@pytest.mark.parametrize(("output", "left"), [("_build/html", False), ("build/page/_build/html", True)])
+def test_a_page_alone_leaves_the_executions_of_the_book(project, monkeypatch, output, left):
+    monkeypatch.setenv("SEQLAB_BOOK", "0")
+    older = project / "_build" / "executions" / "of_another_package"
+    older.mkdir(parents=True)
+    config = SimpleNamespace()
+    execution.choose_cache(SimpleNamespace(srcdir=project, outdir=project / output), config)
+    assert Path(config.nb_execution_cache_path).name == execution.digest(project)
+    assert older.exists() == left
 
 
 def test_docstrings_become_markdown():
