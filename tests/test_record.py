@@ -1,8 +1,8 @@
 """Recording with one command: parts are bounded in time, do not stop one another, and what is left out is named."""
 
-import importlib.util
+import dataclasses
+import importlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -44,16 +44,37 @@ def recorded(record, monkeypatch, tmp_path, parts, *options):
     return code, {entry["part"]: entry for entry in json.loads(file.read_text())["parts"]}
 
 
-@pytest.mark.slow
-def test_every_part_is_a_command_that_exists(record):
+def test_every_part_is_a_command_that_exists(record, monkeypatch, capsys):
     assert len({part.name for part in record.PARTS}) == len(record.PARTS)
     for part in record.PARTS:
-        assert importlib.util.find_spec(part.command[0]) is not None
-        asked = [sys.executable, "-m", *part.command[: 1 + (part.command[0] == "seqlab")], "--help"]
-        said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True)
-        assert said.returncode == 0, said.stderr
+        words = part.command[1:2] if part.command[0] == "seqlab" else ()
+        module = "seqlab.__main__" if words else part.command[0]
+        monkeypatch.setattr(sys, "argv", [module, *words, "--help"])
+        with pytest.raises(SystemExit) as stop:
+            importlib.import_module(module).main()
+        assert stop.value.code == 0
+        said = capsys.readouterr().out
         options = [word for word in (*part.command, *(part.rehearsal or ())) if word.startswith("--")]
-        assert [option for option in ("--out", *options) if option not in said.stdout] == []
+        options += ["--out", *["--ops"] * part.by_op]
+        assert [option for option in options if option not in said] == []
+
+
+def test_the_ops_of_the_benchmark_are_timed_in_one_process_with_a_file_for_each(
+    record, part, monkeypatch, tmp_path, capsys
+):
+    code = (
+        "import pathlib, sys\n"
+        "words = sys.argv[1:]\n"
+        "ops = words[words.index('--ops') + 1 : words.index('--out')]\n"
+        "for op in ops: pathlib.Path(words[-1].replace('{op}', op)).write_text('{}')"
+    )
+    by_op = dataclasses.replace(part("bench", code), by_op=True)
+    ended, entries = recorded(record, monkeypatch, tmp_path, (by_op,), "--ops", "linear_scan", "discretize")
+    assert ended == 0
+    names = [path.name for path in tmp_path.glob("*.json") if not path.name.startswith("recording")]
+    assert sorted(names) == sorted(entries["bench"]["files"])
+    assert {name.split("_")[0] for name in names} == {"linear", "discretize"}
+    assert all(name in capsys.readouterr().out for name in names[:1])
 
 
 def test_a_part_that_fails_does_not_stop_the_next(record, part, monkeypatch, tmp_path, capsys):

@@ -23,7 +23,7 @@ def compare_isolated(
     quick: bool,
     module: str,
     peers: Sequence[Implementation],
-    keep: Keep,
+    keep: Keep | None,
 ) -> dict[str, Any]:
     """``compare``, where ``peers`` are those of ``module``; what a peer measured before
     its process failed counts."""
@@ -49,7 +49,8 @@ def compare_isolated(
                     if row["op"] in ops and key not in measured
                 ]
                 result = with_rows(result, rows)
-                keep(result)
+                if keep is not None:
+                    keep(result)
     return result
 
 

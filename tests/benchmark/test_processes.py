@@ -1,5 +1,6 @@
 """Peers in processes of their own: one failure costs no other measurement, and what was measured before it counts."""
 
+import dataclasses
 import json
 import subprocess
 from pathlib import Path
@@ -7,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from seqlab.benchmark import Implementation, benchmark, plain_call, processes
+from seqlab.benchmark.command import load_peers
 from seqlab.benchmark.comparison import entrants
 from seqlab.benchmark.processes import compare_isolated
+from seqlab.catalogue import PAIRINGS
+
+SIZES = PAIRINGS["linear_scan"].workload_sizes  # which another process has as well
 
 
 @pytest.fixture
@@ -77,3 +82,32 @@ def test_an_interruption_loses_nothing(isolated):
         isolated(interrupt, kept.append)
     assert reasons(kept[-1], "bad") == [None, None] + ["its process was interrupted"] * 6
     assert set(reasons(kept[-1], "good")) == {None}
+
+
+CRASHES = """
+import os
+from seqlab.benchmark import Implementation, plain_call
+
+def prepare(die):
+    def forward(a, b):
+        if die and b.is_complex():
+            os.abort()
+        return (a * b,)  # wrong, but soon done
+    return lambda arguments: plain_call("linear_scan", forward, arguments)
+
+PEERS = [Implementation("dies", "linear_scan", prepare(True)), Implementation("lives", "linear_scan", prepare(False))]
+"""
+
+
+@pytest.mark.slow
+def test_a_peer_that_dies_takes_nobody_with_it(tmp_path, monkeypatch, brief):
+    """In real processes: one of them is aborted in its third problem of four, the other measures all."""
+    (tmp_path / "peers_that_crash.py").write_text(CRASHES)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{processes.Path(processes.__file__).parents[2]}")
+    monkeypatch.setitem(PAIRINGS, "linear_scan", dataclasses.replace(brief, workload_sizes=SIZES))
+    peers = load_peers("peers_that_crash")
+    everything = [each for each in entrants(["linear_scan"], peers) if each.name != "python loop"]
+    result = compare_isolated(everything, True, "peers_that_crash", peers, None)
+    assert [reason is None for reason in reasons(result, "dies")] == [True] * 4 + [False] * 4
+    assert set(reasons(result, "lives")) == {None}
