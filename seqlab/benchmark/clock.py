@@ -49,7 +49,7 @@ def queued_milliseconds(
 def _median(
     times: Callable[[Calls], list[float]], calls: Calls, budget: float
 ) -> float:
-    for call in (*calls, *calls):
+    for call in calls:
         call()
     estimate = statistics.median(times([calls[0]] * 3))
     repeats = min(max(5, round(budget * 1e3 / max(estimate, 1e-3))), MOST_REPEATS)
