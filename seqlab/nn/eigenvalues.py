@@ -1,21 +1,16 @@
-"""Eigenvalues of a diagonal linear recurrence h_t = λ h_{t-1} + u_t: where to put them,
-and what they do.
+"""Eigenvalues of a diagonal linear recurrence h_t = λ h_{t-1} + u_t: where to put them.
+What they do there is in ``seqlab.nn.responses``.
 
-**Initializations.** ``ring``, ``real`` and ``glorot`` draw discrete eigenvalues λ,
-ready for the recurrence. ``s4d_lin``, ``s4d_inv``, ``s4d_real`` and
-``hippo_legs_normal`` are fixed lists of *continuous* eigenvalues a of h'(t) = a h(t) +
-u(t); ``discretize_eigenvalues`` samples them with step dt.
+``ring``, ``real`` and ``glorot`` draw discrete eigenvalues λ, ready for the recurrence.
+``s4d_lin``, ``s4d_inv``, ``s4d_real`` and ``hippo_legs_normal`` are fixed lists of
+*continuous* eigenvalues a of h'(t) = a h(t) + u(t); ``discretize_eigenvalues`` samples
+them with step dt.
 
-**Conjugates.** ``state_size`` is always the number of eigenvalues returned. A layer's
-output is the real part of a sum over modes, so one eigenvalue of each conjugate pair is
-enough. The S4D papers count a pair as two states: their N is twice our ``state_size``,
-and their n runs over 0 .. N/2 - 1, as ours does. Only ``glorot`` returns both of a
-pair, because it returns all the eigenvalues of one real matrix.
-
-**Responses.** ``impulse_response``, ``magnitude_response``, ``half_life``,
-``gradient_norm`` and ``gamma`` say what a set of eigenvalues does to a signal that
-enters every mode with weight 1 (or ``weights``) and leaves as the mean of the real
-parts, y_t = (1/N) Σ_n Re h_{t,n}.
+``state_size`` is always the number of eigenvalues returned. A layer's output is the
+real part of a sum over modes, so one eigenvalue of each conjugate pair is enough. The
+S4D papers count a pair as two states: their N is twice our ``state_size``, and their n
+runs over 0 .. N/2 - 1, as ours does. Only ``glorot`` returns both of a pair, because it
+returns all the eigenvalues of one real matrix.
 
 NumPy, float64 and complex128 throughout.
 """
@@ -23,17 +18,16 @@ NumPy, float64 and complex128 throughout.
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+
+from seqlab.ops import discretize
+from seqlab.ops.hippo.reference import hippo_transition
 
 __all__ = [
     "discretize_eigenvalues",
-    "gamma",
     "glorot",
-    "gradient_norm",
-    "half_life",
     "hippo_legs_normal",
-    "impulse_response",
-    "magnitude_response",
     "real",
     "ring",
     "s4d_inv",
@@ -41,7 +35,6 @@ __all__ = [
     "s4d_real",
 ]
 
-Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 
@@ -157,20 +150,18 @@ def hippo_legs_normal(state_size: int) -> Complex:
     """The normal part of HiPPO-LegS, one eigenvalue of each pair, in order of growing
     frequency.
 
-    HiPPO-LegS is A_nk = -sqrt((2n+1)(2k+1)) for n > k, -(n+1) for n = k, 0 above the
-    diagonal, N x N with N = 2 state_size. Its eigenvectors are too ill-conditioned to
-    use. With P_n = sqrt(n + 1/2), A + P P^T is -I/2 + S with S skew-symmetric, so every
-    real part is -1/2 and the frequencies are the eigenvalues of the Hermitian matrix
-    iS. Source: Gu et al. 2022 (arXiv 2111.00396), Theorem 1; used alone as S4D-LegS
-    (arXiv 2206.11893).
+    HiPPO-LegS is the A of ``seqlab.ops.hippo_transition("legs", N)``, N = 2 state_size.
+    Its eigenvectors are too ill-conditioned to use. With P_n = sqrt(n + 1/2), A + P P^T
+    is -I/2 + S with S skew-symmetric, so every real part is -1/2 and the frequencies
+    are the eigenvalues of the Hermitian matrix iS. Source: Gu et al. 2022 (arXiv
+    2111.00396), Theorem 1; used alone as S4D-LegS (arXiv 2206.11893).
 
     Returns:
         complex array (state_size,), real parts -1/2, imaginary parts positive.
     """
     _check_size(state_size)
-    root = np.sqrt(2 * np.arange(2 * state_size) + 1.0)
-    S = np.outer(root, root) / 2
-    S = np.triu(S, 1) - np.tril(S, -1)
+    A, _ = hippo_transition("legs", 2 * state_size)
+    S = (A - A.T) / 2  # P P^T and I are symmetric
     frequency = np.linalg.eigvalsh(1j * S)[state_size:]
     return (-0.5 + 1j * frequency).astype(complex)
 
@@ -179,123 +170,27 @@ def discretize_eigenvalues(
     lambda_continuous: ArrayLike, dt: float, method: str = "zoh"
 ) -> Complex:
     """Sample h'(t) = a h(t) with step dt: the discrete eigenvalue of each continuous
-    one.
+    one, A_bar of ``seqlab.ops.discretize``.
 
     Args:
         lambda_continuous: continuous eigenvalues a, any shape.
-        dt: step, positive.
-        method: "zoh", λ = exp(dt a), or "bilinear", λ = (1 + dt a/2) / (1 - dt a/2).
+        dt: step, from 0 up, in the units of 1 / a.
+        method: "zoh", λ = exp(dt a), "bilinear", λ = (1 + dt a/2) / (1 - dt a/2), or
+            another method of ``seqlab.ops.discretize`` that needs no ``alpha``.
 
     Returns:
-        complex array of the same shape. abs(λ) < 1 wherever Re a < 0; bilinear sends a
-            large abs(dt a) close
-        to -1.
+        complex array of the same shape. By "zoh" and "bilinear" abs(λ) < 1 wherever
+        Re a < 0 and dt > 0; bilinear sends a large abs(dt a) close to -1.
+
+    Raises:
+        TypeError, ValueError: ``dt`` or ``method`` is not as described.
     """
-    if not dt > 0:
-        raise ValueError(f"dt: expected a positive step, got {dt}")
-    step = np.multiply(dt, lambda_continuous, dtype=complex)
-    if method == "zoh":
-        return np.exp(step)
-    if method == "bilinear":
-        return (1 + step / 2) / (1 - step / 2)
-    raise ValueError(f'method: expected "zoh" or "bilinear", got {method!r}')
-
-
-# ------------------------------------------------------------------------------------------------ responses
-
-
-def impulse_response(
-    eigenvalues: ArrayLike, length: int, weights: ArrayLike = 1.0
-) -> Real:
-    """K_t = (1/N) Σ_n w_n Re(λ_n^t), t = 0 .. length - 1: what y does after u = 1, 0,
-    0, ...
-
-    Args:
-        eigenvalues: discrete λ, (N,).
-        length: how many steps, at least 1.
-        weights: w, (N,) or a number; ``gamma(eigenvalues)`` gives the LRU's.
-
-    Returns:
-        real array (length,).
-    """
-    lam = _modes(eigenvalues)
-    if length < 1:
-        raise ValueError(f"length: expected at least 1 step, got {length}")
-    powers = lam ** np.arange(length)[:, None]
-    return np.mean(np.asarray(weights) * powers.real, axis=1)
-
-
-def magnitude_response(
-    eigenvalues: ArrayLike, frequencies: ArrayLike, weights: ArrayLike = 1.0
-) -> Real:
-    """abs(H(e^{iω})), the gain for a wave of frequency ω: H is the Fourier transform of
-    ``impulse_response``.
-
-    H(e^{iω}) = Σ_t K_t e^{-iωt} = (1/N) Σ_n w_n/2 [1/(1 - λ_n e^{-iω}) + 1/(1 -
-    conj(λ_n) e^{-iω})], since Re λ^t = (λ^t + conj(λ)^t) / 2. Where an abs(λ_n) >= 1
-    the sum over t diverges and only the right side is left.
-
-    Args:
-        eigenvalues: discrete λ, (N,).
-        frequencies: ω in radians a step, (F,).
-        weights: w, (N,) or a number.
-
-    Returns:
-        real array (F,).
-    """
-    lam = _modes(eigenvalues)
-    wave = np.exp(-1j * np.asarray(frequencies, dtype=float))[:, None]
-    H = np.mean(
-        np.asarray(weights) / 2 * (1 / (1 - lam * wave) + 1 / (1 - lam.conj() * wave)),
-        axis=1,
-    )
-    return np.abs(H)
-
-
-def half_life(eigenvalues: ArrayLike) -> Real:
-    """Steps until a mode has lost half of what it held, ln 2 / (-ln abs(λ)): 0 at 0,
-    inf at abs(λ) >= 1."""
-    modulus = np.abs(np.asarray(eigenvalues, dtype=complex))
-    with np.errstate(divide="ignore"):
-        steps = np.log(2) / -np.log(modulus)
-    return np.where(modulus < 1, steps, np.inf)
-
-
-def gradient_norm(eigenvalues: ArrayLike, distance: ArrayLike) -> tuple[Real, Real]:
-    """Two norms of ∂h_{t+k}/∂h_t = diag(λ_n^k), for distances k >= 0, (K,).
-
-    Returns:
-        rms (K,): root mean square of abs(λ_n)^k, the Frobenius norm divided by sqrt(N).
-        largest (K,): max_n abs(λ_n)^k, the spectral norm.
-    """
-    k = np.asarray(distance, dtype=float)[:, None]
-    decay = np.abs(_modes(eigenvalues)) ** k
-    return np.sqrt(np.mean(decay**2, axis=1)), decay.max(axis=1)
-
-
-def gamma(eigenvalues: ArrayLike) -> Real:
-    """The LRU's input gain sqrt(1 - abs(λ)^2): with it, white noise of variance 1 gives
-    E abs(h)^2 = 1.
-
-    Written sqrt((1 - abs(λ)) (1 + abs(λ))), which loses nothing where abs(λ) is close
-    to 1. NaN where abs(λ) > 1: such a mode has no stationary variance. Source: Orvieto
-    et al. 2023, section 3.4.
-    """
-    modulus = np.abs(np.asarray(eigenvalues, dtype=complex))
-    with np.errstate(invalid="ignore"):
-        return np.sqrt((1 - modulus) * (1 + modulus))  # eq. 3.8
+    a = torch.from_numpy(np.array(lambda_continuous, complex)[..., None])
+    A_bar, _ = discretize(a, torch.ones_like(a), dt, method, diagonal=True)
+    return A_bar[..., 0].numpy()
 
 
 # --------------------------------------------------------------------------------------------------- checks
-
-
-def _modes(eigenvalues: ArrayLike) -> Complex:
-    lam = np.asarray(eigenvalues, dtype=complex)
-    if lam.ndim != 1 or lam.size == 0:
-        raise ValueError(
-            f"eigenvalues: expected shape (N,) with N at least 1, got {lam.shape}"
-        )
-    return lam
 
 
 def _check_size(state_size: int) -> None:

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from seqlab.explorers import EigenvalueExplorer
 from seqlab.explorers.eigenvalues import Mulberry32
 from seqlab.nn import eigenvalues as law
+from seqlab.nn import responses
 
 MODULE = Path(__file__).parents[2] / "seqlab" / "explorers" / "eigenvalues.mjs"
 SEEDS = [0, 1, 12345, 2**32 - 1]
@@ -164,21 +165,21 @@ def test_matrix_eigenvalues_of_a_shift_matrix_err_as_much_as_its_condition_says(
 LAM = law.ring(256, 0.3, 0.999, 2 * np.pi, np.random.default_rng(9))
 
 
-@pytest.mark.parametrize("weights", [np.ones(256), law.gamma(LAM)], ids=["plain", "gamma"])
+@pytest.mark.parametrize("weights", [np.ones(256), responses.gamma(LAM)], ids=["plain", "gamma"])
 def test_responses(weights):
     omega = np.linspace(0, np.pi, 301)
     K, H = evaluate(
         ("impulseResponse", modes(LAM), 1001, weights.tolist()),
         ("magnitudeResponse", modes(LAM), omega.tolist(), weights.tolist()),
     )
-    np.testing.assert_allclose(K, law.impulse_response(LAM, 1001, weights), rtol=0, atol=1e-13)
-    np.testing.assert_allclose(H, law.magnitude_response(LAM, omega, weights), rtol=1e-12)
+    np.testing.assert_allclose(K, responses.impulse_response(LAM, 1001, weights), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(H, responses.magnitude_response(LAM, omega, weights), rtol=1e-12)
 
 
 def test_gradient_norm():
     k = np.array([0, 1, 7, 200, 1000])
     (found,) = evaluate(("gradientNorm", modes(LAM), k.tolist()))
-    rms, largest = law.gradient_norm(LAM, k)
+    rms, largest = responses.gradient_norm(LAM, k)
     np.testing.assert_allclose(found["rms"], rms, rtol=1e-12)
     np.testing.assert_allclose(found["largest"], largest, rtol=1e-12)
 
@@ -192,8 +193,8 @@ def test_a_mode_at_zero_forgets_at_once():
 def test_half_life_and_gamma():
     radii = np.array([0, 1e-3, 0.5, 0.9, 0.9999, 1 - 1e-12, 1, 1.5])
     found = evaluate(*[(name, r) for name in ("halfLife", "gamma") for r in radii])
-    np.testing.assert_allclose(found[:8], law.half_life(radii), rtol=1e-14)
-    np.testing.assert_allclose(found[8:], law.gamma(radii), rtol=1e-14)
+    np.testing.assert_allclose(found[:8], responses.half_life(radii), rtol=1e-14)
+    np.testing.assert_allclose(found[8:], responses.gamma(radii), rtol=1e-14)
 
 
 @pytest.mark.parametrize("method", ["zoh", "bilinear"])

@@ -54,9 +54,31 @@ def test_diagonalizing_changes_no_output():
     np.testing.assert_allclose(y, np.stack(expected, axis=1), rtol=0, atol=1e-11)
 
 
-def test_a_shift_cannot_be_diagonalized():
+def similar_to(J):
+    T = np.random.default_rng(7).standard_normal(J.shape)
+    return T @ J @ np.linalg.inv(T)
+
+
+@pytest.mark.parametrize(
+    "A",
+    [
+        np.diag(np.ones(3), -1),
+        np.diag(np.ones(1), 1),
+        0.5 * np.eye(2) + np.eye(2, k=1),
+        0.5 * np.eye(3) + np.eye(3, k=1),
+        similar_to(0.5 * np.eye(2) + np.eye(2, k=1)),
+        similar_to(np.diag([0.9, 0.9, -0.3, 0.1]) + np.diag([1.0, 0, 0], 1)),
+    ],
+)
+def test_a_matrix_without_a_basis_of_eigenvectors_is_an_error(A):
     with pytest.raises(np.linalg.LinAlgError):
-        diagonalize(np.diag(np.ones(3), -1), np.ones((4, 1)), np.ones((1, 4)))
+        diagonalize(A, np.ones((len(A), 1)), np.ones((1, len(A))))
+
+
+def test_equal_eigenvalues_with_eigenvectors_of_their_own_are_no_error():
+    lam, B, C = diagonalize(0.5 * np.eye(3), np.ones((3, 1)), np.ones((1, 3)))
+    np.testing.assert_array_equal(lam, 0.5)
+    np.testing.assert_allclose(C @ B, 3.0)
 
 
 @pytest.mark.parametrize("given", [False, True])
