@@ -21,10 +21,8 @@ from seqlab.catalogue.distributions import (
 )
 from seqlab.catalogue.pairing import Arguments, Pairing, Sample, Workload, sizes
 from seqlab.ops.discretize import reference
+from seqlab.ops.discretize.reference import ALPHAS, METHODS
 from seqlab.ops.hippo.reference import hippo_transition
-
-ALPHAS = {"euler": 0.0, "bilinear": 0.5, "backward_euler": 1.0}
-METHODS = (*ALPHAS, "gbt", "zoh", "foh")
 
 Draw = Callable[[str], Distribution]
 System = tuple[Distribution | np.ndarray, Distribution | np.ndarray]
@@ -220,6 +218,8 @@ _DENSE_SAMPLES = (
             ("HiPPO-LegS, N = 32, some dt = 1e3", _LEGS, _some_steps(1e3)),
             ("real, some dt = 0", _random_system(False), _some_steps(0.0)),
             ("real, tiny dt", _random_system(False), _tiny_step),
+            # A single small matrix is a case of its own in torch.matrix_exp.
+            ("real, one tiny dt", _random_system(False), lambda _: _tiny_step("")),
         )
         for method in ("bilinear", "zoh", "foh")
     ),

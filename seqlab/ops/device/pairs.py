@@ -30,6 +30,20 @@ def times_conjugate(x0, x1, y0, y1, COMPLEX: tl.constexpr):
 
 
 @triton.jit
+def reciprocal(x0, x1, COMPLEX: tl.constexpr):
+    """1 / x, of a complex number or of each; x is scaled first, as the square of its
+    modulus may overflow."""
+    if COMPLEX:
+        scale = 1.0 / tl.maximum(tl.abs(x0), tl.abs(x1))
+        y0 = x0 * scale
+        y1 = x1 * scale
+        scale = scale / (y0 * y0 + y1 * y1)
+        return y0 * scale, -y1 * scale
+    else:
+        return 1.0 / x0, 1.0 / x1
+
+
+@triton.jit
 def power(x0, x1, COMPLEX: tl.constexpr, EXPONENT: tl.constexpr):
     """x to the power of EXPONENT, a power of two, in float64: the error of a decay over a
     chunk would come back with every other chunk."""
@@ -72,4 +86,4 @@ def real_numbers(x: Tensor) -> Tensor:
     side along a further axis."""
     if x.is_complex():
         return torch.view_as_real(x.resolve_conj().contiguous())
-    return x.contiguous()
+    return x.resolve_neg().contiguous()

@@ -1,8 +1,7 @@
 """The diagonal case of discretization as a Triton kernel, forward and backward.
 
 Everything is elementwise over (T, D, N) but for what does not vary: A, B and dt are
-(T or 1, D or 1, N), dt with N = 1, and their gradients are sums over the axes that they
-lack. The methods differ in a few operations on numbers already in registers.
+(T or 1, D or 1, N or 1), and their gradients are sums over the axes that they lack.
 
 Tiling. One program owns a tile of ROWS x COLUMNS of (D, N) and walks over a span of
 times, so that what does not vary in time is read once and its gradient stays in
@@ -26,50 +25,31 @@ B, dt and their gradients, each read or written once: next to nothing where they
 axis, as in Mamba, e T D N for one that lacks none. Equation 5.17. The parts add 4 / (e
 SPAN) of an array for an A that is fixed in time, 4 / (e ROWS) for a B that all of D shares.
 
-Complex numbers are pairs, (real, imaginary). For real ones the second half of a pair is a
-copy of the first that nothing reads, and the compiler drops it.
+Numbers are pairs, (real, imaginary); where all are real nothing reads the second half, and
+the compiler drops it. The axes along which a tensor varies are a sum of T, D and N.
 """
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from seqlab.ops.device.pairs import (
+    join_pairs,
+    real_numbers,
+    reciprocal,
+    split_pairs,
+    times,
+    times_conjugate,
+)
+from seqlab.ops.discretize import plan as axes
+from seqlab.ops.discretize.plan import plan_launch
+from seqlab.ops.interpreter import runner
+from seqlab.ops.streams import device_of
 
-@triton.jit
-def add(x, y):
-    return x + y
-
-
-@triton.jit
-def times(x0, x1, y0, y1, COMPLEX: tl.constexpr):
-    """x y."""
-    if COMPLEX:
-        return x0 * y0 - x1 * y1, x0 * y1 + x1 * y0
-    else:
-        return x0 * y0, x0 * y0
-
-
-@triton.jit
-def times_conjugate(x0, x1, y0, y1, COMPLEX: tl.constexpr):
-    """x conj(y)."""
-    if COMPLEX:
-        return x0 * y0 + x1 * y1, x1 * y0 - x0 * y1
-    else:
-        return x0 * y0, x0 * y0
-
-
-@triton.jit
-def reciprocal(x0, x1, COMPLEX: tl.constexpr):
-    """1 / x; x is scaled first, as the square of its modulus may overflow."""
-    if COMPLEX:
-        scale = 1.0 / tl.maximum(tl.abs(x0), tl.abs(x1))
-        y0 = x0 * scale
-        y1 = x1 * scale
-        scale = scale / (y0 * y0 + y1 * y1)
-        return y0 * scale, -y1 * scale
-    else:
-        return 1.0 / x0, 1.0 / x0
+T = tl.constexpr(axes.T)
+D = tl.constexpr(axes.D)
+N = tl.constexpr(axes.N)
+ALL = tl.constexpr(axes.T + axes.D + axes.N)
 
 
 @triton.jit
@@ -98,10 +78,18 @@ def product_error(x, y, product):
 
 
 @triton.jit
+def scale_of(z0):
+    """The factor that e^z and all that is made of it are kept without: e^32 for a z so
+    large that float32 has no room for e^z, though it may have for dt phi_k(z) B. Beside
+    the e^32 that is left, the 1 of equation 5.9 is nothing."""
+    return tl.where(z0 > 64.0, 7.896296018268069e13, 1.0)
+
+
+@triton.jit
 def exponential(dt, A1, z0, z1, COMPLEX: tl.constexpr):
-    """e^z, z = dt A. The angle is z1 and the rounding error of z1, which turns by a
-    little more."""
-    size = tl.exp(z0)
+    """e^z / scale, z = dt A. The angle is z1 and the rounding error of z1, which turns by
+    a little more."""
+    size = tl.exp(tl.where(z0 > 64.0, z0 - 32.0, z0))
     if COMPLEX:
         rest = product_error(dt, A1, z1)
         square = rest * rest
@@ -119,9 +107,9 @@ def exponential(dt, A1, z0, z1, COMPLEX: tl.constexpr):
 
 @triton.jit
 def phis(z0, z1, e0, e1, COMPLEX: tl.constexpr):
-    """phi_1, phi_1', phi_1'', phi_2, phi_2' at z, as pairs, given e = e^z: by the series
-    of phi_3 where |z| is below about 1, by recursion elsewhere, each where the other
-    loses digits."""
+    """phi_1, phi_1', phi_1'', phi_2, phi_2' at z, as pairs, given e = e^z (all over scale):
+    by the series of phi_3 where |z| is below about 1, by recursion elsewhere, each where
+    the other loses digits."""
     small = (tl.abs(z0) < 0.7) & (tl.abs(z1) < 0.7)
     near0 = tl.where(small, z0, 0.0)
     near1 = tl.where(small, z1, 0.0)
@@ -142,7 +130,8 @@ def phis(z0, z1, e0, e1, COMPLEX: tl.constexpr):
     ddf0 = df0 - dg0
     ddf1 = df1 - dg1
 
-    w0, w1 = reciprocal(tl.where(small, 1.0, z0), tl.where(small, 0.0, z1), COMPLEX)
+    away1 = tl.where(small, 0.0 if COMPLEX else 1.0, z1)
+    w0, w1 = reciprocal(tl.where(small, 1.0, z0), away1, COMPLEX)
     F0, F1 = times(e0 - 1.0, e1, w0, w1, COMPLEX)
     G0, G1 = times(F0 - 1.0, F1, w0, w1, COMPLEX)  # eq. 5.9
     dF0, dF1 = times(e0 - F0, e1 - F1, w0, w1, COMPLEX)  # its derivatives
@@ -163,110 +152,109 @@ def phis(z0, z1, e0, e1, COMPLEX: tl.constexpr):
 
 
 @triton.jit
-def load_numbers(
-    pointers, mask, COMPLEX: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr
-):
-    """A tile as a pair of (ROWS, COLUMNS) tensors in float32; 0 where masked."""
-    numbers = tl.load(pointers, mask=mask, other=0.0).to(tl.float32)
-    if COMPLEX:
-        return tl.split(tl.reshape(numbers, (ROWS, COLUMNS, 2)))
-    else:
-        return numbers, numbers
+def hold(dt, A1, z0, z1, METHOD: tl.constexpr, COMPLEX: tl.constexpr):
+    """e^z, then each weight w of B_bar = dt w(z) B with its derivative, all over scale:
+    one weight for zoh, two for foh (the second pair repeats the first for zoh)."""
+    e0, e1 = exponential(dt, A1, z0, z1, COMPLEX)
+    f0, f1, df0, df1, ddf0, ddf1, g0, g1, dg0, dg1 = phis(z0, z1, e0, e1, COMPLEX)
+    if METHOD == "zoh":
+        return e0, e1, f0, f1, df0, df1, f0, f1, df0, df1  # eq. 5.8
+    else:  # eq. 5.10: phi_1 - phi_2 is phi_1'
+        return e0, e1, df0, df1, ddf0, ddf1, g0, g1, dg0, dg1
 
 
 @triton.jit
-def store_numbers(
-    pointers,
-    x0,
-    x1,
-    mask,
-    COMPLEX: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
-    numbers = x0
-    if COMPLEX:
-        numbers = tl.reshape(tl.join(x0, x1), (ROWS, 2 * COLUMNS))
-    tl.store(pointers, numbers.to(pointers.dtype.element_ty), mask=mask)
+def part(fraction, x):
+    """fraction x, and 0 where the fraction is 0, whatever x is: the equation has no such
+    term then, and 0 times an infinity or a NaN would be no 0."""
+    return tl.where(fraction == 0.0, 0.0, fraction * x)
 
 
 @triton.jit
-def first_row(t, start, channels, IN_T: tl.constexpr, IN_D: tl.constexpr):
-    """Where a tile starts in an operand of (T or 1) x (D or 1) rows."""
-    if IN_T and IN_D:
-        return t * channels + start
-    elif IN_T:
-        return t
-    elif IN_D:
-        return start
-    else:
-        return start * 0
+def resolvent(alpha, z0, z1, COMPLEX: tl.constexpr):
+    """1 / (1 - alpha z)."""
+    x0 = 1.0 - part(alpha, z0)
+    return reciprocal(x0, -part(alpha, z1) if COMPLEX else x0, COMPLEX)
 
 
 @triton.jit
-def load_operand(
-    pointer,
-    t,
-    start,
-    channels,
-    width,
-    row,
-    number,
-    mask,
-    IN_T: tl.constexpr,
-    IN_D: tl.constexpr,
-    COMPLEX: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
-    """The tile's numbers of A or B."""
-    local = (row if IN_D else row * 0) * width + number
-    first = first_row(t, start, channels, IN_T, IN_D) * width
-    return load_numbers(pointer + first + local, mask, COMPLEX, ROWS, COLUMNS)
-
-
-@triton.jit
-def load_steps(
-    pointer,
-    t,
-    start,
-    channels,
-    row,
-    rows_in,
-    IN_T: tl.constexpr,
-    IN_D: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
-    """The tile's dt, one a row, in every column."""
-    first = first_row(t, start, channels, IN_T, IN_D)
-    dt = tl.load(pointer + first + (row if IN_D else row * 0), mask=rows_in, other=0.0)
-    return tl.broadcast_to(dt.to(tl.float32), (ROWS, COLUMNS))
+def find_tile(channels, states, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """This program's tile (its block of rows, its block of columns, the sizes that they
+    are blocks of) and its span of times, in 64 bits, as offsets may pass 2^31."""
+    down = (channels + ROWS - 1) // ROWS
+    across = (states + COLUMNS - 1) // COLUMNS
+    program = tl.program_id(0).to(tl.int64)
+    tile = (program % down, program // down % across, channels, states)
+    return tile, program // down // across
 
 
 @triton.jit
 def place(
-    channels,
-    states,
+    t,
+    tile,
+    AXES: tl.constexpr,
     COMPLEX: tl.constexpr,
-    SPAN: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """Which tile this program owns: its block of rows, of columns, its span of times;
-    then numbers and masks within the tile. 64 bits, as offsets may pass 2^31."""
-    down = (channels + ROWS - 1) // ROWS
-    across = (states + COLUMNS - 1) // COLUMNS
-    program = tl.program_id(0).to(tl.int64)
-    block = program % down
-    side = program // down % across
-    span = program // down // across
-    WIDTH: tl.constexpr = COLUMNS * 2 if COMPLEX else COLUMNS
-    width = states * 2 if COMPLEX else states
-    number = side * WIDTH + tl.arange(0, WIDTH)[None, :]
-    row = tl.arange(0, ROWS)[:, None]
-    rows_in = row < channels - block * ROWS
-    return block, side, span, down, across, width, number, row, rows_in
+    """Where the tile's numbers stand at time t in a tensor that varies along AXES, (ROWS,
+    COLUMNS) or twice as many columns, and which of them there are."""
+    block, side, channels, states = tile
+    PARTS: tl.constexpr = 2 if COMPLEX else 1
+    width = states * PARTS
+    row = block * ROWS + tl.arange(0, ROWS)[:, None]
+    number = side * COLUMNS * PARTS + tl.arange(0, COLUMNS * PARTS)[None, :]
+    exists = (row < channels) & (number < width)
+    at = number + (row * width if D & AXES else row * 0)
+    if T & AXES:
+        at += t * (channels * width if D & AXES else width)
+    return at, exists
+
+
+@triton.jit
+def load(
+    pointer,
+    before,
+    t,
+    tile,
+    AXES: tl.constexpr,
+    COMPLEX: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """The tile's numbers at time t, 0 where there are none; what does not vary in time is
+    as it was before, once it has been loaded."""
+    if before is None or T & AXES:
+        if N & AXES:
+            at, exists = place(t, tile, AXES, COMPLEX, ROWS, COLUMNS)
+        else:
+            column = (tile[0], 0, tile[2], 1)
+            at, exists = place(t, column, AXES, COMPLEX, ROWS, 1)
+        x0 = tl.load(pointer + at, mask=exists, other=0.0).to(tl.float32)
+        x1 = x0
+        if COMPLEX:
+            x0, x1 = split_pairs(x0, ROWS, COLUMNS if N & AXES else 1)
+        x0 = tl.broadcast_to(x0, (ROWS, COLUMNS))
+        return x0, tl.broadcast_to(x1, (ROWS, COLUMNS))
+    else:
+        return before
+
+
+@triton.jit
+def store(
+    pointer,
+    x0,
+    x1,
+    t,
+    tile,
+    COMPLEX: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """The tile's numbers at time t into a tensor that varies along all axes."""
+    at, exists = place(t, tile, ALL, COMPLEX, ROWS, COLUMNS)
+    numbers = join_pairs(x0, x1, ROWS, COLUMNS) if COMPLEX else x0
+    tl.store(pointer + at, numbers.to(pointer.dtype.element_ty), mask=exists)
 
 
 @triton.jit(do_not_specialize=["length"])
@@ -281,149 +269,94 @@ def forward_kernel(
     channels,
     states,
     METHOD: tl.constexpr,
+    A_AXES: tl.constexpr,
+    B_AXES: tl.constexpr,
+    DT_AXES: tl.constexpr,
     COMPLEX: tl.constexpr,
-    A_IN_T: tl.constexpr,
-    A_IN_D: tl.constexpr,
-    B_IN_T: tl.constexpr,
-    B_IN_D: tl.constexpr,
-    DT_IN_T: tl.constexpr,
-    DT_IN_D: tl.constexpr,
     SPAN: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """A_bar and B_bar, (T, D, N); for foh B_bar is (2, T, D, N)."""
-    block, _side, span, _down, _across, width, number, row, rows_in = place(
-        channels, states, COMPLEX, SPAN, ROWS, COLUMNS
-    )
-    tile_in = rows_in & (number < width)
-    start = block * ROWS
+    """A_bar and B_bar, (T, D, N); for foh two B_bar, (2, T, D, N)."""
+    tile, span = find_tile(channels, states, ROWS, COLUMNS)
     begin = span * SPAN
-    A0, A1 = load_operand(
-        A_ptr, begin, start, channels, width, row, number, tile_in,
-        A_IN_T, A_IN_D, COMPLEX, ROWS, COLUMNS,
-    )  # fmt: skip
-    B0, B1 = load_operand(
-        B_ptr, begin, start, channels, width, row, number, tile_in,
-        B_IN_T, B_IN_D, COMPLEX, ROWS, COLUMNS,
-    )  # fmt: skip
-    dt = load_steps(
-        dt_ptr, begin, start, channels, row, rows_in, DT_IN_T, DT_IN_D, ROWS, COLUMNS
-    )
+    A = load(A_ptr, None, begin, tile, A_AXES, COMPLEX, ROWS, COLUMNS)
+    B = load(B_ptr, None, begin, tile, B_AXES, COMPLEX, ROWS, COLUMNS)
+    step = load(dt_ptr, None, begin, tile, DT_AXES, False, ROWS, COLUMNS)
     for t in tl.range(begin, tl.minimum(begin + SPAN, length)):
-        if A_IN_T:
-            A0, A1 = load_operand(
-                A_ptr, t, start, channels, width, row, number, tile_in,
-                A_IN_T, A_IN_D, COMPLEX, ROWS, COLUMNS,
-            )  # fmt: skip
-        if B_IN_T:
-            B0, B1 = load_operand(
-                B_ptr, t, start, channels, width, row, number, tile_in,
-                B_IN_T, B_IN_D, COMPLEX, ROWS, COLUMNS,
-            )  # fmt: skip
-        if DT_IN_T:
-            dt = load_steps(
-                dt_ptr,
-                t,
-                start,
-                channels,
-                row,
-                rows_in,
-                DT_IN_T,
-                DT_IN_D,
-                ROWS,
-                COLUMNS,
-            )
+        A0, A1 = load(A_ptr, A, t, tile, A_AXES, COMPLEX, ROWS, COLUMNS)
+        B0, B1 = load(B_ptr, B, t, tile, B_AXES, COMPLEX, ROWS, COLUMNS)
+        dt, _ = load(dt_ptr, step, t, tile, DT_AXES, False, ROWS, COLUMNS)
         z0 = dt * A0
         z1 = dt * A1
-        v0 = z0
-        v1 = z1
         if METHOD == "gbt":
-            w0, w1 = reciprocal(1.0 - alpha * z0, -alpha * z1, COMPLEX)
-            e0, e1 = times(
-                1.0 + (1.0 - alpha) * z0, (1.0 - alpha) * z1, w0, w1, COMPLEX
-            )  # eq. 5.7
+            scale = 1.0
+            w0, w1 = resolvent(alpha, z0, z1, COMPLEX)
+            y0 = 1.0 + part(1.0 - alpha, z0)
+            e0, e1 = times(y0, part(1.0 - alpha, z1), w0, w1, COMPLEX)  # eq. 5.7
         else:
-            e0, e1 = exponential(dt, A1, z0, z1, COMPLEX)
-            f0, f1, df0, df1, _ddf0, _ddf1, g0, g1, _dg0, _dg1 = phis(
-                z0, z1, e0, e1, COMPLEX
-            )
-            w0 = f0  # eq. 5.8
-            w1 = f1
-            if METHOD == "foh":
-                w0 = df0  # eq. 5.10: phi_1 - phi_2 is phi_1'
-                w1 = df1
-                v0 = g0
-                v1 = g1
-
-        here = (t * channels + start) * width + row * width + number
-        store_numbers(A_bar_ptr + here, e0, e1, tile_in, COMPLEX, ROWS, COLUMNS)
+            scale = scale_of(z0)
+            e0, e1, w0, w1, _, _, v0, v1, _, _ = hold(dt, A1, z0, z1, METHOD, COMPLEX)
+        store(A_bar_ptr, e0 * scale, e1 * scale, t, tile, COMPLEX, ROWS, COLUMNS)
         x0, x1 = times(dt * w0, dt * w1, B0, B1, COMPLEX)
-        store_numbers(B_bar_ptr + here, x0, x1, tile_in, COMPLEX, ROWS, COLUMNS)
+        store(B_bar_ptr, x0 * scale, x1 * scale, t, tile, COMPLEX, ROWS, COLUMNS)
         if METHOD == "foh":
-            after = (begin * 0 + length) * channels * width  # the second B_bar
             x0, x1 = times(dt * v0, dt * v1, B0, B1, COMPLEX)
-            store_numbers(
-                B_bar_ptr + after + here, x0, x1, tile_in, COMPLEX, ROWS, COLUMNS
-            )
+            x0 *= scale
+            x1 *= scale
+            store(B_bar_ptr, x0, x1, length + t, tile, COMPLEX, ROWS, COLUMNS)
 
 
 @triton.jit
-def store_part(
+def reduce(
     pointer,
     x0,
     x1,
     t,
-    block,
-    down,
-    channels,
-    width,
-    number,
-    row,
-    rows_in,
-    IN_D: tl.constexpr,
+    tile,
+    AXES: tl.constexpr,
     COMPLEX: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """A tile of a gradient, or its sum over the tile's rows, at (t, row or block)."""
-    columns_in = number < width
-    if IN_D:
-        at = (t * channels + block * ROWS) * width + row * width + number
-        store_numbers(
-            pointer + at, x0, x1, rows_in & columns_in, COMPLEX, ROWS, COLUMNS
-        )
-    else:
-        at = (t * down + block) * width + number
-        x0 = tl.reduce(x0, 0, add)[None, :]
-        x1 = tl.reduce(x1, 0, add)[None, :]
-        store_numbers(pointer + at, x0, x1, columns_in, COMPLEX, 1, COLUMNS)
+    """Store the tile's part of a gradient: its sum over columns where the tensor does not
+    vary along N, over rows where it does not along D."""
+    block, side, channels, states = tile
+    if not N & AXES:
+        x0 = tl.sum(x0, 1, keep_dims=True)
+        x1 = tl.sum(x1, 1, keep_dims=True)
+        states = (states + COLUMNS - 1) // COLUMNS
+    if not D & AXES:
+        x0 = tl.sum(x0, 0, keep_dims=True)
+        x1 = tl.sum(x1, 0, keep_dims=True)
+        channels = (channels + ROWS - 1) // ROWS
+    store(
+        pointer, x0, x1, t, (block, side, channels, states),
+        COMPLEX, ROWS if D & AXES else 1, COLUMNS if N & AXES else 1,
+    )  # fmt: skip
 
 
 @triton.jit
-def store_dt_part(
+def gather(
     pointer,
-    x,
+    total0,
+    total1,
+    x0,
+    x1,
     t,
-    block,
-    side,
-    down,
-    across,
-    channels,
-    row,
-    rows_in,
-    IN_D: tl.constexpr,
+    tile,
+    AXES: tl.constexpr,
+    COMPLEX: tl.constexpr,
     ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ):
-    """The tile's sum over its columns, and over its rows where dt does not vary along
-    D."""
-    x = tl.reduce(x, 1, add)
-    if IN_D:
-        at = (t * channels + block * ROWS + row) * across + side
-        tl.store(pointer + at, x[:, None], mask=rows_in)
+    """The total of a gradient over the span with that of time t, which is stored at once
+    where the tensor varies in time."""
+    if T & AXES:
+        reduce(pointer, x0, x1, t, tile, AXES, COMPLEX, ROWS, COLUMNS)
+        return total0, total1
     else:
-        at = (t * down + block) * across + side
-        tl.store(pointer + at, tl.reduce(x, 0, add))
+        return total0 + x0, total1 + x1
 
 
 @triton.jit(do_not_specialize=["length"])
@@ -441,166 +374,103 @@ def backward_kernel(
     channels,
     states,
     METHOD: tl.constexpr,
+    A_AXES: tl.constexpr,
+    B_AXES: tl.constexpr,
+    DT_AXES: tl.constexpr,
     COMPLEX: tl.constexpr,
-    A_IN_T: tl.constexpr,
-    A_IN_D: tl.constexpr,
-    B_IN_T: tl.constexpr,
-    B_IN_D: tl.constexpr,
-    DT_IN_T: tl.constexpr,
-    DT_IN_D: tl.constexpr,
     SPAN: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """Parts of the gradients, (T or spans, D or blocks, N); of dt's, with as many numbers
-    in place of N as there are tiles across."""
-    block, side, span, down, across, width, number, row, rows_in = place(
-        channels, states, COMPLEX, SPAN, ROWS, COLUMNS
-    )
-    tile_in = rows_in & (number < width)
-    start = block * ROWS
+    """Parts of the gradients, (T or spans, D or blocks of rows, N or blocks of columns)."""
+    tile, span = find_tile(channels, states, ROWS, COLUMNS)
     begin = span * SPAN
-    A0, A1 = load_operand(
-        A_ptr, begin, start, channels, width, row, number, tile_in,
-        A_IN_T, A_IN_D, COMPLEX, ROWS, COLUMNS,
-    )  # fmt: skip
-    B0, B1 = load_operand(
-        B_ptr, begin, start, channels, width, row, number, tile_in,
-        B_IN_T, B_IN_D, COMPLEX, ROWS, COLUMNS,
-    )  # fmt: skip
-    dt = load_steps(
-        dt_ptr, begin, start, channels, row, rows_in, DT_IN_T, DT_IN_D, ROWS, COLUMNS
-    )
+    A = load(A_ptr, None, begin, tile, A_AXES, COMPLEX, ROWS, COLUMNS)
+    B = load(B_ptr, None, begin, tile, B_AXES, COMPLEX, ROWS, COLUMNS)
+    step = load(dt_ptr, None, begin, tile, DT_AXES, False, ROWS, COLUMNS)
     sum_A0 = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
-    sum_A1 = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
-    sum_B0 = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
-    sum_B1 = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
-    sum_dt = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
+    sum_A1 = sum_A0
+    sum_B0 = sum_A0
+    sum_B1 = sum_A0
+    sum_dt = sum_A0
     for t in tl.range(begin, tl.minimum(begin + SPAN, length)):
-        if A_IN_T:
-            A0, A1 = load_operand(
-                A_ptr, t, start, channels, width, row, number, tile_in,
-                A_IN_T, A_IN_D, COMPLEX, ROWS, COLUMNS,
-            )  # fmt: skip
-        if B_IN_T:
-            B0, B1 = load_operand(
-                B_ptr, t, start, channels, width, row, number, tile_in,
-                B_IN_T, B_IN_D, COMPLEX, ROWS, COLUMNS,
-            )  # fmt: skip
-        if DT_IN_T:
-            dt = load_steps(
-                dt_ptr,
-                t,
-                start,
-                channels,
-                row,
-                rows_in,
-                DT_IN_T,
-                DT_IN_D,
-                ROWS,
-                COLUMNS,
-            )
-        here = (t * channels + start) * width + row * width + number
-        p0, p1 = load_numbers(grad_A_bar_ptr + here, tile_in, COMPLEX, ROWS, COLUMNS)
-        q0, q1 = load_numbers(grad_B_bar_ptr + here, tile_in, COMPLEX, ROWS, COLUMNS)
+        A0, A1 = load(A_ptr, A, t, tile, A_AXES, COMPLEX, ROWS, COLUMNS)
+        B0, B1 = load(B_ptr, B, t, tile, B_AXES, COMPLEX, ROWS, COLUMNS)
+        dt, _ = load(dt_ptr, step, t, tile, DT_AXES, False, ROWS, COLUMNS)
+        p0, p1 = load(grad_A_bar_ptr, None, t, tile, ALL, COMPLEX, ROWS, COLUMNS)
+        q0, q1 = load(grad_B_bar_ptr, None, t, tile, ALL, COMPLEX, ROWS, COLUMNS)
         z0 = dt * A0
         z1 = dt * A1
 
-        # Slope of A_bar, then weight and slope of B_bar.
+        # Slope of A_bar, then weight and slope of B_bar (of gbt, but for alpha).
         if METHOD == "gbt":
-            w0, w1 = reciprocal(1.0 - alpha * z0, -alpha * z1, COMPLEX)
+            scale = 1.0
+            w0, w1 = resolvent(alpha, z0, z1, COMPLEX)
             e0, e1 = times(w0, w1, w0, w1, COMPLEX)
-            s0 = alpha * e0
-            s1 = alpha * e1
+            s0 = e0
+            s1 = e1
         else:
-            e0, e1 = exponential(dt, A1, z0, z1, COMPLEX)
-            f0, f1, df0, df1, ddf0, ddf1, g0, g1, dg0, dg1 = phis(
-                z0, z1, e0, e1, COMPLEX
+            scale = scale_of(z0)
+            e0, e1, w0, w1, s0, s1, v0, v1, r0, r1 = hold(
+                dt, A1, z0, z1, METHOD, COMPLEX
             )
-            w0 = f0
-            w1 = f1
-            s0 = df0
-            s1 = df1
-            if METHOD == "foh":
-                w0 = df0
-                w1 = df1
-                s0 = ddf0
-                s1 = ddf1
         # With G the gradient to B_bar = dt w(z) B: conj(w) G is that to dt B, and
         # conj(s) G that to z, but for the factor dt conj(B).
         weighted0, weighted1 = times_conjugate(q0, q1, w0, w1, COMPLEX)
         sloped0, sloped1 = times_conjugate(q0, q1, s0, s1, COMPLEX)
         if METHOD == "foh":
-            after = (begin * 0 + length) * channels * width  # the second B_bar
-            q0, q1 = load_numbers(
-                grad_B_bar_ptr + after + here, tile_in, COMPLEX, ROWS, COLUMNS
+            q0, q1 = load(
+                grad_B_bar_ptr, None, length + t, tile, ALL, COMPLEX, ROWS, COLUMNS
             )
-            x0, x1 = times_conjugate(q0, q1, g0, g1, COMPLEX)
+            x0, x1 = times_conjugate(q0, q1, v0, v1, COMPLEX)
             weighted0 += x0
             weighted1 += x1
-            x0, x1 = times_conjugate(q0, q1, dg0, dg1, COMPLEX)
+            x0, x1 = times_conjugate(q0, q1, r0, r1, COMPLEX)
             sloped0 += x0
             sloped1 += x1
         x0, x1 = times_conjugate(p0, p1, e0, e1, COMPLEX)
         y0, y1 = times_conjugate(sloped0, sloped1, B0, B1, COMPLEX)
+        if METHOD == "gbt":
+            y0 = part(alpha, y0)
+            y1 = part(alpha, y1)
         grad_z0 = x0 + dt * y0
         grad_z1 = x1 + dt * y1
         dt_from_z, _ = times_conjugate(grad_z0, grad_z1, A0, A1, COMPLEX)
         dt_from_B, _ = times_conjugate(weighted0, weighted1, B0, B1, COMPLEX)
-        grad_dt = dt_from_z + dt_from_B  # eq. 5.14
-
-        if A_IN_T:
-            store_part(
-                grad_A_ptr, dt * grad_z0, dt * grad_z1, t, block, down, channels,
-                width, number, row, rows_in, A_IN_D, COMPLEX, ROWS, COLUMNS,
-            )  # fmt: skip
-        else:
-            sum_A0 += dt * grad_z0
-            sum_A1 += dt * grad_z1
-        if B_IN_T:
-            store_part(
-                grad_B_ptr, dt * weighted0, dt * weighted1, t, block, down, channels,
-                width, number, row, rows_in, B_IN_D, COMPLEX, ROWS, COLUMNS,
-            )  # fmt: skip
-        else:
-            sum_B0 += dt * weighted0
-            sum_B1 += dt * weighted1
-        if DT_IN_T:
-            store_dt_part(
-                grad_dt_ptr, grad_dt, t, block, side, down, across, channels,
-                row, rows_in, DT_IN_D, ROWS,
-            )  # fmt: skip
-        else:
-            sum_dt += grad_dt
-    if not A_IN_T:
-        store_part(
-            grad_A_ptr, sum_A0, sum_A1, span, block, down, channels,
-            width, number, row, rows_in, A_IN_D, COMPLEX, ROWS, COLUMNS,
+        grad_dt = (dt_from_z + dt_from_B) * scale  # eq. 5.14
+        dt *= scale
+        sum_A0, sum_A1 = gather(
+            grad_A_ptr, sum_A0, sum_A1, dt * grad_z0, dt * grad_z1, t, tile,
+            A_AXES, COMPLEX, ROWS, COLUMNS,
         )  # fmt: skip
-    if not B_IN_T:
-        store_part(
-            grad_B_ptr, sum_B0, sum_B1, span, block, down, channels,
-            width, number, row, rows_in, B_IN_D, COMPLEX, ROWS, COLUMNS,
+        sum_B0, sum_B1 = gather(
+            grad_B_ptr, sum_B0, sum_B1, dt * weighted0, dt * weighted1, t, tile,
+            B_AXES, COMPLEX, ROWS, COLUMNS,
         )  # fmt: skip
-    if not DT_IN_T:
-        store_dt_part(
-            grad_dt_ptr, sum_dt, span, block, side, down, across, channels,
-            row, rows_in, DT_IN_D, ROWS,
+        sum_dt, _ = gather(
+            grad_dt_ptr, sum_dt, sum_dt, grad_dt, grad_dt, t, tile,
+            DT_AXES, False, ROWS, COLUMNS,
         )  # fmt: skip
+    if not T & A_AXES:
+        reduce(grad_A_ptr, sum_A0, sum_A1, span, tile, A_AXES, COMPLEX, ROWS, COLUMNS)
+    if not T & B_AXES:
+        reduce(grad_B_ptr, sum_B0, sum_B1, span, tile, B_AXES, COMPLEX, ROWS, COLUMNS)
+    if not T & DT_AXES:
+        reduce(grad_dt_ptr, sum_dt, sum_dt, span, tile, DT_AXES, False, ROWS, COLUMNS)
 
 
 def steps(
     A: Tensor, B: Tensor, dt: Tensor, method: str, alpha: float
 ) -> tuple[Tensor, Tensor]:
-    """A_bar and B_bar, (T, D, N); the arguments are those of the registered op."""
-    shape = torch.broadcast_shapes(A.shape, dt.shape)
-    A_bar = A.new_empty(shape)
-    B_bar = A.new_empty(((2,) if method == "foh" else ()) + shape)
-    tiling = _tiling(A, shape, FORWARD)
-    with torch.cuda.device_of(A):
-        forward_kernel[_grid(shape, tiling)](
-            _numbers(A), _numbers(B), dt.contiguous(), _numbers(A_bar), _numbers(B_bar),
-            alpha, *shape, **_variant(A, B, dt, method), **tiling,
+    """A_bar and B_bar; the arguments are those of the registered op."""
+    plan = plan_launch(A.shape, B.shape, dt.shape, A.dtype, method, False, A.is_cuda)
+    A_bar = A.new_empty(plan.A_bar)
+    B_bar = A.new_empty(plan.B_bar)
+    with device_of(A):
+        runner(forward_kernel, A)[plan.grid](
+            real_numbers(plan.A.expand(A)), real_numbers(plan.B.expand(B)),
+            real_numbers(plan.dt.expand(dt)), real_numbers(A_bar), real_numbers(B_bar),
+            alpha, *plan.sizes, *plan.constants, num_warps=plan.num_warps,
         )  # fmt: skip
     return A_bar, B_bar
 
@@ -614,85 +484,16 @@ def gradients(
     method: str,
     alpha: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients to A, B and dt, summed over the axes where these do not vary."""
-    shape = grad_A_bar.shape
-    tiling = _tiling(A, shape, BACKWARD)
-    spans, blocks, across = _blocks(shape, tiling)
-
-    def parts(x: Tensor, last: int) -> Tensor:
-        whole = x.shape[:2] == shape[:2] and x.shape[2] == last
-        dtype = x.dtype if whole else torch.promote_types(x.dtype, torch.float32)
-        times, rows = (
-            size if varies else count
-            for size, count, varies in zip(
-                shape, (spans, blocks), _varies(x), strict=False
-            )
-        )
-        return x.new_empty((times, rows, last), dtype=dtype)
-
-    grad_A, grad_B, grad_dt = parts(A, shape[2]), parts(B, shape[2]), parts(dt, across)
-    with torch.cuda.device_of(A):
-        backward_kernel[_grid(shape, tiling)](
-            _numbers(A), _numbers(B), dt.contiguous(),
-            _numbers(grad_A_bar), _numbers(grad_B_bar),
-            _numbers(grad_A), _numbers(grad_B), grad_dt,
-            alpha, *shape, **_variant(A, B, dt, method), **tiling,
+    """Gradients to A, B and dt, summed over the axes that these lack."""
+    plan = plan_launch(A.shape, B.shape, dt.shape, A.dtype, method, True, A.is_cuda)
+    grad_A, grad_B = plan.A.parts_like(A), plan.B.parts_like(B)
+    grad_dt = plan.dt.parts_like(dt)
+    with device_of(A):
+        runner(backward_kernel, A)[plan.grid](
+            real_numbers(plan.A.expand(A)), real_numbers(plan.B.expand(B)),
+            real_numbers(plan.dt.expand(dt)),
+            real_numbers(grad_A_bar), real_numbers(grad_B_bar),
+            real_numbers(grad_A), real_numbers(grad_B), grad_dt,
+            alpha, *plan.sizes, *plan.constants, num_warps=plan.num_warps,
         )  # fmt: skip
-    return (
-        grad_A.sum_to_size(A.shape).to(A.dtype),
-        grad_B.sum_to_size(B.shape).to(B.dtype),
-        grad_dt.sum_to_size(dt.shape).to(dt.dtype),
-    )
-
-
-def _numbers(tensor: Tensor) -> Tensor:
-    """The tensor as contiguous real numbers, a complex one with its two parts side by
-    side."""
-    tensor = tensor.resolve_conj().contiguous()
-    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
-
-
-def _varies(x: Tensor) -> tuple[bool, bool]:
-    return x.shape[0] > 1, x.shape[1] > 1
-
-
-def _variant(A: Tensor, B: Tensor, dt: Tensor, method: str) -> dict:
-    names = ("A_IN_T", "A_IN_D", "B_IN_T", "B_IN_D", "DT_IN_T", "DT_IN_D")
-    varies = (*_varies(A), *_varies(B), *_varies(dt))
-    axes = dict(zip(names, varies, strict=True))
-    return {"METHOD": method, "COMPLEX": A.is_complex(), **axes}
-
-
-def _blocks(shape: torch.Size, tiling: dict) -> tuple[int, ...]:
-    sizes = (tiling["SPAN"], tiling["ROWS"], tiling["COLUMNS"])
-    return tuple(triton.cdiv(x, size) for x, size in zip(shape, sizes, strict=True))
-
-
-def _grid(shape: torch.Size, tiling: dict) -> tuple[int]:
-    spans, blocks, across = _blocks(shape, tiling)
-    return (spans * blocks * across,)
-
-
-# Tiles that won on an H100. The backward pass sums over rows at every time: within a warp
-# that is a few shuffles, between warps a wait of all for all.
-FORWARD = {"numbers": 512, "programs": 2**14, "longest_span": 16, "warps": 2}
-BACKWARD = {"numbers": 256, "programs": 2**12, "longest_span": 64, "warps": 1}
-
-
-def _tiling(A: Tensor, shape: torch.Size, form: dict[str, int]) -> dict:
-    """The tile of a program: so many real numbers, over as long a span of times as leaves
-    so many programs."""
-    if not A.is_cuda:  # small, as Triton's interpreter visits the elements one by one
-        return {"SPAN": 2, "ROWS": 4, "COLUMNS": 2, "num_warps": 4}
-    length, channels, states = shape
-    columns = min(triton.next_power_of_2(states), 64)
-    rows = form["numbers"] // columns // (2 if A.is_complex() else 1)
-    rows = min(rows, triton.next_power_of_2(channels))
-    tiles = triton.cdiv(channels, rows) * triton.cdiv(states, columns)
-    span = triton.next_power_of_2(length * tiles // form["programs"] + 1)
-    return {
-        "SPAN": min(span, form["longest_span"]),
-        "ROWS": rows,
-        "COLUMNS": columns,
-        "num_warps": form["warps"],
-    }
+    return plan.A.sum(grad_A, A), plan.B.sum(grad_B, B), plan.dt.sum(grad_dt, dt)

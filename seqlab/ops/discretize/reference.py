@@ -11,6 +11,10 @@ from math import factorial
 import numpy as np
 from scipy.linalg import expm
 
+ALPHAS = {"euler": 0.0, "bilinear": 0.5, "backward_euler": 1.0}
+"""The methods that are gbt with an alpha of their own."""
+METHODS = (*ALPHAS, "gbt", "zoh", "foh")
+
 
 def discretize(A, B, dt, method="zoh", diagonal=False, alpha=None):
     """(A_bar, B_bar) by ``method``: euler, backward_euler, bilinear, gbt (with
@@ -60,7 +64,9 @@ def exponentials(A, B, dt, order):
     generator[..., :states, states : states + inputs] = dt * B
     chain = np.eye(order * inputs, k=inputs)  # u' = v, v' = 0: a hold of that order
     generator[..., states:, states:] = chain
-    row = expm(generator)[..., :states, :]  # eq. 5.11
+    row = np.empty_like(generator[..., :states, :])
+    for k in np.ndindex(dt.shape[:-2]):  # one by one: SciPy 1.18.0 errs on many at once
+        row[k] = expm(generator[k])[:states]  # eq. 5.11
     return np.split(row, [states + k * inputs for k in range(order)], axis=-1)
 
 

@@ -3,28 +3,17 @@
 import torch
 
 from seqlab.ops.discretize import kernel
+from seqlab.ops.discretize.plan import plan_launch
 
 DTYPES = {torch.float32: "fp32", torch.complex64: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
-SHAPE = (16384, 1024, 16)
+TIMES, CHANNELS, STATES = 16384, 1024, 16
 FORMS = {
-    # what varies along T and D: A, B, dt
-    "Mamba": ((1, 1024), (16384, 1), (16384, 1024)),
-    "per channel": ((1, 1024), (1, 1024), (1, 1024)),
-    "all": ((16384, 1024), (16384, 1024), (16384, 1024)),
-    "scalar dt": ((1, 1024), (1, 1024), (1, 1)),
+    # shapes of A, B and dt
+    "Mamba": ((CHANNELS, STATES), (TIMES, 1, STATES), (TIMES, CHANNELS)),
+    "per channel": ((CHANNELS, STATES), (CHANNELS, STATES), (CHANNELS,)),
+    "all": ((TIMES, CHANNELS, STATES), (TIMES, CHANNELS, STATES), (TIMES, CHANNELS)),
+    "scalar dt": ((CHANNELS, STATES), (CHANNELS, STATES), ()),
 }
-
-
-class OnGPU:
-    """As much of a CUDA tensor as the choice of a tiling looks at."""
-
-    is_cuda = True
-
-    def __init__(self, dtype):
-        self.dtype = dtype
-
-    def is_complex(self):
-        return self.dtype.is_complex
 
 
 def variants(capability):
@@ -37,18 +26,15 @@ def variants(capability):
             continue
         for method in methods if name == "fp32" else ("zoh",):
             for form in forms if name == "fp32" else ("Mamba",):
-                like = [torch.empty((*shape, SHAPE[2]), dtype=dtype, device="meta") for shape in FORMS[form]]
                 partial = {"grad_A_ptr", "grad_B_ptr", "grad_dt_ptr"} if form != "all" else set()
-                for function, tile in (
-                    (kernel.forward_kernel, kernel.FORWARD),
-                    (kernel.backward_kernel, kernel.BACKWARD),
-                ):
-                    tiling = kernel._tiling(OnGPU(dtype), torch.Size(SHAPE), tile)
-                    warps = tiling.pop("num_warps")
-                    constants = kernel._variant(*like, method) | tiling
+                for function in (kernel.forward_kernel, kernel.backward_kernel):
+                    backward = function is kernel.backward_kernel
+                    plan = plan_launch(*FORMS[form], dtype, method, backward, True)
+                    names = function.arg_names[-len(plan.constants) :]
+                    constants = dict(zip(names, plan.constants, strict=True))
                     types = {
                         pointer: "fp32" if pointer in partial else name
                         for pointer in function.arg_names
                         if pointer.endswith("_ptr")
                     }
-                    yield function, constants, types, ("channels", "states"), warps
+                    yield function, constants, types, ("channels", "states"), plan.num_warps

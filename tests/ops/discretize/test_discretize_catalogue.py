@@ -40,6 +40,11 @@ def test_dense_samples_cover_singular_stiff_and_complex_systems():
     assert any((x["dt"] == 1e3).any() for x in legs)
     assert any((x["dt"] == 0).any() for x in hard)
     assert any(np.iscomplexobj(x["A"]) and (x["dt"] == 1e3).any() for x in hard)
+    assert {x["method"] for x in hard if np.ndim(x["dt"]) == 0 and x["dt"] < 0.02} == {
+        "bilinear",
+        "zoh",
+        "foh",
+    }
 
 
 @pytest.mark.parametrize(
