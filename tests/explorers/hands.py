@@ -1,5 +1,15 @@
 """What tests do on a page with an explorer: wait for its picture and its words, look at them, move a finger."""
 
+from pathlib import Path
+
+import seqlab.explorers
+
+_FOLDER = Path(seqlab.explorers.__file__).parent
+EXPLORERS = sorted(
+    {path.stem for path in _FOLDER.glob("*.mjs")} & {path.stem for path in _FOLDER.glob("*.py")}
+)
+"""Whatever is both a module for pages and a class for notebooks."""
+
 
 def frame(page):
     """Wait until what was done is drawn."""

@@ -1,4 +1,4 @@
-"""A notebook in a real JupyterLab, apart from any settings of one's own."""
+"""Notebooks in a real JupyterLab, apart from any settings of one's own."""
 
 import os
 import re
@@ -15,11 +15,12 @@ import pytest
 
 
 @contextmanager
-def serve_notebook(home, sources):
-    """The address of a JupyterLab whose folder holds notebook.ipynb, with a cell for each source."""
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+def serve_notebooks(home, notebooks):
+    """The address of a JupyterLab whose folder holds a notebook by each name, with a cell for each of its sources."""
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), home / "notebook.ipynb")
+    for name, sources in notebooks.items():
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), home / f"{name}.ipynb")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -64,11 +65,11 @@ def wait_for(address, server, log, seconds=90):
 
 
 @contextmanager
-def open_notebook(browser, address):
-    """The page of the notebook, its first cell run and the explorer on the screen."""
+def open_notebook(browser, address, name):
+    """The page of a notebook, its first cell run and the explorer on the screen."""
     context = browser.new_context(viewport={"width": 1300, "height": 1000})
     page = context.new_page()
-    page.goto(f"{address}/lab/tree/notebook.ipynb?reset")
+    page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
     run_cell(page, 0)

@@ -1,11 +1,31 @@
 """What every explorer does alike on a page with no Python behind it, in a real browser."""
 
 import pytest
-from hands import changed, frame, pictures
+from hands import EXPLORERS, changed, frame, pictures
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("name", ["eigenvalues", "function", "poles"])]
+KEYBOARD = {
+    "eigenvalues": "initialization state_size r_min r_max max_phase seed horizon normalize stretched "
+    "slider selected modulus phase add remove",
+    "function": "preset order theta legs legt lagt fourier slider time play",
+    "poles": "preset state_size method dt duration pairs slider selected re im add remove out in",
+}
+# What makes an explorer as wide as it gets: parameters, and the choices of a field to go through.
+LARGEST = {
+    "eigenvalues": ({"state_size": 64}, "initialization", ("s4d_lin", "ring", "hippo_legs")),
+    "function": ({"order": 64}, "preset", ("noise",)),
+    "poles": ({"state_size": 64}, "preset", ("s4d_lin", "stiff", "aliasing")),
+}
+# A choice that moves the points, and who glides there.
+GLIDE = {
+    "eigenvalues": ("initialization", "real", ".disk svg", "[role=slider]"),
+    "poles": ("method", "euler", ".z svg", ".z svg g:nth-child(3) path"),
+}
+
+pytestmark = pytest.mark.browser
+every_explorer = pytest.mark.parametrize("name", EXPLORERS)
 
 
+@every_explorer
 def test_light_and_dark(show_explorer, name):
     page = show_explorer(name)
     frame(page)
@@ -31,6 +51,7 @@ def test_light_and_dark(show_explorer, name):
     assert look() == ("dark", dark)
 
 
+@every_explorer
 def test_canvases_are_as_sharp_as_the_screen(show_explorer, name):
     page = show_explorer(name, device_scale_factor=2)
     sizes = page.evaluate(
@@ -41,6 +62,7 @@ def test_canvases_are_as_sharp_as_the_screen(show_explorer, name):
         assert abs(pixels - 2 * css) <= 1
 
 
+@every_explorer
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1000])
 def test_accessibility(show_explorer, axe, name, theme, width):
@@ -55,6 +77,7 @@ def test_accessibility(show_explorer, axe, name, theme, width):
     assert found == []
 
 
+@every_explorer
 def test_it_leaves_nothing_behind_and_can_come_back(show_explorer, name):
     page = show_explorer(name)
     points = page.locator("[role=slider]").count()
@@ -76,3 +99,52 @@ def test_it_leaves_nothing_behind_and_can_come_back(show_explorer, name):
     page.wait_for_selector("[role=slider]")
     assert page.locator("[role=slider]").count() == points
     assert page.locator(".explorer-panel").count() == 1
+
+
+@every_explorer
+def test_the_keyboard_reaches_everything(show_explorer, name):
+    page = show_explorer(name)
+    page.evaluate("document.activeElement.blur()")
+    expected, reached = KEYBOARD[name].split(), []
+    for _ in range(2 * len(expected)):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate(
+                "document.activeElement.getAttribute('name') ?? document.activeElement.getAttribute('role')"
+            )
+        )
+    assert [each for each in reached if each in expected][: len(expected)] == expected
+
+
+@every_explorer
+def test_nothing_sticks_out(show_explorer, name):
+    parameters, field, choices = LARGEST[name]
+    page = show_explorer(name, parameters)
+    page.locator("details").evaluate("(details) => { details.open = true; }")
+    for width in (320, 360, 620, 1100):
+        page.set_viewport_size({"width": width, "height": 800})
+        for choice in choices:
+            page.select_option(f"[name={field}]", choice)
+            frame(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            clipped = page.evaluate(
+                """(width) => [...document.querySelectorAll("seqlab-explorer *:not(svg *)")].filter((node) => {
+                     const box = node.getBoundingClientRect();
+                     return box.width > 1 && (box.left < -0.5 || box.right > width + 0.5);
+                   }).map((node) => node.outerHTML.slice(0, 99))""",
+                width,
+            )
+            assert clipped == [], f"at {width} pixels, {choice}"
+
+
+@pytest.mark.parametrize("name", GLIDE)
+@pytest.mark.parametrize(("motion", "seconds"), [("no-preference", "0.35s"), ("reduce", "0s")])
+def test_points_glide_only_where_motion_is_welcome(show_explorer, name, motion, seconds):
+    field, choice, drawing, point = GLIDE[name]
+    page = show_explorer(name, reduced_motion=motion)
+    page.select_option(f"[name={field}]", choice)
+    assert page.locator(f"{drawing}.settling").count() == 1
+    duration = page.evaluate(
+        "(point) => getComputedStyle(document.querySelector(point)).transitionDuration", point
+    )
+    assert duration == seconds

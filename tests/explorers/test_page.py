@@ -127,22 +127,6 @@ def test_keys(show):
     assert len(held(page)) == 1
 
 
-def test_the_keyboard_reaches_everything(show):
-    page = show()
-    page.evaluate("document.activeElement.blur()")
-    reached = []
-    for _ in range(30):
-        page.keyboard.press("Tab")
-        reached.append(
-            page.evaluate(
-                "document.activeElement.getAttribute('name') ?? document.activeElement.getAttribute('role')"
-            )
-        )
-    expected = ["initialization", "state_size", "r_min", "r_max", "max_phase", "seed", "horizon", "normalize"]
-    expected += ["stretched", "slider", "selected", "modulus", "phase", "add", "remove"]
-    assert [name for name in reached if name in expected][: len(expected)] == expected
-
-
 def test_add_and_remove(show):
     page = show(TWO)
     page.click("[name=add]")
@@ -271,33 +255,3 @@ def test_an_update_with_256_eigenvalues_takes_under_8_ms(show):
     time_updates(page)
     drag_a_point(page)
     assert_under_8_ms(page)
-
-
-@pytest.mark.parametrize("width", [320, 620, 1100])
-def test_nothing_sticks_out(show, width):
-    page = show({"initialization": "s4d_lin", "state_size": 64}, viewport={"width": width, "height": 800})
-    for initialization in ("s4d_lin", "ring", "hippo_legs"):
-        page.select_option("[name=initialization]", initialization)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.locator("details").evaluate("(details) => { details.open = true; }")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        clipped = page.evaluate(
-            """(width) => [...document.querySelectorAll(".eigenvalue-explorer *")].filter((node) => {
-                 const box = node.getBoundingClientRect();
-                 return box.width > 1 && (box.left < -0.5 || box.right > width + 0.5);
-               }).map((node) => node.outerHTML.slice(0, 99))""",
-            width,
-        )
-        assert clipped == []
-
-
-def test_points_glide_only_where_motion_is_welcome(show):
-    for motion, seconds in (("no-preference", "0.35s"), ("reduce", "0s")):
-        page = show(reduced_motion=motion)
-        page.fill("[name=seed]", "5")
-        page.keyboard.press("Tab")
-        assert page.locator("svg.settling").count() == 1
-        duration = page.evaluate(
-            "getComputedStyle(document.querySelector('[role=slider]')).transitionDuration"
-        )
-        assert duration == seconds
