@@ -87,7 +87,7 @@ class Cell(nn.Module):
             shape = u.shape[0], self.width
             parts = [u.new_zeros(shape, dtype=dtype) for _ in names]
         else:
-            parts = [state] if len(names) == 1 else _tuple_of(names, state)
+            parts = [state] if len(names) == 1 else list(_tuple_of(names, state))
             for name, part in zip(names, parts, strict=True):
                 check_state(name, part, u, self.width, dtype)
             parts = [part.to(dtype) for part in parts]
@@ -120,17 +120,15 @@ class Cell(nn.Module):
         return layer
 
 
-def _tuple_of(names: tuple[str, ...], state: Any) -> list[Any]:
+def _tuple_of(names: tuple[str, ...], state: Any) -> tuple[Any, ...]:
     """The parts of a state with several; TypeError unless it has as many as names."""
-    if not isinstance(state, list | tuple) or len(state) != len(names):
-        several = isinstance(state, list | tuple)
+    if not isinstance(state, tuple) or len(state) != len(names):
         listed = ", ".join(name.removeprefix("state ") for name in names)
         got = type(state).__name__
-        raise TypeError(
-            f"state: expected a tuple ({listed}), got "
-            + (f"a {got} of {len(state)}" if several else got)
-        )
-    return list(state)
+        if isinstance(state, tuple):
+            got = f"a tuple of {len(state)}"
+        raise TypeError(f"state: expected a tuple ({listed}), got {got}")
+    return state
 
 
 def _output(state: Any) -> Tensor:

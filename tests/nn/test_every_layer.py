@@ -233,6 +233,7 @@ def graphs():
     torch._dynamo.reset()
 
 
+@pytest.mark.filterwarnings("error:Dynamo")
 def test_compiled_graphs_are_one_for_all_lengths(listed, layer, u, graphs):
     compiled = torch.compile(layer, backend=graphs, fullgraph=True, dynamic=None if listed.loop else True)
     lengths = (LENGTH,) if listed.loop else (5, 8, 12, 33, 50, 64, 77, 81, 99, 100)
@@ -245,6 +246,7 @@ def test_compiled_graphs_are_one_for_all_lengths(listed, layer, u, graphs):
     assert all(torch.isfinite(p.grad).all() for p in layer.parameters())
 
 
+@pytest.mark.filterwarnings("error:Dynamo")
 def test_compiled_steps_are_one_graph(layer, u, graphs):
     with torch.no_grad():
         _, state = layer(u)
