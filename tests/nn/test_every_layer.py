@@ -7,7 +7,20 @@ import re
 import numpy as np
 import pytest
 import torch
-from layers import BATCH, INPUTS, LAYERS, LENGTH, MODELS, SHARED, error, like, loss, rounded, tensors
+from layers import (
+    BATCH,
+    INPUTS,
+    LAYERS,
+    LENGTH,
+    MODELS,
+    SHARED,
+    error,
+    like,
+    listed_layer,
+    loss,
+    rounded,
+    tensors,
+)
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
@@ -20,10 +33,7 @@ HALF = (torch.bfloat16, torch.float16)
 
 @pytest.fixture(params=LAYERS)
 def listed(request):
-    layer = LAYERS[request.param]
-    if re.search(layer.fails, request.node.name):
-        request.applymarker(pytest.mark.xfail(strict=True, reason="not yet; see tests/nn/layers.py"))
-    return layer
+    return listed_layer(request)
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""Every layer of seqlab.nn on a real GPU: as on the CPU, under autocast too, and captured in a graph."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from seqlab.nn import LRU, SequenceModel
+
+sys.path.append(str(Path(__file__).parents[1] / "nn"))
+from layers import BATCH, INPUTS, LAYERS, error, listed_layer, loss, rounded, tensors
+
+pytestmark = pytest.mark.gpu
+LONG = 40
+
+
+@pytest.fixture(params=LAYERS)
+def layer(request):
+    return listed_layer(request).make()
+
+
+@pytest.fixture
+def u():
+    torch.manual_seed(1)
+    return torch.randn(BATCH, LONG, INPUTS)
+
+
+def test_equals_the_cpu(layer, u):
+    y, state = layer(u)
+    loss(y, state).backward()
+    true = {name: p.grad for name, p in layer.named_parameters()}
+    layer.zero_grad()
+    found, found_state = layer.cuda()(u.cuda())
+    loss(found, found_state).backward()
+    assert error(found.cpu(), y) < 1e-5
+    for part, expected in zip(tensors(found_state), tensors(state), strict=True):
+        assert error(part.cpu(), expected) < 1e-5
+    for name, p in layer.named_parameters():
+        assert error(p.grad.cpu(), true[name]) < 1e-4, name
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_trains_under_autocast(layer, u, dtype):
+    model = nn.Linear(INPUTS, INPUTS).cuda()
+    layer, u = layer.cuda(), u.cuda()
+    expected, expected_state = layer(model(u))
+    loss(expected, expected_state).backward()
+    exact = {name: p.grad for name, p in layer.named_parameters()}
+    layer.zero_grad()
+    with torch.autocast("cuda", dtype=dtype):
+        y, state = layer(model(u))
+        layer(model(u), rounded(state, dtype))
+        y_0, first = layer.step(model(u[:, 0]))
+        total = loss(y, state)
+    total.backward()
+    kept = [part.dtype for part in tensors(expected_state)]
+    assert [part.dtype for part in tensors(state)] == [part.dtype for part in tensors(first)] == kept
+    assert error(y, expected) < 2e-2
+    assert error(y_0, expected[:, 0]) < 2e-2
+    for name, p in layer.named_parameters():
+        assert p.grad.dtype == torch.float32
+        assert error(p.grad, exact[name]) < 5e-2, name
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_trains_with_a_grad_scaler(dtype):
+    torch.manual_seed(0)
+    model = SequenceModel(lambda width: LRU(width, 16), INPUTS, 32, 2, 3).cuda()
+    u, goal = torch.randn(8, LONG, INPUTS, device="cuda"), torch.randn(8, 3, device="cuda")
+    optimizer, scaler = torch.optim.Adam(model.parameters(), lr=1e-2), torch.amp.GradScaler("cuda")
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        with torch.autocast("cuda", dtype=dtype):
+            total = nn.functional.mse_loss(model(u), goal)
+        scaler.scale(total).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        losses.append(total.item())
+    assert losses[-1] < losses[0] / 4
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(layer, u, dtype):
+    expected, _ = layer.cuda()(u.cuda())
+    y, state = layer.to(dtype)(u.cuda().to(dtype))
+    assert y.dtype == dtype
+    assert error(y, expected) < 5e-2
+    loss(y, state).backward()
+    assert all(torch.isfinite(p.grad).all() for p in layer.parameters())
+
+
+def test_is_made_on_the_default_device(u):
+    for listed in LAYERS.values():
+        with torch.device("cuda"):
+            layer = listed.make()
+            y, _ = layer(u.cuda())
+        assert {p.device.type for p in layer.parameters()} == {y.device.type} == {"cuda"}
+
+
+@pytest.mark.filterwarnings("error:RNN module weights")
+def test_dense_weights_are_where_cudnn_wants_them(u):
+    layer = LAYERS["DenseTanh"].make().cuda()
+    y, state = layer(u.cuda())
+    loss(y, state).backward()
+
+
+def test_compiled_with_inductor(u):
+    layer = LAYERS["LRU"].make().cuda()
+    compiled = torch.compile(layer, fullgraph=True, dynamic=True)
+    for length in (5, 17, LONG):
+        v = u[:, :length].cuda()
+        y, _ = compiled(v)
+        assert error(y, layer(v)[0]) < 1e-5
