@@ -49,8 +49,11 @@ def queued_milliseconds(
 def _median(
     times: Callable[[Calls], list[float]], calls: Calls, budget: float
 ) -> float:
+    started = time.perf_counter()
     for call in calls:
         call()
+        if time.perf_counter() - started > budget:
+            break
     estimate = statistics.median(times([calls[0]] * 3))
     repeats = min(max(5, round(budget * 1e3 / max(estimate, 1e-3))), MOST_REPEATS)
     return statistics.median(times([calls[i % len(calls)] for i in range(repeats)]))

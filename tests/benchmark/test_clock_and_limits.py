@@ -20,11 +20,19 @@ def test_the_median_over_all_calls(clock):
 
 def test_every_call_has_its_turn():
     seen = []
-    called_milliseconds([lambda: seen.append(0), lambda: seen.append(1)], CPU, budget=0.0)
+    called_milliseconds([lambda: seen.append(0), lambda: seen.append(1)], CPU, budget=10.0)
     warm_up, estimate, turns = seen[:2], seen[2:5], seen[5:]
     assert warm_up == [0, 1]
     assert estimate == [0, 0, 0]
-    assert turns == [0, 1, 0, 1, 0]
+    assert turns == [0, 1] * 100
+
+
+@pytest.mark.timing
+def test_slow_calls_are_not_warmed_up_one_by_one():
+    seen = []
+    calls = [lambda number=number: (seen.append(number), time.sleep(0.02)) for number in range(9)]
+    called_milliseconds(calls, CPU, budget=0.001)
+    assert seen == [0, 0, 0, 0, 0, 1, 2, 3, 4]  # warm-up, estimate, turns
 
 
 def test_arithmetic_rate_leaves_the_precision_as_it_was(monkeypatch):
