@@ -4,6 +4,7 @@ A sequence layer maps (batch, length, width) to (y, state) and has `step` for
 generation.
 """
 
+from seqlab.nn.cell import Cell
 from seqlab.nn.diagonal import DiagonalRecurrence
 from seqlab.nn.gru import GRU
 from seqlab.nn.hippo_rnn import HippoRNN
@@ -19,6 +20,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Block",
+    "Cell",
     "DiagonalRecurrence",
     "HippoRNN",
     "Readout",

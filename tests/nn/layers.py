@@ -12,9 +12,18 @@ import pytest
 import torch
 from torch import nn
 
-from seqlab.nn import GRU, LRU, LSTM, RNN, Block, HippoRNN, Readout, SequenceModel
-from seqlab.nn.cell import Cell
-from seqlab.nn.diagonal import DiagonalRecurrence
+from seqlab.nn import (
+    GRU,
+    LRU,
+    LSTM,
+    RNN,
+    Block,
+    Cell,
+    DiagonalRecurrence,
+    HippoRNN,
+    Readout,
+    SequenceModel,
+)
 from seqlab.nn.ladder import Cartesian, DenseLinear, DenseTanh, Exponential, StableExponential
 
 BATCH, LENGTH, INPUTS = 3, 7, 4
