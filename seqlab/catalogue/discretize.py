@@ -219,7 +219,7 @@ _DENSE_SAMPLES = (
             ("real, some dt = 0", _random_system(False), _some_steps(0.0)),
             ("real, tiny dt", _random_system(False), _tiny_step),
             # A single small matrix is a case of its own in torch.matrix_exp.
-            ("real, one tiny dt", _random_system(False), lambda _: _tiny_step("")),
+            ("real, one tiny dt", _random_system(False), lambda _: _tiny_step("1")),
         )
         for method in ("bilinear", "zoh", "foh")
     ),
