@@ -59,10 +59,10 @@ def error(tiling: Tiling, case: tuple[int, torch.dtype]) -> float:
     a, b, grad_h, grad_last = draw(case, {"batch": 2, "length": 1100, "channels": 128})
     wide = torch.promote_types(b.dtype, torch.float64)
     h, last = kernel.scan(a, b, None, False)
-    found = (h, last, *kernel.gradients(a, h, None, grad_h, grad_last, False))
+    found = (h, last, *kernel.gradients(a, h, None, grad_h, grad_last, False)[:2])
     true_h, true_last = portable.scan(a.to(wide), b.to(wide), None, False)
     true = portable.gradients(a.to(wide), true_h, None, grad_h.to(wide), grad_last.to(wide), False)
-    pairs = zip(found, (true_h, true_last, *true), strict=True)
+    pairs = zip(found, (true_h, true_last, *true[:2]), strict=True)
     return max(float((x - y).norm() / y.norm()) for x, y in pairs)
 
 

@@ -49,7 +49,8 @@ def register(
         backward: (saved tensors, a gradient of each output, options) -> a gradient of
             each tensor, in the order of ``forward``; annotated likewise. That of an output
             which the loss does not use is None where the annotations of all of them
-            allow it, else zeros. That of a tensor which was None is thrown away.
+            allow it, else zeros. That of a tensor which was None is thrown away, and
+            may be None.
         save: (arguments, outputs) -> what backward is given, tensors or None.
         fake, fake_backward: as ``forward`` and ``backward``, but with empty results of
             the same shapes, dtypes and devices.
@@ -77,8 +78,8 @@ class _Op:
         self.options = len(parameters) - self.tensors
         schema = torch.library.infer_schema(function, mutates_args=())
         _LIBRARY.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
-        _LIBRARY.impl(name, function, "CompositeExplicitAutograd")
-        torch.library.register_fake(f"seqlab::{name}", fake, lib=_LIBRARY)
+        _LIBRARY.impl(name, _whole(function), "CompositeExplicitAutograd")
+        torch.library.register_fake(f"seqlab::{name}", _whole(fake), lib=_LIBRARY)
         self.registered = getattr(torch.ops.seqlab, name).default
 
     def __call__(self, *arguments: Any) -> Tensors:
@@ -145,7 +146,7 @@ class _Op:
         class Transformed(Function):
             @staticmethod
             def forward(*arguments: Any) -> Tensors:
-                return op.function(*arguments)
+                return _whole(op.function)(*arguments)
 
             setup_context = staticmethod(keep)
             backward = staticmethod(back)
@@ -159,7 +160,7 @@ class _Op:
                         x if dim is None else x.select(dim, i)
                         for x, dim in zip(arguments, dims, strict=True)
                     ]
-                    results.append(op(*each))
+                    results.append(_whole(op)(*each))
                 stacked = tuple(torch.stack(x) for x in zip(*results, strict=True))
                 return stacked, (0,) * len(stacked)
 
@@ -167,6 +168,17 @@ class _Op:
         torch.library.register_autograd(
             f"seqlab::{self.name}", back, setup_context=keep, lib=_LIBRARY
         )
+
+
+def _whole(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """The function with an empty tensor for each None that it returns: results of a schema
+    and of ``vmap`` are tensors."""
+
+    def whole(*arguments: Any) -> Tensors:
+        found = function(*arguments)
+        return tuple(arguments[0].new_empty(0) if x is None else x for x in found)
+
+    return whole
 
 
 _PLAIN = frozenset((Tensor, torch.nn.Parameter))

@@ -141,31 +141,36 @@ def states_before_runs(
     for a single tile."""
     if FIXED:
         e0, e1 = power(fixed[0], fixed[1], COMPLEX, STEPS)
-    tile0, tile1 = e0, e1
+    tile0 = e0
+    tile1 = e1
     e0, e1, f0, f1, p0, p1, q0, q1 = compose_runs(
         e0.to(tl.float32), e1.to(tl.float32), f0, f1, COMPLEX, RUNS, PAIRS
     )
     carry0, carry1 = carry
     if word_ptr is not None:
-        if FIXED:
+        # What float32 drops of a tile's decay would be dropped at every tile.
+        if tile0.dtype == tl.float32:
+            tile0 = e0
+            tile1 = e1
+        elif FIXED:
             tile0, tile1 = power(fixed[0], fixed[1], COMPLEX, RUNS * STEPS)
         else:
             tile0, tile1 = over_tile(tile0, tile1, COMPLEX)
-        # What float32 drops of the tile's decay would be dropped at every tile.
-        e0 = tile0.to(tl.float32)
-        e1 = tile1.to(tl.float32)
-        rest0 = (tile0 - e0).to(tl.float32)
-        rest1 = (tile1 - e1).to(tl.float32)
         word_ptr += tile * count + states
         if tile > 0:
             carry0, carry1 = wait_for(
                 word_ptr - count, launch, exists, RUNS, PAIRS, LANES
             )
         if left > RUNS * STEPS:
-            after0, after1 = times(e0, e1, carry0, carry1, COMPLEX)
-            more0, more1 = times(rest0, rest1, carry0, carry1, COMPLEX)
-            after0 += f0 + more0  # eq. 2.5
-            after1 += f1 + more1
+            after0, after1 = times(
+                tile0,
+                tile1,
+                carry0.to(tile0.dtype),
+                carry1.to(tile0.dtype),
+                COMPLEX,
+            )
+            after0 = (after0 + f0).to(tl.float32)  # eq. 2.5
+            after1 = (after1 + f1).to(tl.float32)
             last_run = exists & (tl.arange(0, RUNS)[:, None] == RUNS - 1)
             publish(word_ptr, after0, after1, launch, last_run, RUNS, PAIRS)
     before0, before1 = times(p0, p1, carry0, carry1, COMPLEX)
@@ -337,7 +342,9 @@ def backward_kernel(
         last0 = tl.where(alive, f0, last0)
         last1 = tl.where(alive, f1, last1)
     ends = exists & (run < left) & (run + STEPS >= left)
-    store_pairs(grad_state_ptr + states, last0, last1, ends, RUNS, PAIRS)  # eq. 2.9
+    if grad_state_ptr is not None:
+        grad_states = grad_state_ptr + states
+        store_pairs(grad_states, last0, last1, ends, RUNS, PAIRS)  # eq. 2.9
     if FIXED:
         sum0 = tl.broadcast_to(tl.sum(sum0, 0)[None, :], (RUNS, PAIRS))
         sum1 = tl.broadcast_to(tl.sum(sum1, 0)[None, :], (RUNS, PAIRS))
@@ -374,8 +381,8 @@ def gradients(
     grad_h: Tensor,
     grad_last: Tensor | None,
     reverse: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients to a, b and the first state."""
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Gradients to a, b and the first state, if there is one."""
     batch, length, channels = h.shape
     fixed = a.ndim == 1
     plan = plan_launch(h.shape, h.dtype, fixed, True, h.is_cuda)
@@ -384,8 +391,8 @@ def gradients(
         ((plan.tiles, batch, channels), wide) if fixed else (h.shape, h.dtype)
     )
     grad_a = h.new_empty(shape, dtype=dtype)
-    grad_b = torch.empty_like(h)
-    grad_state = h.new_empty((batch, channels), dtype=wide)
+    grad_b = torch.empty_like(h, memory_format=torch.contiguous_format)
+    grad_state = None if state is None else state.new_empty(state.shape)
     step = plan.width if reverse else -plan.width
     with device_of(h):
         words, launch = status_words(plan.words, h)
@@ -393,7 +400,8 @@ def gradients(
             real_numbers(a), real_numbers(h),
             None if state is None else real_numbers(state),
             real_numbers(grad_h), None if grad_last is None else real_numbers(grad_last),
-            real_numbers(grad_a), real_numbers(grad_b), real_numbers(grad_state),
+            real_numbers(grad_a), real_numbers(grad_b),
+            None if grad_state is None else real_numbers(grad_state),
             words, launch, batch, length, plan.width, step,
             *plan.constants, num_warps=plan.num_warps,
         )  # fmt: skip

@@ -130,7 +130,8 @@ def _backward(
         return kernel_of("linear_scan").gradients(
             a, h, state, grad_h, grad_last, reverse
         )
-    return portable.gradients(a, h, state, grad_h, grad_last, reverse)
+    found = portable.gradients(a, h, state, grad_h, grad_last, reverse)
+    return found  # type: ignore[return-value]  # None for a state that was None
 
 
 def _save(arguments, outputs):
@@ -144,9 +145,7 @@ def _fake(a, b, state, reverse, backend):
 
 
 def _fake_backward(a, h, state, grad_h, grad_last, reverse, backend):
-    grad_state = h.new_empty(
-        (h.shape[0], h.shape[2]), dtype=accumulation_dtype(h.dtype)
-    )
+    grad_state = None if state is None else state.new_empty(state.shape)
     return a.new_empty(a.shape), h.new_empty(h.shape), grad_state
 
 
@@ -162,10 +161,12 @@ def _check(a: Tensor, b: Tensor, state: Tensor | None) -> None:
     check_shape("b", b, "batch, length, channels")
     check_not_empty("b", b)
     batch, _, channels = b.shape
-    if a.ndim == 1:
-        check_like("a", a, "b", b, "channels", (channels,))
-    else:
-        check_like("a", a, "b", b, "batch, length, channels", b.shape)
+    if a.shape != b.shape and a.shape != b.shape[2:]:
+        raise ValueError(
+            f"a: expected shape (batch, length, channels) = {tuple(b.shape)} like b, "
+            f"or (channels,) = ({channels},), got {tuple(a.shape)}"
+        )
+    check_like("a", a, "b", b, "any", a.shape)
     if state is not None:
         wide = accumulation_dtype(b.dtype)
         check_like("state", state, "b", b, "batch, channels", (batch, channels), wide)

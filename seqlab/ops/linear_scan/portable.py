@@ -99,8 +99,8 @@ def gradients(
     grad_h: Tensor,
     grad_last: Tensor | None,
     reverse: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients to a, b and the first state: the adjoint recurrence, which runs against
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Gradients to a, b and the first state, if there is one: the adjoint recurrence, which runs against
     the order of ``scan``."""
     dtype = h.dtype
     wide = accumulation_dtype(dtype)
@@ -122,20 +122,18 @@ def gradients(
         _scan_into(
             g[:, inner], a_next, grad_h[:, inner], g[:, end], not reverse
         )  # eq. 2.6
-    grad_state = (
-        torch.conj_physical(a if a.ndim == 1 else a[:, start]) * g[:, start]
-    )  # eq. 2.9
-
+    grad_state, of_start = None, torch.zeros_like(g[:, start])
+    if state is not None:
+        a_start = a if a.ndim == 1 else a[:, start]
+        grad_state = torch.conj_physical(a_start) * g[:, start]  # eq. 2.9
+        of_start = g[:, start] * torch.conj_physical(state)
     if a.ndim == 1:
         grad_a = (g[:, outer] * torch.conj_physical(h[:, inner])).sum((0, 1))  # eq. 2.8
-        if state is not None:
-            grad_a = grad_a + (g[:, start] * torch.conj_physical(state)).sum(0)
+        grad_a = grad_a + of_start.sum(0)
     else:
         grad_a = torch.empty_like(g)
         torch.mul(g[:, outer], torch.conj_physical(h[:, inner]), out=grad_a[:, outer])
-        grad_a[:, start] = (
-            0 if state is None else g[:, start] * torch.conj_physical(state)
-        )
+        grad_a[:, start] = of_start
     return (
         grad_a.to(dtype),
         g.to(dtype),
