@@ -181,4 +181,6 @@ HIPPO_PROJECT = Pairing(
     step=ops.hippo_project_step,
     resume=_resume,
     linear={"c": ("f", "state"), "state": ("f", "state")},
+    # A product with a triangular A_bar multiplies NaN by zeros.
+    nan_spreads={"c": (-1,), "state": (-1,), "grad state": (-1,)},
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import triton.language as tl
 from torch import Tensor
+from triton.language import core  # noqa: F401, patched by its name here
 from triton.runtime import interpreter
 from triton.runtime.jit import JITFunction
 
@@ -42,11 +43,17 @@ class _Interpreted:
 
     def __getitem__(self, grid: Any) -> Callable:
         def launch(*args: Any, **options: Any) -> None:
+            # Of what this module sees: the language, and its core, which device
+            # functions of Triton's own are written in. Else each of their calls patches
+            # the core for itself, and leaves it so: nothing could be compiled any more.
+            scope = interpreter._patch_lang(_call)
             _launch.active = True
             try:
                 self.kernel[grid](*args, **options)
             finally:
                 _launch.active = False
+                if scope is not None:  # up to Triton 3.4 there is no way back
+                    scope.restore()
 
         return launch
 
@@ -58,7 +65,7 @@ def _device_function(function: Callable) -> interpreter.InterpretedFunction:
 
 def _call(function: JITFunction, *args: Any, **options: Any) -> Any:
     if getattr(_launch, "active", False):
-        return _device_function(function.fn)(*args, **options)
+        return _device_function(function.fn).rewrite()(*args, **options)
     return _call_outside(function, *args, **options)
 
 
