@@ -4,14 +4,15 @@ Triton decides at decoration whether a function is compiled or interpreted. Here
 decided at the launch, by the tensors: one decorated function serves both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
-from threading import local
+from threading import RLock, local
 from typing import Any
 
 import triton.language as tl
 from torch import Tensor
-from triton.language import core  # noqa: F401, patched by its name here
+from triton.language import core
 from triton.runtime import interpreter
 from triton.runtime.jit import JITFunction
 
@@ -43,29 +44,51 @@ class _Interpreted:
 
     def __getitem__(self, grid: Any) -> Callable:
         def launch(*args: Any, **options: Any) -> None:
-            # Of what this module sees: the language, and its core, which device
-            # functions of Triton's own are written in. Else each of their calls patches
-            # the core for itself, and leaves it so: nothing could be compiled any more.
-            scope = interpreter._patch_lang(_call)
-            _launch.active = True
-            try:
+            with _one_at_a_time, _interpreted_language():
                 self.kernel[grid](*args, **options)
-            finally:
-                _launch.active = False
-                if scope is not None:  # up to Triton 3.4 there is no way back
-                    scope.restore()
 
         return launch
 
 
+_one_at_a_time = RLock()
+_LANGUAGE = (
+    tl,
+    core,
+    tl.math,
+    *(each for each in vars(core).values() if isinstance(each, type)),
+)
+
+
+@contextmanager
+def _interpreted_language() -> Iterator[None]:
+    """While this holds, what ``triton.language`` offers computes with NumPy.
+
+    It is put back here, since the interpreter leaves some of it (Triton 3.4: all of it)
+    as it is, and a kernel that is compiled later would find it.
+    """
+    before = [dict(vars(each)) for each in _LANGUAGE]
+    interpreter._patch_lang(_call)  # it looks for tl and core in the function's globals
+    _launch.active = True
+    try:
+        yield
+    finally:
+        _launch.active = False
+        for each, its in zip(_LANGUAGE, before, strict=True):
+            for name, value in list(vars(each).items()):
+                if name not in its:
+                    delattr(each, name)
+                elif value is not its[name]:
+                    setattr(each, name, its[name])
+
+
 @cache
-def _device_function(function: Callable) -> interpreter.InterpretedFunction:
-    return interpreter.InterpretedFunction(function)
+def _device_function(function: Callable) -> Callable:
+    return interpreter.InterpretedFunction(function).rewrite()
 
 
 def _call(function: JITFunction, *args: Any, **options: Any) -> Any:
     if getattr(_launch, "active", False):
-        return _device_function(function.fn).rewrite()(*args, **options)
+        return _device_function(function.fn)(*args, **options)
     return _call_outside(function, *args, **options)
 
 

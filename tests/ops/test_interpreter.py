@@ -1,4 +1,4 @@
-"""Kernels that are interpreted leave nothing behind for those that are compiled."""
+"""Interpreted launches, and what they leave behind."""
 
 import pytest
 import torch
@@ -17,16 +17,60 @@ from seqlab.ops.interpreter import runner
 
 
 @triton.jit
-def largest_kernel(x_ptr, y_ptr, BLOCK: tl.constexpr):
-    """A function of Triton's own, which is one of device functions in its turn."""
-    tl.store(y_ptr, tl.max(tl.load(x_ptr + tl.arange(0, BLOCK)), 0))
+def twice(x):
+    return 2 * x
 
 
-def test_a_kernel_is_compiled_after_it_was_interpreted():
-    x, y = torch.tensor([1.0, 3.0, 2.0, -4.0]), torch.zeros(1)
-    runner(largest_kernel, x)[(1,)](x, y, BLOCK=4)
-    assert y.item() == 3
-    source = ASTSource(
-        largest_kernel, {"x_ptr": "*fp32", "y_ptr": "*fp32", "BLOCK": "constexpr"}, {"BLOCK": 64}
-    )
+@triton.jit
+def sums_kernel(x_ptr, y_ptr, length, first, BLOCK: tl.constexpr):
+    """y is twice the sum of x, where ``first`` is 0."""
+    place = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + place, mask=(place < length) & (first == 0), other=0.0)
+    tl.store(y_ptr, twice(tl.sum(x)))
+
+
+def launch(x, first=0):
+    y = torch.full((1,), torch.nan)
+    runner(sums_kernel, x)[(1,)](x, y, len(x), first, BLOCK=8)
+    return y.item()
+
+
+def language():
+    """What triton.language holds, its classes' methods included."""
+    places = {"tl": tl, "core": tl.core, "math": tl.math}
+    places |= {name: each for name, each in vars(tl.core).items() if isinstance(each, type)}
+    return {(place, name): value for place, each in places.items() for name, value in vars(each).items()}
+
+
+def test_device_functions_and_those_of_triton_work():
+    assert launch(torch.arange(5.0)) == 20
+
+
+def test_a_comparison_of_scalars_masks_a_block():
+    assert launch(torch.arange(5.0), first=1) == 0
+
+
+def test_the_language_is_as_it_was_after_a_launch():
+    before = language()
+    launch(torch.arange(5.0))
+    assert language() == before
+
+
+def test_the_language_is_as_it_was_after_a_launch_that_failed():
+    before = language()
+    with pytest.raises(Exception, match="BLOCK"):
+        runner(sums_kernel, torch.ones(1))[(1,)](torch.ones(1), torch.ones(1), 1, 0)
+    assert language() == before
+
+
+def test_a_kernel_that_was_interpreted_compiles():
+    launch(torch.arange(5.0))
+    signature = {"x_ptr": "*fp32", "y_ptr": "*fp32", "length": "i32", "first": "i32", "BLOCK": "constexpr"}
+    source = ASTSource(sums_kernel, signature=signature, constexprs={"BLOCK": 8})
     assert triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["ptx"]
+
+
+def test_jitted_functions_are_called_in_launches_alone():
+    launch(torch.arange(5.0))
+    with pytest.raises(RuntimeError, match="outside of the scope of a kernel"):
+        twice(1.0)
