@@ -3,8 +3,11 @@
 import os
 import platform
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from packaging.requirements import Requirement
 
 
 @dataclass(frozen=True)
@@ -36,23 +39,33 @@ class Machine:
     python: str
     torch: str
     triton: str | None
+    numpy: str
     gpu: GPU | None
+    unmet: tuple["Unmet", ...] = ()
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """A package that seqlab needs in other versions than the one here; ``version`` is
+    None where it is not installed."""
+
+    name: str
+    version: str | None
+    wanted: str
 
 
 def doctor() -> None:
     """Print three lines: what this machine has, which backend runs, and what will
-    therefore work."""
+    therefore work. One more for each package whose version is known not to work says
+    what to do."""
     print("\n".join(report(machine())))
 
 
 def machine() -> Machine:
     """Look at the machine this runs on."""
+    import numpy as np
     import torch
 
-    try:
-        triton = version("triton")
-    except PackageNotFoundError:
-        triton = None
     gpu = None
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
@@ -69,14 +82,60 @@ def machine() -> Machine:
         else os.cpu_count() or 1,
         python=platform.python_version(),
         torch=torch.__version__,
-        triton=triton,
+        triton=_installed("triton"),
+        numpy=np.__version__,
         gpu=gpu,
+        unmet=unmet(_declared(), _installed),
     )
 
 
+def unmet(
+    requirements: Iterable[str], installed: Callable[[str], str | None]
+) -> tuple[Unmet, ...]:
+    """Which requirements do not hold here.
+
+    A hosted notebook installs seqlab beside the packages it has, whatever their
+    versions, so pip has not looked at them.
+
+    requirements: as package metadata has them; those of extras and of other systems are
+    left out. installed: gives the version of a package, None where there is none.
+    """
+    found = []
+    for each in map(Requirement, requirements):
+        if each.marker is not None and not each.marker.evaluate({"extra": ""}):
+            continue
+        here = installed(each.name)
+        if here is None or not each.specifier.contains(here, prereleases=True):
+            found.append(Unmet(each.name, here, f"{each.name}{each.specifier}"))
+    return tuple(found)
+
+
 def report(machine: Machine) -> list[str]:
-    """The three lines, from the facts alone."""
-    return [_has(machine), _backend(machine), _therefore(machine)]
+    """The lines, from the facts alone."""
+    notes = [_note(each) for each in machine.unmet]
+    return [_has(machine), _backend(machine), _therefore(machine), *notes]
+
+
+def _declared() -> list[str]:
+    try:
+        return requires("seqlab") or []
+    except PackageNotFoundError:  # a copy of the project that is not installed
+        return []
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _note(package: Unmet) -> str:
+    if package.version is None:
+        trouble = f"{package.name} is not installed, and seqlab needs it"
+    else:
+        trouble = f"seqlab does not work with {package.name} {package.version}"
+    return f"But       {trouble}: run   pip install '{package.wanted}'   and start Python again."
 
 
 def _has(machine: Machine) -> str:
@@ -88,7 +147,7 @@ def _has(machine: Machine) -> str:
         major, minor = gpu.capability
         device = f"{gpu.name} ({gpu.memory / 2**30:.0f} GiB, compute capability {major}.{minor})"
     triton = f"triton {machine.triton}" if machine.triton else "no triton"
-    software = f"Python {machine.python}, torch {machine.torch}, {triton}"
+    software = f"Python {machine.python}, torch {machine.torch}, {triton}, numpy {machine.numpy}"
     return f"Machine   {machine.system}, {cores}, {device}; {software}."
 
 
