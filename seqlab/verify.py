@@ -143,6 +143,7 @@ def comparisons(
                     Comparison(name, number, backend, precision, quick)
                     for number, sample in samples
                     if precision in COMPLEX or not sample.imaginary
+                    if sample.has_kernel or backend != "interpreter"
                     if not (backend == "interpreter" and precision not in COMPLEX)
                     or sample.name in PAIRINGS[name].kinds
                 ]
@@ -314,6 +315,7 @@ def _check_op(
     all_sizes: Iterable[Sizes],
 ) -> Row:
     keyword, device = BACKENDS[backend]
+    keyword = keyword if sample.has_kernel else "portable"
     errors = _Errors(sample)
     for sizes in all_sizes:
         arguments, exact = _draw(pairing, sample, sizes, precision)

@@ -63,10 +63,12 @@ def implementations(
         backends = ["triton"] if peers else ["triton", "portable"]
 
     def ours(backend: str) -> Implementation:
+        # On a GPU what a caller gets: the kernel, but where an op has none.
+        options = {} if backend == "triton" else {"backend": backend}
         return Implementation(
             f"{OURS}, {backend}",
             op,
-            lambda arguments: plain_call(op, pairing.op, arguments, backend=backend),
+            lambda arguments: plain_call(op, pairing.op, arguments, **options),
         )
 
     found = [ours(backend) for backend in backends]

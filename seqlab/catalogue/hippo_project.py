@@ -56,7 +56,10 @@ def _sample(
         arguments = {"dt": 0.05, **arguments, "start": start}
         if state:
             arguments["state"] = normal("BDN")
-    return Sample(name, arguments, hard, {} if order is None else {"order": order})
+    measure = arguments.get("measure", "legs")
+    has_kernel = measure == "legs" and arguments.get("method") != "zoh"
+    insisted = {} if order is None else {"order": order}
+    return Sample(name, arguments, hard, insisted, has_kernel=has_kernel)
 
 
 _SAMPLES = (
@@ -67,7 +70,7 @@ _SAMPLES = (
     ),
     *(
         _sample(f"{measure}, zoh", measure=measure, method="zoh", theta=0.7)
-        for measure in reference.MEASURES[1:]
+        for measure in reference.MEASURES
     ),
     *(
         _sample(f"{measure}, from a state", measure=measure, start=9)
@@ -148,6 +151,7 @@ HIPPO_PROJECT = Pairing(
     samples=_SAMPLES,
     kinds=(
         "legs, bilinear",
+        "legs, zoh",
         "legs, from a state",
         "legs, last alone",
         "legt, bilinear",

@@ -38,6 +38,8 @@ class Sample:
             stability, exact zeros.
         sizes: sizes that these inputs insist on, in place of those asked for.
         bounds: wider bounds, by quantity ("h", "grad a").
+        has_kernel: whether the op has a Triton kernel for them; without, the portable
+            form runs on a GPU as well, and the interpreter has nothing to run.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Sample:
     hard: bool = False
     sizes: Sizes = field(default_factory=dict)
     bounds: Mapping[str, Bound] = field(default_factory=dict)
+    has_kernel: bool = True
 
     @property
     def imaginary(self) -> bool:

@@ -187,7 +187,8 @@ def number(
         x = float(value)
     except OverflowError:
         x = math.inf
-    if not (math.isfinite(x) and least <= x <= most and x > above):
+    # Comparisons alone: torch.compile traces them where it would not trace isfinite.
+    if not (-math.inf < x < math.inf and least <= x <= most and x > above):
         raise ValueError(
             f"{name}: expected {_range(least, most, above)}, got {value if math.isfinite(x) else x}"
         )

@@ -1,19 +1,33 @@
 """The HiPPO projection as a PyTorch op: argument checks, choice of backend,
 registration with torch.library."""
 
-import math
-
 import torch
 from torch import Tensor
 
-from seqlab.ops.arguments import check_dtype, check_tensor, positive_integer
-from seqlab.ops.backends import choose_backend, load_kernel
-from seqlab.ops.hippo import portable
-from seqlab.ops.hippo.transition import METHODS, check_measure, memory_of
+from seqlab.ops.arguments import (
+    accumulation_dtype,
+    boolean,
+    check_dtype,
+    check_like,
+    check_not_empty,
+    check_shape,
+    check_tensor,
+    choice,
+    integer,
+    number,
+    positive_integer,
+)
+from seqlab.ops.backends import choose_backend
+from seqlab.ops.hippo import portable, windows
+from seqlab.ops.hippo.full_precision import matmul
+from seqlab.ops.hippo.reference import MEASURES, METHODS
+from seqlab.ops.registration import register
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 KERNEL_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-LEGS_KERNEL_METHODS = ("bilinear", "backward_euler")
+KERNEL_METHODS = ("bilinear", "backward_euler")
+MOST_STEPS = 2**53
+"""Numbers of steps, so that a float64 tells each from the next."""
 
 
 def hippo_project(
@@ -33,7 +47,13 @@ def hippo_project(
 
     Sample f_k is the value held from time k - 1 to time k, in units of dt. Before the
     first sample the signal is zero, except for ``legs``, whose history begins with it.
-    Linear in ``f`` and ``state`` and differentiable in both, through both results.
+    Linear in ``f`` and ``state`` and differentiable in both, through both results. What
+    is not finite spreads to all coefficients of its row that come after it, and of
+    gradients to all that come before it, never the other way.
+
+    A step of LegS can follow what changes little within it. With "bilinear" or
+    "backward_euler", coefficients with N near the number of samples or beyond it are far
+    from the projection (4.1), with "zoh" they are that of the held samples at any N.
 
     Args:
         f: signal, (B, L, D), float16, bfloat16, float32 or float64.
@@ -52,9 +72,9 @@ def hippo_project(
             ``legs``. The time-invariant measures do the same at any ``start``.
         return_all: whether the coefficients are wanted after every sample or after the
             last one alone.
-        backend: "triton" (on CPU tensors: in Triton's interpreter), "portable", or
-            None, which takes Triton for CUDA tensors up to float32, and for ``legs``
-            with "bilinear" and "backward_euler", and the portable form for all else.
+        backend: "triton" (on CPU tensors: in Triton's interpreter), for ``legs`` with
+            "bilinear" or "backward_euler" alone; "portable"; or None, which takes Triton
+            for them on CUDA tensors up to float32, and the portable form for all else.
 
     Returns:
         c, (B, L, D, N), or (B, D, N) without ``return_all``, of f's dtype, and the
@@ -69,14 +89,20 @@ def hippo_project(
     4.12.
     """
     check_tensor("f", f)
-    if f.ndim != 3:
+    check_shape("f", f, "batch, length, channels")
+    N, theta, start = _check(f, "f", N, measure, method, theta, state, start)
+    if dt is not None:
+        dt = number("dt", dt, above=0)
+    elif state is not None and measure != "legs":
         raise ValueError(
-            f"f: expected shape (batch, length, channels), got {tuple(f.shape)}"
+            "dt: expected the time between two samples, as the sequence goes on from a "
+            "state, got None"
         )
-    _check(f, "f", N, measure, method, theta, state, dt, start)
+    return_all = boolean("return_all", return_all)
     name = _backend(backend, f, measure, method)
-    step = (1 / f.shape[1] if dt is None else dt) / theta
-    return _hippo_project(f, state, N, measure, method, step, start, return_all, name)
+    return _hippo_project(
+        f, state, N, measure, method, theta, dt, start, return_all, name
+    )
 
 
 def hippo_project_step(
@@ -106,100 +132,194 @@ def hippo_project_step(
         TypeError, ValueError: as for :func:`hippo_project`.
     """
     check_tensor("f_t", f_t)
-    if f_t.ndim != 2:
-        raise ValueError(
-            f"f_t: expected shape (batch, channels), got {tuple(f_t.shape)}"
-        )
-    _check(f_t[:, None], "f_t", N, measure, method, theta, state, dt, start)
-    wide = torch.promote_types(f_t.dtype, torch.float32)
-    memory = memory_of(measure, N, method, dt / theta, wide, f_t.device)
-    A_bar, B_bar = memory.steps([start + 1])
-    c_t = f_t.to(wide)[..., None] * B_bar[0]  # eq. 4.12
-    if state is not None:
-        c_t = state @ A_bar[0].mT + c_t
-    return c_t.to(f_t.dtype), c_t
+    check_shape("f_t", f_t, "batch, channels")
+    N, theta, start = _check(
+        f_t[:, None], "f_t", N, measure, method, theta, state, start
+    )
+    step = number("dt", dt, above=0) / theta
+    name = _backend(None, f_t, measure, method)
+    return checked_step(f_t, state, N, measure, method, step, start, name)
 
 
-@torch.library.custom_op("seqlab::hippo_project", mutates_args=())
-def _hippo_project(
+def _forward(
     f: Tensor,
+    state: Tensor | None,
+    order: int,
+    measure: str,
+    method: str,
+    theta: float,
+    dt: float | None,
+    start: int,
+    return_all: bool,
+    backend: str,
+) -> tuple[Tensor, Tensor]:
+    if measure != "legs":
+        step = (1 / f.shape[1] if dt is None else dt) / theta
+        return windows.project(f, state, measure, order, method, step, return_all)
+    if backend == "portable":
+        return portable.project(f, state, order, method, start, return_all)
+    from seqlab.ops.hippo import legs
+
+    return legs.project(f, state, order, method, start, return_all)
+
+
+def _backward(
+    f: Tensor,
+    grad_c: Tensor | None,
+    grad_last: Tensor | None,
+    order: int,
+    measure: str,
+    method: str,
+    theta: float,
+    dt: float | None,
+    start: int,
+    return_all: bool,
+    backend: str,
+) -> tuple[Tensor, Tensor]:
+    if not return_all:  # c is the last state in another dtype
+        grad_last = _sum_of(grad_c, grad_last)
+        grad_c = None
+    if grad_c is None and grad_last is None:
+        grad_last = _zeros(f, order)
+    if measure != "legs":
+        step = (1 / f.shape[1] if dt is None else dt) / theta
+        return windows.gradients(f, grad_c, grad_last, measure, order, method, step)
+    if backend == "portable":
+        return portable.gradients(f, grad_c, grad_last, order, method, start)
+    from seqlab.ops.hippo import legs
+
+    return legs.gradients(f, grad_c, grad_last, order, method, start)
+
+
+def _sum_of(grad_c: Tensor | None, grad_last: Tensor | None) -> Tensor | None:
+    """The gradient to coefficients that are returned twice."""
+    if grad_c is None or grad_last is None:
+        only = grad_last if grad_c is None else grad_c
+        return None if only is None else only.to(accumulation_dtype(only.dtype))
+    return grad_last + grad_c
+
+
+def _zeros(f: Tensor, order: int) -> Tensor:
+    """A gradient to the coefficients after a sample of f, where there is none."""
+    shape = f.shape[0], f.shape[-1], order
+    return f.new_zeros(shape, dtype=accumulation_dtype(f.dtype))
+
+
+def _save(arguments, outputs):
+    return (arguments[0],)  # its shape alone is needed
+
+
+def _fake(f, state, order, measure, method, theta, dt, start, return_all, backend):
+    batch, length, channels = f.shape
+    shape = (batch, channels, order)
+    last = f.new_empty(shape, dtype=accumulation_dtype(f.dtype))
+    return f.new_empty((batch, length, channels, order) if return_all else shape), last
+
+
+def _fake_backward(f, grad_c, grad_last, order, *options):
+    batch, _, channels = f.shape
+    dtype = accumulation_dtype(f.dtype)
+    return f.new_empty(f.shape), f.new_empty((batch, channels, order), dtype=dtype)
+
+
+_hippo_project = register(
+    "hippo_project", _forward, _backward, _save, _fake, _fake_backward
+)
+
+
+def _step_forward(
+    f_t: Tensor,
     state: Tensor | None,
     order: int,
     measure: str,
     method: str,
     step: float,
     start: int,
-    return_all: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor]:
-    wide = torch.promote_types(f.dtype, torch.float32)
-    memory = memory_of(measure, order, method, step, wide, f.device)
-    if backend == "triton":
-        return load_kernel("hippo", f).project(f, state, memory, start, return_all)
-    return portable.project(f, state, memory, start, return_all)
+    if measure == "legs" and backend == "portable":
+        return portable.step(f_t, state, order, method, start)
+    if measure == "legs":
+        from seqlab.ops.hippo import legs
 
-
-@_hippo_project.register_fake
-def _(f, state, order, measure, method, step, start, return_all, backend):
-    batch, length, channels = f.shape
-    last = f.new_empty(
-        (batch, channels, order), dtype=torch.promote_types(f.dtype, torch.float32)
+        return legs.project(f_t[:, None], state, order, method, start, False)
+    wide = accumulation_dtype(f_t.dtype)
+    change, B_bar = windows.step_matrices(
+        measure, order, method, step, wide, f_t.device
     )
-    if not return_all:
-        return last.new_empty(last.shape, dtype=f.dtype), last
-    return f.new_empty((batch, length, channels, order)), last
+    c_t = f_t.to(wide)[..., None] * B_bar
+    if state is not None:
+        c_t += state + matmul(state, change.mT)  # eq. 4.12
+    return c_t.to(f_t.dtype, copy=True), c_t
 
 
-@torch.library.custom_op("seqlab::hippo_project_backward", mutates_args=())
-def _hippo_project_backward(
-    grad_c: Tensor,
-    grad_last: Tensor,
-    length: int,
+def _step_backward(
+    f_t: Tensor,
+    grad_c: Tensor | None,
+    grad_last: Tensor | None,
+    order: int,
     measure: str,
     method: str,
     step: float,
     start: int,
-    return_all: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor]:
-    order = grad_last.shape[2]
-    memory = memory_of(measure, order, method, step, grad_last.dtype, grad_last.device)
-    form = load_kernel("hippo", grad_c) if backend == "triton" else portable
-    return form.gradients(grad_c, grad_last, length, memory, start, return_all)
+    g = _sum_of(grad_c, grad_last)
+    g = _zeros(f_t, order) if g is None else g
+    if measure == "legs" and backend == "portable":
+        return portable.step_gradients(f_t, g, method, start)
+    if measure == "legs":
+        from seqlab.ops.hippo import legs
 
-
-@_hippo_project_backward.register_fake
-def _(grad_c, grad_last, length, measure, method, step, start, return_all, backend):
-    batch, channels, _ = grad_last.shape
-    return grad_c.new_empty((batch, length, channels)), torch.empty_like(
-        grad_last, memory_format=torch.contiguous_format
+        grad_f, grad_state = legs.gradients(f_t[:, None], None, g, order, method, start)
+        return grad_f[:, 0], grad_state
+    change, B_bar = windows.step_matrices(
+        measure, order, method, step, g.dtype, g.device
     )
+    grad_f = (g * B_bar).sum(-1)  # eq. 4.15
+    return grad_f.to(f_t.dtype), g + matmul(g, change)
 
 
-def _keep_for_backward(ctx, inputs, output):
-    f, state, _, *ctx.options = inputs
-    ctx.length, ctx.has_state = f.shape[1], state is not None
+def _step_save(arguments, outputs):
+    return (arguments[0],)
 
 
-def _backward(ctx, grad_c, grad_last):
-    grad_f, grad_state = _hippo_project_backward(
-        grad_c, grad_last, ctx.length, *ctx.options
-    )
-    return grad_f, grad_state if ctx.has_state else None, *[None] * 7
+def _step_fake(f_t, state, order, measure, method, step, start, backend):
+    c_t = f_t.new_empty((*f_t.shape, order))
+    return c_t, c_t.new_empty(c_t.shape, dtype=accumulation_dtype(f_t.dtype))
 
 
-_hippo_project.register_autograd(_backward, setup_context=_keep_for_backward)
+def _step_fake_backward(f_t, grad_c, grad_last, order, *options):
+    dtype = accumulation_dtype(f_t.dtype)
+    return f_t.new_empty(f_t.shape), f_t.new_empty((*f_t.shape, order), dtype=dtype)
+
+
+checked_step = register(
+    "hippo_project_step",
+    _step_forward,
+    _step_backward,
+    _step_save,
+    _step_fake,
+    _step_fake_backward,
+)
+"""``hippo_project_step`` with arguments that are known to be right, for a layer that takes
+it at every time step: (f_t, state, N, measure, method, dt / theta, start, backend)."""
 
 
 def _backend(backend: str | None, f: Tensor, measure: str, method: str) -> str:
-    has_kernel = measure != "legs" or method in LEGS_KERNEL_METHODS
+    has_kernel = measure == "legs" and method in KERNEL_METHODS
     if backend is None and not has_kernel:
         return "portable"
     name = choose_backend(backend, f, KERNEL_DTYPES)
+    if name == "triton" and measure != "legs":
+        raise ValueError(
+            "backend: the fixed windows have no kernel of their own, as matrix products "
+            f"are as fast: expected None or 'portable' for {measure!r}, got 'triton'"
+        )
     if name == "triton" and not has_kernel:
         raise ValueError(
-            f"backend: 'triton' computes legs by one of {LEGS_KERNEL_METHODS}; "
-            f"{method!r} needs backend='portable'"
+            f"backend: 'triton' computes legs by one of {KERNEL_METHODS}; "
+            f"{method!r} needs None or 'portable'"
         )
     return name
 
@@ -212,52 +332,27 @@ def _check(
     method: str,
     theta: float,
     state: Tensor | None,
-    dt: float | None,
     start: int,
-) -> None:
-    """``f`` is (B, L, D) here; ``name`` is what the caller calls it."""
+) -> tuple[int, float, int]:
+    """N, theta and start as numbers of Python. ``f`` is (B, L, D) here; ``name`` is what
+    the caller calls it."""
     check_dtype(name, f, DTYPES)
-    if 0 in f.shape:
-        raise ValueError(
-            f"{name}: expected batch, length and channels of at least 1, got {tuple(f.shape)}"
-        )
-    positive_integer("N", N)
-    check_measure(measure)
-    if method not in METHODS:
-        raise ValueError(f"method: expected one of {METHODS}, got {method!r}")
-    for key, value in (("theta", theta), ("dt", 1.0 if dt is None else dt)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise TypeError(f"{key}: expected a number, got {type(value).__name__}")
-        if not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"{key}: expected a positive number, got {value}")
-    if isinstance(start, bool) or not isinstance(start, int):
-        raise TypeError(f"start: expected an int, got {type(start).__name__}")
-    if start < 0:
-        raise ValueError(f"start: expected at least 0, got {start}")
-    if state is None:
-        return
-    check_tensor("state", state)
-    wide = torch.promote_types(f.dtype, torch.float32)
-    if state.dtype != wide:
-        raise TypeError(
-            f"state: expected dtype {wide} for {f.dtype} inputs, got {state.dtype}"
-        )
-    shape = (f.shape[0], f.shape[2], N)
-    if state.shape != shape:
-        raise ValueError(
-            f"state: expected shape (batch, channels, N) = {shape}, got {tuple(state.shape)}"
-        )
-    if state.device != f.device:
-        raise ValueError(
-            f"state: expected device {f.device} like {name}, got {state.device}"
-        )
-    if measure == "legs" and start == 0:
-        raise ValueError(
-            "start: expected how many samples state has seen, at least 1, as legs "
-            "weighs them by their number, got 0"
-        )
-    if measure != "legs" and dt is None:
-        raise ValueError(
-            "dt: expected the time between two samples, as the sequence goes on from a "
-            "state, got None"
-        )
+    check_not_empty(name, f)
+    N = positive_integer("N", N)
+    choice("measure", measure, MEASURES)
+    choice("method", method, METHODS)
+    theta = number("theta", theta, above=0)
+    start = integer("start", start)
+    if start >= MOST_STEPS:
+        raise ValueError(f"start: expected less than 2^53, got {start}")
+    if state is not None:
+        batch, _, channels = f.shape
+        wide = accumulation_dtype(f.dtype)
+        shape = (batch, channels, N)
+        check_like("state", state, name, f, "batch, channels, N", shape, wide)
+        if measure == "legs" and start == 0:
+            raise ValueError(
+                "start: expected how many samples state has seen, at least 1, as legs "
+                "weighs them by their number, got 0"
+            )
+    return N, theta, start

@@ -111,3 +111,60 @@ def hippo_project(
         c_k = c_k @ A_bar.T + f[:, k - start - 1, :, None] * B_bar  # eq. 4.12
         c.append(c_k)
     return (np.stack(c, axis=1) if return_all else c_k), c_k
+
+
+def legs_solve(y, a):
+    """x (N,) with (I - a A) x = y for the A of LegS, and A x, both in O(N)."""
+    x, A_x = np.zeros_like(y), np.zeros_like(y)
+    q = 0 * y[0]  # the sum of r_m x_m over all m < n
+    for n in range(len(y)):
+        r, below = np.sqrt(2 * n + 1).astype(y.dtype), 1 + a * (n + 1)
+        x[n] = (y[n] - a * r * q) / below
+        A_x[n] = -((n + 1) * y[n] + r * q) / below
+        q = ((1 - a * n) * q + r * y[n]) / below  # eq. 4.13
+    return x, A_x
+
+
+def legs_step_by_solve(c, f_k, k, alpha=0.5):
+    """c_k (N,) of LegS from c_{k-1}, at step k > 1: equation 4.9 with a single solve."""
+    a, before = alpha / k, (1 - alpha) / (k - 1)
+    B = np.sqrt(2 * np.arange(len(c)) + 1)
+    x, A_x = legs_solve(c + a * B * f_k, a)
+    if a * len(c) < 1:
+        return c + (a + before) * (A_x + B * f_k)  # eq. 4.18
+    return x + before / a * (x - c)
+
+
+def legs_late_step(c, f_k, k, alpha=0.5):
+    """The same where a (N - 1) < 1, without a recurrence: a running product and a sum."""
+    a, before = alpha / k, (1 - alpha) / (k - 1)
+    n = np.arange(len(c))
+    r = np.sqrt(2 * n + 1)
+    rho = np.cumprod((1 - a * n) / (1 + a * (n + 1)))
+    S = np.cumsum(r * c / ((1 + a * (n + 1)) * rho))
+    slope = (r * rho * (f_k - S) + n * c) / (1 - a * n)  # eq. 4.19
+    return c + (a + before) * slope
+
+
+def hippo_project_chunked(f, N, measure="legs", method="bilinear", theta=1.0, size=8):
+    """The coefficients (L, N) of one signal f (L,) with dt = 1 / L, in chunks of ``size``
+    steps. Where a GPU takes all chunks at the same time, there is a loop over them."""
+    L = len(f)
+    A_bar, B_bar = step_matrices(measure, N, np.arange(1, L + 1), method, theta, 1 / L)
+    chunks = [range(k, min(k + size, L)) for k in range(0, L, size)]
+    ends, transitions, states, c = [], [], [np.zeros(N)], []
+    for chunk in chunks:  # 1. where each chunk leads from zero, and how it maps a state
+        end, Phi = np.zeros(N), np.eye(N)
+        for k in chunk:
+            end = A_bar[k] @ end + B_bar[k] * f[k]
+            Phi = A_bar[k] @ Phi
+        ends.append(end)
+        transitions.append(Phi)
+    for end, Phi in zip(ends, transitions, strict=True):  # 2. the states between chunks
+        states.append(end + Phi @ states[-1])  # eq. 4.14
+    for j, chunk in enumerate(chunks):  # 3. every chunk again, from its state
+        c_k = states[j]
+        for k in chunk:
+            c_k = A_bar[k] @ c_k + B_bar[k] * f[k]
+            c.append(c_k)
+    return np.array(c)

@@ -1,26 +1,19 @@
-"""The measures as PyTorch tensors: their transitions, their bases, and the steps that a
-memory takes."""
+"""The measures as PyTorch tensors: their transitions and their bases."""
 
 import math
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
-from seqlab.ops.arguments import check_tensor, positive_integer
+from seqlab.ops.arguments import (
+    accumulation_dtype,
+    check_like,
+    check_tensor,
+    choice,
+    positive_integer,
+)
 from seqlab.ops.hippo import reference
-from seqlab.ops.hippo.kept import kept
-from seqlab.ops.hippo.reference import ALPHA, MEASURES, METHODS
-
-__all__ = [
-    "MEASURES",
-    "METHODS",
-    "Memory",
-    "hippo_reconstruct",
-    "hippo_transition",
-    "memory_of",
-]
+from seqlab.ops.hippo.reference import MEASURES
 
 
 def hippo_transition(measure: str, N: int) -> tuple[Tensor, Tensor]:
@@ -43,9 +36,8 @@ def hippo_transition(measure: str, N: int) -> tuple[Tensor, Tensor]:
     (2020), theorems 1 and 2 (LagT with beta = 0); Gu et al., "How to Train Your HiPPO"
     (2022), for ``fourier``. In the book: chapter 4, equations 4.5 to 4.8.
     """
-    check_measure(measure)
-    positive_integer("N", N)
-    A, B = reference.hippo_transition(measure, N)
+    choice("measure", measure, MEASURES)
+    A, B = reference.hippo_transition(measure, positive_integer("N", N))
     return torch.from_numpy(A), torch.from_numpy(B)
 
 
@@ -67,29 +59,24 @@ def hippo_reconstruct(c: Tensor, points: Tensor, measure: str = "legs") -> Tenso
 
     Source: Gu et al. (2020), section 2.2. In the book: equation 4.2.
     """
-    check_measure(measure)
-    for name, value in (("c", c), ("points", points)):
-        check_tensor(name, value)
+    choice("measure", measure, MEASURES)
+    check_tensor("c", c)
     if not c.is_floating_point():
         raise TypeError(f"c: expected a floating dtype, got {c.dtype}")
     if c.ndim < 1 or c.shape[-1] < 1:
         raise ValueError(f"c: expected shape (..., order), got {tuple(c.shape)}")
-    if points.dtype != c.dtype:
-        raise TypeError(f"points: expected dtype {c.dtype} like c, got {points.dtype}")
-    if points.ndim != 1:
-        raise ValueError(f"points: expected shape (points,), got {tuple(points.shape)}")
-    if points.device != c.device:
-        raise ValueError(
-            f"points: expected device {c.device} like c, got {points.device}"
-        )
-    return c @ _basis(measure, c.shape[-1], points)  # eq. 4.2
+    check_like("points", points, "c", c, "points", (None,))
+    wide = accumulation_dtype(c.dtype)
+    with torch.autocast(c.device.type, enabled=False):
+        g = basis(measure, c.shape[-1], points.to(wide))
+        return (c.to(wide) @ g).to(c.dtype)  # eq. 4.2
 
 
-def _basis(measure: str, order: int, s: Tensor) -> Tensor:
-    """g_n(s), (N, P), by the three-term recurrences of the polynomials."""
+def basis(measure: str, order: int, s: Tensor) -> Tensor:
+    """g_n(s), (..., N, P), at times ago (..., P), by the three-term recurrences of the polynomials."""
     if measure == "fourier":
         n = torch.arange(order, device=s.device)[:, None]
-        turn = 2 * torch.pi * s * ((n + 1) // 2)
+        turn = 2 * torch.pi * s[..., None, :] * ((n + 1) // 2)
         wave = math.sqrt(2) * torch.where(n % 2 == 1, turn.cos(), turn.sin())
         return torch.where(n == 0, 1.0, wave)
     x = s if measure == "lagt" else 1 - 2 * s
@@ -102,83 +89,8 @@ def _basis(measure: str, order: int, s: Tensor) -> Tensor:
             following = ((2 * i + 1) * x * g[i] - i * before) / (i + 1)
         before = g[i]
         g.append(following)
-    stacked = torch.stack(g)
+    stacked = torch.stack(g, dim=-2)
     if measure == "lagt":
         return stacked
-    return stacked * torch.arange(order).to(s).mul(2).add(1).sqrt()[:, None]
-
-
-@dataclass(frozen=True)
-class Memory:
-    """A measure with all that its steps depend on, as tensors of one dtype and
-    device."""
-
-    measure: str
-    order: int
-    method: str
-    step: float
-    """dt / theta; ``legs`` has no use for it."""
-    dtype: torch.dtype
-    device: torch.device
-
-    def steps(self, numbers: list[int]) -> tuple[Tensor, Tensor]:
-        """A_bar (K, N, N) and B_bar (K, N) of the steps with these numbers, counted
-        from 1; K is 1 where all steps are the same."""
-        if self.measure != "legs":
-            return self._constant
-        A, B, one = self._continuous
-        k = torch.tensor(numbers, dtype=A.dtype, device=A.device)[:, None, None]
-        # The step before the first would divide by zero; the first is set apart below.
-        earlier = (k - 1).clamp(min=1)
-        if self.method == "zoh":
-            A_bar = torch.linalg.matrix_exp(A * torch.log(k / earlier))  # eq. 4.11
-            B_bar = torch.linalg.solve_triangular(
-                A.expand_as(A_bar), (A_bar - one) @ B[:, None], upper=False
-            )
-        else:
-            alpha = ALPHA[self.method]
-            now, before = alpha / k, (1 - alpha) / earlier
-            right = torch.cat([one + before * A, (now + before) * B[:, None]], dim=2)
-            both = torch.linalg.solve_triangular(
-                one - now * A, right, upper=False
-            )  # eq. 4.9
-            A_bar, B_bar = both[..., :-1], both[..., -1:]
-        first = k == 1
-        A_bar = torch.where(first, 0.0, A_bar)  # eq. 4.10
-        B_bar = torch.where(first, one[:, :1], B_bar)
-        return A_bar.to(self.dtype), B_bar[..., 0].to(self.dtype)
-
-    @cached_property
-    @kept
-    def _continuous(self) -> tuple[Tensor, Tensor, Tensor]:
-        # In float32 rounding of the steps, of which there are many, would add up.
-        A, B = (x.to(self.device) for x in hippo_transition(self.measure, self.order))
-        return A, B, torch.eye(self.order, dtype=A.dtype, device=A.device)
-
-    @cached_property
-    @kept
-    def _constant(self) -> tuple[Tensor, Tensor]:
-        A, B = reference.hippo_transition(self.measure, self.order)
-        A_bar, B_bar = reference.discretize(A, B, self.step, self.method)
-        return (
-            torch.from_numpy(A_bar).to(self.device, self.dtype)[None],
-            torch.from_numpy(B_bar).to(self.device, self.dtype)[None],
-        )
-
-
-@lru_cache(maxsize=16)
-def memory_of(
-    measure: str,
-    order: int,
-    method: str,
-    step: float,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> Memory:
-    """The memory, kept for the next call: its matrices are the same every time."""
-    return Memory(measure, order, method, step, dtype, device)
-
-
-def check_measure(measure: str) -> None:
-    if measure not in MEASURES:
-        raise ValueError(f"measure: expected one of {MEASURES}, got {measure!r}")
+    n = torch.arange(order, dtype=s.dtype, device=s.device)
+    return stacked * torch.sqrt(2 * n + 1)[:, None]

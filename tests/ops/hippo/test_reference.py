@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.linalg import expm
+from scipy.linalg import expm, solve_triangular
 from scipy.special import eval_legendre
 
 from seqlab.ops.hippo import reference
@@ -184,6 +184,38 @@ def test_step_matrices_are_the_steps(measure, method):
         walked = A_bar[k] @ walked + B_bar[k] * f[0, k, 0]
         np.testing.assert_allclose(c[0, k, 0], walked, rtol=1e-10, atol=1e-12)
     np.testing.assert_array_equal(c[:, -1], last)
+
+
+@every_measure
+@pytest.mark.parametrize("method", ["backward_euler", "bilinear", "zoh"])
+@pytest.mark.parametrize("length", [1, 8, 45])
+def test_chunks_are_the_loop(measure, method, length):
+    f = np.random.default_rng(0).standard_normal(length)
+    c, _ = hippo_project(f[None, :, None], 7, measure, method)
+    chunked = reference.hippo_project_chunked(f, 7, measure, method)
+    np.testing.assert_allclose(chunked, c[0, :, 0], rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("order", [1, 2, 30])
+@pytest.mark.parametrize("a", [0.003, 0.5, 1.0])
+def test_the_solve_is_scipys(order, a):
+    A, _ = hippo_transition("legs", order)
+    y = np.random.default_rng(0).standard_normal(order)
+    x, A_x = reference.legs_solve(y, a)
+    np.testing.assert_allclose(x, solve_triangular(np.eye(order) - a * A, y, lower=True), rtol=1e-10)
+    np.testing.assert_allclose(A_x, A @ x, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("method", "alpha"), [("bilinear", 0.5), ("backward_euler", 1.0)])
+@pytest.mark.parametrize("order", [1, 2, 12])
+def test_steps_by_a_solve_and_late_steps_are_the_loop(method, alpha, order):
+    c = np.random.default_rng(0).standard_normal(order)
+    for k in (2, 3, 20, 5000):
+        (A_bar,), (B_bar,) = step_matrices("legs", order, [k], method)
+        step = A_bar @ c + B_bar * 0.7
+        np.testing.assert_allclose(reference.legs_step_by_solve(c, 0.7, k, alpha), step, rtol=0, atol=1e-12)
+        if alpha / k * (order - 1) < 1:
+            np.testing.assert_allclose(reference.legs_late_step(c, 0.7, k, alpha), step, rtol=0, atol=1e-12)
 
 
 def test_reconstruction_error_falls_with_the_order():
