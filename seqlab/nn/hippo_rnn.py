@@ -1,16 +1,21 @@
 """A recurrent network with a HiPPO memory (chapter 4), one line per equation."""
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seqlab.ops.arguments import (
+    accumulation_dtype,
     check_sequence,
     check_state,
     check_step,
+    choice,
+    integer,
+    number,
     positive_integer,
 )
-from seqlab.ops.hippo.reference import MEASURES, step_matrices
+from seqlab.ops.autocast import outside_autocast
+from seqlab.ops.hippo.op import checked_step
+from seqlab.ops.hippo.reference import MEASURES
 
 HippoState = tuple[Tensor, Tensor, int]
 
@@ -55,17 +60,21 @@ class HippoRNN(nn.Module):
         self.inputs = positive_integer("inputs", inputs)
         self.width = positive_integer("width", width)
         self.order = positive_integer("order", order)
-        if measure not in MEASURES:
-            raise ValueError(f"measure: expected one of {MEASURES}, got {measure!r}")
+        choice("measure", measure, MEASURES)
         if measure == "legs" and theta is not None:
             raise ValueError(f"theta: expected None with legs, got {theta}")
-        if measure != "legs" and (theta is None or not theta > 0):
+        if measure != "legs" and theta is None:
             raise ValueError(
-                f"theta: expected time steps above 0 with {measure}, got {theta}"
+                f"theta: expected time steps above 0 with {measure}, got None"
             )
+        if theta is not None:
+            theta = number("theta", theta, above=0)
         self.measure, self.theta = measure, theta
+        width, order = self.width, self.order
         bound = width**-0.5  # torch.nn.LSTM's initialization
-        self.W = nn.Parameter(torch.empty(2 * width, inputs).uniform_(-bound, bound))
+        self.W = nn.Parameter(
+            torch.empty(2 * width, self.inputs).uniform_(-bound, bound)
+        )
         # The coefficients together have the energy of f alone, however many they are.
         of_c = torch.empty(2 * width, order).uniform_(-1, 1)
         of_h = torch.empty(2 * width, width).uniform_(-bound, bound)
@@ -73,19 +82,19 @@ class HippoRNN(nn.Module):
         self.b = nn.Parameter(torch.empty(2 * width).uniform_(-bound, bound))
         loud = (3 / width) ** 0.5  # the energy of f is the mean energy of h's features
         self.w = nn.Parameter(torch.empty(width).uniform_(-loud, loud))
-        # No buffers: a layer turned to float64 needs digits that float32 has lost.
-        self._A_bar, self._B_bar = torch.empty(0), torch.empty(0)
 
     def step(
         self, u_t: Tensor, state: HippoState | None = None
     ) -> tuple[Tensor, HippoState]:
         """One time step: u_t (batch, inputs) -> h_t (batch, width) and the state
-        (h_t, c_t, t): c_t is (batch, order), t the number of steps taken."""
+        (h_t, c_t, t): c_t is (batch, order), in float32 at least, t the number of steps
+        taken."""
         check_step("u_t", u_t, self.inputs, self.W)
         h, c, t = self._start(u_t, state)
-        (step,) = self._memory_steps(t, t + 1)
-        h, c = self._advance(u_t @ self.W.T + self.b, h, c, *step)
-        return h, (h, c, t + 1)
+        with outside_autocast(u_t.device):
+            seen_t = u_t.to(self.W.dtype) @ self.W.T + self.b
+            h, c = self._advance(seen_t, h, c, t)
+        return h.clone(), (h, c, t + 1)  # two tensors: either may be changed
 
     def forward(
         self, u: Tensor, state: HippoState | None = None
@@ -94,54 +103,41 @@ class HippoRNN(nn.Module):
         (h, c, t)."""
         check_sequence("u", u, self.inputs, self.W)
         h, c, t = self._start(u, state)
-        end = t + u.shape[1]
         outputs = []
-        seen = (u @ self.W.T + self.b).unbind(dim=1)
-        for seen_t, step in zip(seen, self._memory_steps(t, end), strict=True):
-            h, c = self._advance(seen_t, h, c, *step)
-            outputs.append(h)
-        return torch.stack(outputs, dim=1), (h, c, end)
+        with outside_autocast(u.device):
+            for seen_t in (u.to(self.W.dtype) @ self.W.T + self.b).unbind(dim=1):
+                h, c = self._advance(seen_t, h, c, t)
+                outputs.append(h)
+                t += 1
+            return torch.stack(outputs, dim=1), (h, c, t)
 
     def _advance(
-        self, seen_t: Tensor, h: Tensor, c: Tensor, A_bar: Tensor, B_bar: Tensor
+        self, seen_t: Tensor, h: Tensor, c: Tensor, t: int
     ) -> tuple[Tensor, Tensor]:
-        """The equations, with seen_t = W u_t + b."""
-        past = torch.cat((c, h), dim=-1)
+        """The equations, with seen_t = W u_t + b, after t steps."""
+        past = torch.cat((c.to(h.dtype), h), dim=-1)
         g, proposal = torch.addmm(seen_t, past, self.U.T).chunk(2, dim=-1)
         g, proposal = torch.sigmoid(g), torch.tanh(proposal)  # eq. 4.20
         h = torch.lerp(h, proposal, g)  # eq. 4.21: (1 - g) h + g proposal
         f = h @ self.w  # eq. 4.22
-        c = torch.addmm(f[:, None] * B_bar, c, A_bar.T)  # eq. 4.23
-        return h, c
+        before = None if self.measure == "legs" and t == 0 else c[:, None]
+        window = 1.0 if self.theta is None else self.theta
+        how = (self.order, self.measure, "zoh", 1 / window, t, "portable")
+        _, c = checked_step(f[:, None], before, *how)  # eq. 4.23
+        return h, c[:, 0].clone()  # no view: its base would differ when compiled
 
     def _start(self, u: Tensor, state: HippoState | None) -> HippoState:
+        """The state given, once it is checked, or zeros; c in float32 at least."""
+        dtype = self.U.dtype
+        wide = accumulation_dtype(dtype)
         if state is None:
-            batch = len(u)
-            return u.new_zeros(batch, self.width), u.new_zeros(batch, self.order), 0
+            h = u.new_zeros(u.shape[0], self.width, dtype=dtype)
+            return h, u.new_zeros(u.shape[0], self.order, dtype=wide), 0
+        if not isinstance(state, list | tuple) or len(state) != 3:
+            raise TypeError(
+                f"state: expected a tuple (h, c, t), got {type(state).__name__}"
+            )
         h, c, t = state
-        check_state("state h", h, u, self.width, self.U.dtype)
-        check_state("state c", c, u, self.order, self.U.dtype)
-        if isinstance(t, bool) or not isinstance(t, int) or t < 0:
-            raise ValueError(f"state t: expected a number of steps from 0, got {t!r}")
-        return h, c, t
-
-    def _memory_steps(self, start: int, end: int) -> list[tuple[Tensor, Tensor]]:
-        """A_bar and B_bar of the steps from start to end."""
-        if self.measure != "legs":  # all steps are alike
-            self._know(1)
-            return [(self._A_bar[0], self._B_bar[0])] * (end - start)
-        self._know(end)
-        A_bar, B_bar = self._A_bar[start:end], self._B_bar[start:end]
-        return list(zip(A_bar.unbind(), B_bar.unbind(), strict=True))
-
-    def _know(self, steps: int) -> None:
-        """Have the matrices of that many first steps, as the parameters are kept."""
-        alike = (self._A_bar.dtype, self._A_bar.device) == (self.U.dtype, self.U.device)
-        known = len(self._A_bar)
-        if alike and known >= steps:
-            return
-        # At least twice as many as before, so that step after step costs little.
-        k = np.arange(1, max(steps, 2 * known if alike else known) + 1)
-        theta = 1.0 if self.theta is None else self.theta
-        matrices = step_matrices(self.measure, self.order, k, "zoh", theta)
-        self._A_bar, self._B_bar = (torch.from_numpy(m).to(self.U) for m in matrices)
+        check_state("state h", h, u, self.width, dtype)
+        check_state("state c", c, u, self.order, wide)
+        return h.to(dtype), c.to(wide), integer("state t", t)

@@ -50,18 +50,16 @@ class Layer:
 EIGENVALUES = np.array([0.9 * np.exp(0.5j), 0.5, -0.3, 0.99 * np.exp(2j), 0.7j])
 CELL, DIAGONAL = ("inputs", "width"), ("width", "state_size")
 HIPPO = {"inputs": INPUTS, "width": 6, "order": 5}
-HIPPO_FAILS = "share_no_memory.*step|test_trains_under_autocast|inference_mode|export|graphs|wrong_state"
 LAYERS = {
     "RNN": Layer(RNN, {"inputs": INPUTS, "width": 6}, sizes=CELL, loop=True),
     "LSTM": Layer(LSTM, {"inputs": INPUTS, "width": 6}, sizes=CELL, loop=True),
     "GRU": Layer(GRU, {"inputs": INPUTS, "width": 6}, sizes=CELL, loop=True),
-    "HippoRNN": Layer(HippoRNN, HIPPO, sizes=(*CELL, "order"), loop=True, fails=HIPPO_FAILS),
+    "HippoRNN": Layer(HippoRNN, HIPPO, sizes=(*CELL, "order"), loop=True),
     "HippoRNN, legt": Layer(
         HippoRNN,
         {**HIPPO, "measure": "legt", "theta": 9.0},
         sizes=(*CELL, "order"),
         loop=True,
-        fails=HIPPO_FAILS,
     ),
     "LRU": Layer(LRU, {"width": INPUTS, "state_size": 5}, sizes=DIAGONAL),
     "DenseTanh": Layer(DenseTanh, {"width": INPUTS, "state_size": 5}, sizes=DIAGONAL, loop=True),

@@ -165,7 +165,7 @@ def test_bad_input():
         layer(u, (h, h, 0))
     with pytest.raises(ValueError, match=r"state h: expected shape .* = \(2, 6\) like u, got \(2, 5\)"):
         layer(u, (c, c, 0))
-    with pytest.raises(ValueError, match="state t: expected a number of steps from 0, got -1"):
+    with pytest.raises(ValueError, match=r"state t: expected an integer from 0 .*, got -1"):
         layer(u, (h, c, -1))
     with pytest.raises(ValueError, match=r"u_t: expected shape .* = \(\*, 3\), got \(2, 2\)"):
         layer.step(torch.zeros(2, 2))
