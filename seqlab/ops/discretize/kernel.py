@@ -190,6 +190,7 @@ def find_tile(channels, states, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
 
 @triton.jit
 def place(
+    pointer,
     t,
     tile,
     AXES: tl.constexpr,
@@ -202,13 +203,16 @@ def place(
     block, side, channels, states = tile
     PARTS: tl.constexpr = 2 if COMPLEX else 1
     width = states * PARTS
-    row = block * ROWS + tl.arange(0, ROWS)[:, None]
-    number = side * COLUMNS * PARTS + tl.arange(0, COLUMNS * PARTS)[None, :]
-    exists = (row < channels) & (number < width)
-    at = number + (row * width if D & AXES else row * 0)
-    if T & AXES:
-        at += t * (channels * width if D & AXES else width)
-    return at, exists
+    begin = side * COLUMNS * PARTS  # in 64 bits; what follows within the tile in 32
+    row = tl.arange(0, ROWS)[:, None]
+    number = tl.arange(0, COLUMNS * PARTS)[None, :]
+    exists = (row < channels - block * ROWS) & (number < width - begin)
+    if D & AXES:
+        begin += (block * ROWS + (t * channels if T & AXES else 0)) * width
+    elif T & AXES:
+        begin += t * width
+    inside = number + (row * width if D & AXES else row * 0)
+    return pointer + begin + inside, exists
 
 
 @triton.jit
@@ -226,11 +230,11 @@ def load(
     as it was before, once it has been loaded."""
     if before is None or T & AXES:
         if N & AXES:
-            at, exists = place(t, tile, AXES, COMPLEX, ROWS, COLUMNS)
+            at, exists = place(pointer, t, tile, AXES, COMPLEX, ROWS, COLUMNS)
         else:
             column = (tile[0], 0, tile[2], 1)
-            at, exists = place(t, column, AXES, COMPLEX, ROWS, 1)
-        x0 = tl.load(pointer + at, mask=exists, other=0.0).to(tl.float32)
+            at, exists = place(pointer, t, column, AXES, COMPLEX, ROWS, 1)
+        x0 = tl.load(at, mask=exists, other=0.0).to(tl.float32)
         x1 = x0
         if COMPLEX:
             x0, x1 = split_pairs(x0, ROWS, COLUMNS if N & AXES else 1)
@@ -252,9 +256,9 @@ def store(
     COLUMNS: tl.constexpr,
 ):
     """The tile's numbers at time t into a tensor that varies along all axes."""
-    at, exists = place(t, tile, ALL, COMPLEX, ROWS, COLUMNS)
+    at, exists = place(pointer, t, tile, ALL, COMPLEX, ROWS, COLUMNS)
     numbers = join_pairs(x0, x1, ROWS, COLUMNS) if COMPLEX else x0
-    tl.store(pointer + at, numbers.to(pointer.dtype.element_ty), mask=exists)
+    tl.store(at, numbers.to(pointer.dtype.element_ty), mask=exists)
 
 
 @triton.jit(do_not_specialize=["length"])
