@@ -41,25 +41,15 @@ def test_a_portable_op_passes_on_every_sample(name):
         assert {row.hard for row in rows_of("portable", rows) if row.dtype == dtype} == {True, False}
 
 
-<<<<<<< Updated upstream
+@pytest.mark.spread
+@pytest.mark.skipif(not has_triton(), reason="Triton exists for Linux only")
 @pytest.mark.parametrize("name", [name for name in PAIRINGS if "interpreter" in PAIRINGS[name].sizes])
-def test_the_kernels_pass_in_the_interpreter(name):
+def test_a_kernel_passes_in_the_interpreter(name):
     """Every kind of input, at sizes that are no multiple of a block, under a watch over memory."""
-    if not has_triton():
-        pytest.skip("Triton exists for Linux only")
     from sanitizer import watched
 
     with watched():
         rows = verify([name], ["interpreter"])
-=======
-@pytest.mark.spread
-@pytest.mark.skipif(not has_triton(), reason="Triton exists for Linux only")
-@pytest.mark.parametrize(
-    "name", [name for name, pairing in PAIRINGS.items() if "interpreter" in pairing.sizes]
-)
-def test_a_kernel_passes_in_the_interpreter(name):
-    rows = verify([name], ["interpreter"])
->>>>>>> Stashed changes
     assert all(row.passed for row in rows), table(rows)
     assert {row.hard for row in rows_of("interpreter", rows)} == {True, False}
 
