@@ -170,7 +170,7 @@ HIPPO_PROJECT = Pairing(
             sizes(2, 1000, 5, order=64),
         ),
     },
-    carry=sizes(3, 1100, 3, order=64),
+    carry=sizes(3, 1100, 2, order=256),
     workloads=(
         _workload("legs, every coefficient"),
         _workload("legs, last alone", return_all=False),
