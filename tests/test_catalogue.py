@@ -1,13 +1,29 @@
 """The catalogue: each entry is complete, draws what it promises, and counts bytes as the equation does."""
 
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from seqlab import ops
-from seqlab.catalogue import PAIRINGS, sizes
+from seqlab.catalogue import PAIRINGS, Sample, sizes
+from seqlab.catalogue.distributions import (
+    Arrays,
+    Size,
+    Tensors,
+    bits,
+    constant,
+    every_third,
+    index,
+    log_uniform,
+    matrix,
+    normal,
+    phases,
+    signs,
+    uniform,
+)
 from seqlab.chapters import CHAPTERS
 from seqlab.verify import BACKENDS
 
@@ -54,6 +70,75 @@ def test_every_backend_and_device_has_sizes(name):
     assert set(pairing.workload_sizes) == {"cuda", "cpu"}
     for cases in [*pairing.sizes.values(), *pairing.workload_sizes.values()]:
         assert cases
+
+
+@every_pairing
+def test_kinds_and_carries_are_what_tests_over_all_ops_need(name):
+    """A kind is an ordinary sample; a carry has several batch entries, and is no size that is tiny."""
+    pairing = PAIRINGS[name]
+    ordinary = {sample.name for sample in pairing.samples if not sample.hard}
+    assert pairing.kinds
+    assert set(pairing.kinds) <= ordinary
+    assert (pairing.carry is None) == ("cuda" not in pairing.sizes)
+    if pairing.carry:
+        assert pairing.carry["batch"] > 1
+        assert pairing.carry["length"] > 4 * max(case["length"] for case in pairing.sizes["interpreter"])
+
+
+@every_pairing
+def test_names_in_a_pairing_are_those_of_its_arguments_and_outputs(name):
+    pairing = PAIRINGS[name]
+    arguments = set(inspect.signature(pairing.op).parameters)
+    assert {*pairing.differentiable, *pairing.full_precision, *pairing.any_shape} <= arguments
+    assert set(pairing.linear) <= set(pairing.outputs)
+    assert {key for keys in pairing.linear.values() for key in keys} <= set(pairing.differentiable)
+    quantities = {*pairing.outputs, *(f"grad {key}" for key in pairing.differentiable)}
+    assert set(pairing.nan_spreads) <= quantities
+    assert all(set(sample.bounds) <= quantities for sample in pairing.samples)
+
+
+def test_every_op_has_a_pairing():
+    """A folder of ``seqlab/ops`` with an op that the catalogue has forgotten would be verified by nothing."""
+    folders = {file.parent.name for file in Path(ops.__file__).parent.glob("*/op.py")}
+    assert folders == {pairing.reference.__module__.split(".")[-2] for pairing in PAIRINGS.values()}
+
+
+CASE = sizes(2, 5, 3, states=4)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "shape", "holds"),
+    [
+        (normal("BLD"), (2, 5, 3), lambda x: abs(x.mean()) < 1 and 0.5 < x.std() < 1.5),
+        (normal("DN", imaginary=True), (3, 4), lambda x: x.imag.std() > 0.3 < x.real.std()),
+        (uniform(2, 3, "BL1N"), (2, 5, 1, 4), lambda x: x.min() >= 2 and x.max() <= 3 and x.std() > 0.1),
+        (log_uniform(1e-6, 1e-2, "BLD"), (2, 5, 3), lambda x: x.min() < 1e-4 < x.max() and x.min() > 9e-7),
+        (constant(0.5, "D"), (3,), lambda x: (x == 0.5).all()),
+        (index("DN"), (3, 4), lambda x: (x == x[:1]).all() and x[0].tolist() == [0, 1, 2, 3]),
+        (matrix(np.eye), (4, 4), lambda x: x.sum() == 4 == x.diagonal().sum()),
+        (signs("BLD"), (2, 5, 3), lambda x: set(x.flatten().tolist()) == {-1, 1}),
+        (bits("BLD"), (2, 5, 3), lambda x: set(x.flatten().tolist()) == {0, 1}),
+        (phases("BLD"), (2, 5, 3), lambda x: abs(abs(x) - 1).max() < 1e-6 and x.imag.min() < -0.3),
+        (1 - 2 * uniform(0, 1, "D"), (3,), lambda x: abs(x).max() <= 1),
+        (normal("B1D") * constant(1, "BLD"), (2, 5, 3), lambda x: (x == x[:, :1]).all()),
+        (every_third(constant(7, "N"), constant(1, "N")), (4,), lambda x: x.tolist() == [1, 7, 1, 1]),
+    ],
+)
+def test_distributions_draw_arrays_and_tensors_alike(distribution, shape, holds):
+    array = distribution.draw(Arrays(np.random.default_rng(0)), CASE)
+    tensor = distribution.draw(Tensors(torch.Generator().manual_seed(0), torch.float32), CASE)
+    assert array.dtype == (np.complex128 if distribution.imaginary else np.float64)
+    assert tensor.dtype == (torch.complex64 if distribution.imaginary else torch.float32)
+    for x in (array, tensor):
+        assert tuple(x.shape) == shape
+        assert holds(x)
+
+
+def test_a_sample_insists_on_its_own_sizes():
+    sample = Sample("wide", {"x": normal("DN"), "N": Size("N")}, sizes={"states": 9})
+    drawn = sample.draw(np.random.default_rng(0), CASE)
+    assert drawn["x"].shape == (3, 9)
+    assert drawn["N"] == 9
 
 
 @every_pairing

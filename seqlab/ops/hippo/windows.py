@@ -81,7 +81,7 @@ def project(
         not_finite[..., 0] += 0 * state.sum(-1)
     not_finite = not_finite.cumsum(-1)
     x = _chunks(_finite(f), weights.steps).reshape(rows, -1, weights.steps)
-    state = _finite(state).view(rows, order)
+    state = _finite(state).reshape(rows, order)
     states = _carry(matmul(x, weights.end), state, weights.levels)
     x = torch.cat([x, states], dim=2)
     final = (length - 1) % weights.steps
