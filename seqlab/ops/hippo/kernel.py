@@ -245,8 +245,8 @@ def recurrence_kernel(
 ):
     """SUMMARY: where each chunk but the last leads, to ``between_ptr`` (J - 1, width, N):
     ``signals`` rows from zero, but in chunk 0 from ``state_ptr`` (R, N), then unit
-    vectors. Else outputs: from the states there, all coefficients (B, L, D, N), unless
-    None, and the last (R, N)."""
+    vectors. Else outputs: from the states there, None for a single chunk, all
+    coefficients (B, L, D, N), unless None, and the last (R, N)."""
     count = width if SUMMARY else signals
     row, chunk, begin, steps = tile(first_chunk, count, start, length, size, ROWS)
     n = tl.arange(0, ORDER)[None, :]
@@ -256,9 +256,9 @@ def recurrence_kernel(
     c = tl.full((ROWS, ORDER), 0.0, tl.float32)
     if SUMMARY:
         c = tl.where(row - signals == n, 1.0, 0.0)
-    elif chunk > 0:
+    elif between_ptr is not None:
         state = between_ptr + ((chunk - 1) * width + row) * order + n
-        c = tl.load(state, mask=alive & exists, other=0.0)
+        c = tl.load(state, mask=alive & exists & (chunk > 0), other=0.0)
     if state_ptr is not None:
         inside = signal & exists & (chunk == 0)
         c += tl.load(state_ptr + row * order + n, mask=inside, other=0.0)
@@ -318,9 +318,9 @@ def adjoint_kernel(
     g = tl.full((ROWS, ORDER), 0.0, tl.float32)
     if SUMMARY:
         g = tl.where(row - signals == n, 1.0, 0.0)
-    elif chunk < chunks - 1:
+    elif between_ptr is not None:
         state = between_ptr + (chunk * width + row) * order + n
-        g = tl.load(state, mask=alive & exists, other=0.0)
+        g = tl.load(state, mask=alive & exists & (chunk < chunks - 1), other=0.0)
     if grad_last_ptr is not None:
         inside = signal & exists & final
         g += tl.load(grad_last_ptr + row * order + n, mask=inside, other=0.0)

@@ -10,7 +10,15 @@ from triton import JITFunction, cdiv
 from seqlab.ops.device.pairs import real_numbers
 from seqlab.ops.hippo.full_precision import matmul
 from seqlab.ops.hippo.kernel import adjoint_kernel, carry_kernel, recurrence_kernel
-from seqlab.ops.hippo.plan import GROUP, MOST_WEIGHTS, Plan, page, plan, power_of_two
+from seqlab.ops.hippo.plan import (
+    BLOCK,
+    GROUP,
+    MOST_WEIGHTS,
+    Plan,
+    page,
+    plan,
+    power_of_two,
+)
 from seqlab.ops.hippo.reference import ALPHA
 from seqlab.ops.interpreter import runner
 from seqlab.ops.kept import keep
@@ -249,6 +257,6 @@ def _carry_launch(
         add, start, state, transitions, items, first, group, shift, order, rows, signals,
         add.stride(0), 0 if start is None else start.stride(0), state.stride(0),
         *transitions.stride(),
-        BACK=back, ROWS=16, BLOCK=min(lanes, 32) if add.is_cuda else lanes, ORDER=lanes,
+        BACK=back, ROWS=16, BLOCK=min(lanes, BLOCK) if add.is_cuda else lanes, ORDER=lanes,
         num_warps=4 if lanes < 512 else 8,
     )  # fmt: skip

@@ -11,6 +11,8 @@ from functools import lru_cache
 
 GROUP = 8
 """Chunks that the carry takes together."""
+BLOCK = 32
+"""Orders that a product of the carry takes at a time."""
 SINGLE = 64
 """So many steps are one chunk, and so one launch."""
 TARGET = 2**13

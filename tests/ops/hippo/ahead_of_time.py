@@ -1,7 +1,7 @@
 """Which variants of the kernels to compile ahead of time."""
 
 from seqlab.ops.hippo import kernel
-from seqlab.ops.hippo.plan import plan
+from seqlab.ops.hippo.plan import BLOCK, plan
 
 # Pointers to the op's own tensors have their dtype; all others are float32.
 OWN = {"f_ptr", "c_ptr", "grad_c_ptr", "grad_f_ptr"}
@@ -21,14 +21,16 @@ def variants(capability):
             for function, constants, absent in (
                 (kernel.recurrence_kernel, summary, ("state_ptr", "c_ptr", "last_ptr")),
                 (kernel.recurrence_kernel, outputs, ("state_ptr",)),
+                (kernel.recurrence_kernel, outputs, ("state_ptr", "between_ptr")),
                 (kernel.recurrence_kernel, last_alone, ("c_ptr",)),
                 (kernel.adjoint_kernel, summary, ("grad_f_ptr", "grad_state_ptr")),
-                (kernel.adjoint_kernel, outputs, ()),
+                (kernel.adjoint_kernel, outputs, ("grad_last_ptr",)),
+                (kernel.adjoint_kernel, outputs, ("between_ptr",)),
                 (kernel.adjoint_kernel, last_alone, ("grad_c_ptr",)),
             ):
                 yield variant(function, constants, absent, dtype, warps)
             if dtype == "fp32":
-                constants = {"ROWS": 16, "BLOCK": min(planned.lanes, 32), "ORDER": planned.lanes}
+                constants = {"ROWS": 16, "BLOCK": min(planned.lanes, BLOCK), "ORDER": planned.lanes}
                 for back, absent in ((False, ("start_ptr",)), (True, ())):
                     yield variant(kernel.carry_kernel, constants | {"BACK": back}, absent, dtype, 4)
 
