@@ -432,10 +432,9 @@ def plan_launch(
     width = 2 * channels if dtype.is_complex else channels
     if not compiled:
         tiling = INTERPRETED
-    elif dtype.itemsize == 2:
-        tiling = OF_16_BITS
     else:
         row = next(row for pairs, row in TILINGS.items() if batch * width >= 2 * pairs)
+        row = OF_16_BITS if dtype.itemsize == 2 else row
         tiling = row[2 * backward + (not fixed)]
     STEPS, RUNS, PAIRS, ENTRIES, num_warps = tiling
     tiles = triton.cdiv(length, RUNS * STEPS)
@@ -464,5 +463,10 @@ TILINGS = {
     512: ((8, 32, 16, 2, 4), (16, 16, 32, 4, 8), (16, 16, 32, 4, 8), (16, 8, 32, 4, 8)),
     0: ((16, 32, 8, 2, 8), (16, 32, 8, 2, 8), (16, 32, 8, 2, 4), (8, 32, 8, 2, 8)),
 }  # fmt: skip
-OF_16_BITS = (16, 16, 16, 8, 4)
+OF_16_BITS = (
+    (16, 16, 16, 8, 4),
+    (16, 8, 32, 8, 4),
+    (16, 16, 32, 4, 8),
+    (16, 8, 32, 8, 4),
+)
 INTERPRETED = (4, 4, 2, 2, 4)  # small, as the interpreter visits the numbers one by one

@@ -111,7 +111,7 @@ def test_every_tiling_gives_the_same(monkeypatch, tiling, complex_, fixed):
 def test_every_lane_of_a_tiling_has_a_number_of_its_own():
     from seqlab.ops.linear_scan import kernel
 
-    for _, runs, pairs, _, warps in (*itertools.chain(*kernel.TILINGS.values()), kernel.OF_16_BITS):
+    for _, runs, pairs, _, warps in itertools.chain(*kernel.TILINGS.values(), kernel.OF_16_BITS):
         assert runs * 2 * pairs >= 32 * warps
 
 
