@@ -39,6 +39,7 @@ test: $(VENV)/.installed $(AXE) $(SITE)/.built ## lint, types, units, kernels, c
 	@scripts/step "types" $(BIN)/mypy
 	@scripts/step "browser" $(BIN)/python scripts/find_browser.py
 	@scripts/step "data" $(BIN)/python scripts/fetch_data.py
+	@scripts/step "other releases" $(BIN)/python scripts/releases.py
 	@scripts/step "tests" env OMP_NUM_THREADS=1 PIP_NO_INDEX=1 $(BIN)/pytest -m "not timing" --numprocesses auto --dist loadgroup
 	@scripts/step "tests of time, alone" env OMP_NUM_THREADS=1 $(BIN)/pytest -m timing
 
