@@ -71,11 +71,11 @@ def compile_ahead(kernel: JITFunction, arguments: dict[str, Any]) -> str:
     return f"{kernel.fn.__module__}.{kernel.fn.__name__}"
 
 
-def show_an_explorer() -> list[str]:
-    """The kinds of output that a notebook gets."""
-    from seqlab.explorers import EigenvalueExplorer
+def show_explorers() -> dict[str, list[str]]:
+    """For each explorer, the kinds of output that a notebook gets."""
+    from seqlab import explorers
 
-    return sorted(EigenvalueExplorer()._repr_mimebundle_()[0])
+    return {name: sorted(getattr(explorers, name)()._repr_mimebundle_()[0]) for name in explorers.__all__}
 
 
 def train() -> int:
@@ -93,7 +93,7 @@ if __name__ == "__main__":
         "versions": {name: version(name) for name in sys.argv[1:]},
         "over": over,
         "kernels": [compile_ahead(*each) for each in launches.items()],
-        "shown": show_an_explorer(),
+        "shown": show_explorers(),
         "trained": train(),
     }
     print(json.dumps(ran))

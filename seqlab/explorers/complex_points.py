@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from seqlab.explorers.explorer import InvalidExplorerValue
 
 
-class ComplexPoints(traitlets.TraitType[Any, Any]):
+class ComplexPoints(
+    traitlets.TraitType
+):  # with no types: generic from traitlets 5.10 on
     """A trait that holds a complex (N,) array, 1 <= N <= ``most``, and travels as a list
     of [real, imaginary]."""
 

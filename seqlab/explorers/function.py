@@ -83,7 +83,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 }
 
 
-class Samples(traitlets.TraitType[Any, Any]):
+class Samples(traitlets.TraitType):  # with no types: generic from traitlets 5.10 on
     """A trait that holds a float (L,) array, 8 <= L <= 4096, and travels as a list."""
 
     def validate(self, obj: Any, value: Any) -> NDArray[np.float64]:
