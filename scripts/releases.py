@@ -28,13 +28,15 @@ def releases() -> dict[str, list[str]]:
 
     torch is the locked one throughout: older ones exist for Linux only with gigabytes of CUDA libraries.
     """
-    oldest = [f"{name}=={version}" for name, version in floors().items() if name != "torch"]
-    return {
-        # With what IPython 7 and ipywidgets 7 import and newer ones do not.
-        "oldest": [*oldest, "backcall", "decorator", "pickleshare", "ipython-genutils"],
+    found = {
         "newest": [f"triton=={NEWEST_TRITON}", f"numpy=={NEWEST_NUMPY}"],
         "colab-triton": ["triton==3.6.0", f"numpy=={NEWEST_NUMPY}"],
     }
+    if sys.version_info < (3, 12):  # newer Pythons have no wheels of the oldest
+        oldest = [f"{name}=={version}" for name, version in floors().items() if name != "torch"]
+        # With what IPython 7 and ipywidgets 7 import and newer ones do not.
+        found["oldest"] = [*oldest, "backcall", "decorator", "pickleshare", "ipython-genutils"]
+    return found
 
 
 def unpack(name: str, packages: list[str]) -> None:
@@ -50,5 +52,8 @@ def unpack(name: str, packages: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.platform != "linux":
+        print("Nothing to do: Triton exists for Linux only.")
+        sys.exit()
     for name, packages in releases().items():
         unpack(name, packages)
