@@ -25,9 +25,10 @@ FLAGS = [
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The tests of a file run in one process, as they share what they opened; those marked ``spread`` need not."""
+    """The tests of a file run in one process, as they share what they opened, unless they are marked ``spread`` or
+    belong to another group."""
     for item in items:
-        if item.get_closest_marker("spread") is None:
+        if not {"spread", "xdist_group"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
 
 

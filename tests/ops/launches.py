@@ -1,0 +1,182 @@
+"""The launches of kernels that an op makes for CUDA tensors, recorded without a GPU, and compiled ahead of time.
+
+Tensors lie on PyTorch's meta device, where they have shapes and dtypes but no numbers, and say that they are on a
+GPU. So the op's own launchers choose grids and tilings as they would there, and what they hand to Triton is kept.
+"""
+
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from triton import compile
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from triton.runtime.jit import JITFunction
+
+from seqlab.catalogue import Workload
+from seqlab.ops import kept
+
+GPU = torch.device("cuda", 0)
+TYPES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16", torch.float64: "fp64"}
+TYPES |= {torch.int32: "i32", torch.int64: "i64"}
+ALIGNED = "16 divides"
+WIDE = 4096  # times the channels of a workload, so that offsets pass 32 bits
+
+
+class OnGPU(TorchFunctionMode):
+    """While this holds, new tensors have no numbers, and say that they are on a GPU."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in SAID and args[0].is_meta:
+            return SAID[function]
+        kwargs = {key: without_numbers(value) for key, value in (kwargs or {}).items() if key != "generator"}
+        return function(*map(without_numbers, args), **kwargs)
+
+
+SAID = {Tensor.device.__get__: GPU, Tensor.is_cuda.__get__: True, Tensor.is_meta.__get__: False}
+
+
+def without_numbers(value):
+    """A device as the one where tensors have no numbers; anything else as it is."""
+    is_place = isinstance(value, torch.device | str) and str(value).startswith(("cuda", "cpu"))
+    return torch.device("meta") if is_place else value
+
+
+class GeneratorOnGPU(torch.Generator):
+    """Says that it is on a GPU. No number is drawn from it."""
+
+    device = GPU
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One variant of a kernel: what Triton would compile it for."""
+
+    kernel: JITFunction
+    signature: tuple
+    """Of each parameter its name, its type, and what is known of its value: a constant, or that 16 divides it."""
+    options: tuple
+
+    @property
+    def name(self):
+        return self.kernel.fn.__name__
+
+    @property
+    def types(self):
+        return {type for _, type, _ in self.signature}
+
+    def compile(self, capability):
+        """The compiled kernel for a GPU of that compute capability."""
+        constants = {name: known for name, type, known in self.signature if type == "constexpr"}
+        signature = {name: type for name, type, _ in self.signature}
+        aligned = [i for i, (_, type, known) in enumerate(self.signature) if type != "constexpr" and known]
+        attributes = {(i,): [["tt.divisibility", 16]] for i in aligned}
+        source = ASTSource(self.kernel, signature=signature, constexprs=constants, attrs=attributes)
+        return compile(source, target=GPUTarget("cuda", capability, 32), options=dict(self.options))
+
+
+@contextmanager
+def recorded():
+    """A list that fills with what is launched in this context, each variant once."""
+    launches = []
+
+    def record(kernel, *args, grid, warmup, **kwargs):
+        launch = seen(kernel, args, kwargs)
+        if launch not in launches:
+            launches.append(launch)
+
+    def make(make, device):
+        with torch.device("meta"), OnGPU():
+            return make()
+
+    def run_backward(*args, **kwargs):  # called in torch.autograd.grad, where the mode outside does not hold
+        with torch.device("meta"), OnGPU():
+            return engine(*args, **kwargs)
+
+    engine, from_numpy, here = torch.autograd._engine_run_backward, torch.from_numpy, nullcontext()
+    with (
+        patch.object(JITFunction, "run", record),
+        patch.object(torch.autograd, "_engine_run_backward", run_backward),
+        patch.object(torch, "from_numpy", lambda x: from_numpy(x).to("meta")),
+        patch.object(kept, "_kept", {}),
+        patch.object(kept, "_make", make),
+        patch.object(torch.cuda, "current_device", lambda: 0),
+        patch.object(torch.cuda, "is_current_stream_capturing", lambda: False),
+        patch.object(torch.cuda, "device", lambda _: here),
+        patch.object(torch._C, "_cuda_getCurrentRawStream", lambda _: 0, create=True),
+        torch.device("meta"),
+        OnGPU(),
+    ):
+        yield launches
+
+
+def seen(kernel, args, kwargs):
+    """What Triton looks at in the arguments of a launch."""
+    parameters = kernel.params
+    values = dict(zip([parameter.name for parameter in parameters], args, strict=False))
+    values |= {key: kwargs.pop(key) for key in list(kwargs) if key in {p.name for p in parameters}}
+    signature = tuple((p.name, *looked_at(p, values[p.name])) for p in parameters)
+    return Launch(kernel, signature, tuple(sorted(kwargs.items())))
+
+
+def looked_at(parameter, value):
+    """An argument's type, and what is known of its value."""
+    if parameter.is_constexpr or value is None:
+        return "constexpr", value
+    if isinstance(value, Tensor):
+        offset = value.storage_offset() * value.itemsize
+        return f"*{TYPES[value.dtype]}", ALIGNED if offset % 16 == 0 else None
+    if isinstance(value, bool):
+        return "i1", None
+    if isinstance(value, float):
+        return "fp32", None
+    if parameter.do_not_specialize:
+        return ("i32" if -(2**31) <= value < 2**31 else "i64"), None
+    if value == 1:
+        return "constexpr", 1
+    return ("i32" if -(2**31) <= value < 2**31 else "i64"), ALIGNED if value % 16 == 0 else None
+
+
+def launches_of(pairing):
+    """Every variant that an op of the catalogue launches for GPU tensors, forward and backward."""
+    with recorded() as launches:
+        # A launcher sees no numbers, so two samples of the same shapes and dtypes are launched alike.
+        for arguments in {looks(each): each for each in every_arguments(pairing)}.values():
+            inputs = [x.requires_grad_() for key, x in arguments.items() if key in pairing.differentiable]
+            outputs = pairing.op(**arguments)
+            for received in (
+                outputs,
+                outputs[: pairing.results],
+            ):  # with gradients of the states, and without
+                grads = [torch.empty_like(y) for y in received]
+                torch.autograd.grad(received, inputs, grads, retain_graph=True, allow_unused=True)
+    return launches
+
+
+def looks(arguments):
+    """What can be told of arguments without their numbers."""
+    return tuple(
+        (key, (value.shape, value.dtype) if isinstance(value, Tensor) else value)
+        for key, value in arguments.items()
+    )
+
+
+def every_arguments(pairing):
+    """Of every sample where chunks carry; of those that stand for a way through the op, and of the workloads, at every
+    size in every dtype."""
+    for sample in pairing.samples:
+        dtypes = (torch.complex64,) if sample.imaginary else (torch.float32, torch.float16, torch.bfloat16)
+        drawn = Workload(sample.name, sample.arguments, dtypes, pairing.full_precision)
+        yield drawn.draw(GeneratorOnGPU(), {**pairing.carry, **sample.sizes}, dtypes[0])
+        if sample.name in pairing.kinds:
+            for sizes in pairing.sizes["cuda"]:
+                yield from (
+                    drawn.draw(GeneratorOnGPU(), {**sizes, **sample.sizes}, dtype) for dtype in dtypes
+                )
+    for workload in pairing.workloads:
+        for sizes in pairing.workload_sizes["cuda"]:
+            for wide in (sizes, {**sizes, "channels": WIDE * sizes["channels"]}):
+                yield from (workload.draw(GeneratorOnGPU(), wide, dtype) for dtype in workload.dtypes)
