@@ -24,8 +24,8 @@ other: within all groups at the same time, then from group to group, then within
 group again, from its right state.
 
 The backward pass is the same with A transposed, from late to early times (equation 4.15):
-the lanes hold the orders from the highest down, which makes a lower triangle of it, and
-the carry takes the transitions transposed.
+sums run, and solves go, from the highest order down, and the carry takes the transitions
+transposed.
 
 Bytes (equation 4.16), with e bytes a number: forward reads e R L and writes e R L N, or
 4 R N where the last coefficients alone are wanted; backward the same the other way. The
@@ -56,10 +56,10 @@ def compose(a1, b1, p1, q1, a2, b2, p2, q2):
 @triton.jit
 def load_orders(order, BACK: tl.constexpr, ORDER: tl.constexpr):
     """The orders n of the lanes (1, ORDER), which of them exist, and r_n and n + 1 there;
-    BACK from the highest down, which makes the transpose of A lower triangular."""
+    BACK from the last lane's down, which makes the transpose of A lower triangular."""
     lane = tl.arange(0, ORDER)[None, :]
-    n = order - 1 - lane if BACK else lane
-    exists = lane < order
+    n = ORDER - 1 - lane if BACK else lane
+    exists = n < order
     r = tl.sqrt(tl.where(exists, 2.0 * n + 1.0, 0.0))
     return n, exists, r, tl.where(exists, n + 1.0, 0.0)
 
@@ -80,16 +80,27 @@ def solve(y, a, r, d, ROWS: tl.constexpr, ORDER: tl.constexpr):
 
 
 @triton.jit
+def solve_transposed(y, a, order, ROWS: tl.constexpr, ORDER: tl.constexpr):
+    """``solve`` with A transposed: the same from the highest order down. The lanes are
+    turned around in registers: loads from high to low addresses would have them laid out
+    such that scans across them come out wrong (Triton 3.6 on an H100)."""
+    n, _, r, d = load_orders(order, True, ORDER)
+    turned = tl.broadcast_to(n, (ROWS, ORDER))
+    x, A_x = solve(tl.gather(y, turned, 1), a, r, d, ROWS, ORDER)
+    return tl.gather(x, turned, 1), tl.gather(A_x, turned, 1)
+
+
+@triton.jit
 def late_coefficients(a, r, d):
     """What a step takes of each order where no decay is near 0 (equation 4.19): the slope
-    is own c - after S, where S is the running sum of before c, and a sample adds after f.
-    And the decays, which ``before`` and ``after`` contain as their running product."""
+    is own c - after S, where S is the running sum of before c, and a sample adds after
+    f."""
     n = d - 1.0
     below = 1.0 / (1.0 - a * n)
     above = 1.0 / (1.0 + a * d)
     decay = tl.where(d > 0.0, (1.0 - a * n) * above, 1.0)
     product = tl.associative_scan(decay, 1, multiply)  # rho
-    return r * above / product, r * below * product, n * below, decay
+    return r * above / product, r * below * product, n * below
 
 
 @triton.jit
@@ -144,7 +155,7 @@ def recurrence(
         k = (first + i).to(tl.float32)
         a, step = step_sizes(k, ALPHA)
         if LATE:
-            before, after, own, _ = late_coefficients(a, r, d)
+            before, after, own = late_coefficients(a, r, d)
             S = tl.associative_scan(before * c, 1, add)
             c += step * (after * (f - S) + own * c)  # eq. 4.19
         else:
@@ -176,7 +187,7 @@ def adjoint(
     """The gradient g (ROWS, N) to the state before the steps of a chunk, from that to the
     state after them, the last of which is step ``last``. Rows in ``signal`` have
     gradients to all coefficients, unless None, and get those to their samples."""
-    n, exists, r, d = load_orders(order, True, ORDER)
+    n, exists, r, d = load_orders(order, False, ORDER)
     inside = signal & exists
     if grad_c_ptr is not None:
         ahead = tl.load(grad_c_ptr + n, mask=inside, other=0.0)
@@ -190,15 +201,14 @@ def adjoint(
         k = (last - i).to(tl.float32)
         a, step = step_sizes(k, ALPHA)
         if LATE:
-            before, after, own, decay = late_coefficients(a, r, d)
-            S = tl.associative_scan(before * g, 1, add)
+            before, after, own = late_coefficients(a, r, d)
+            heard = after * g
             if grad_f_ptr is not None:
-                # The lanes' products begin at the highest order, the signal's at n = 0.
-                whole = step * tl.reduce(decay, 1, multiply)[:, None]
-                grad_f = whole * tl.reduce(before * g, 1, add)[:, None]
-            g += step * (own * g - after * S)
+                grad_f = step * tl.reduce(heard, 1, add)[:, None]  # eq. 4.15
+            S = tl.associative_scan(heard, 1, add, reverse=True)  # sums commute
+            g += step * (own * g - before * S)
         else:
-            x, A_x = solve(g, a, r, d, ROWS, ORDER)
+            x, A_x = solve_transposed(g, a, order, ROWS, ORDER)
             if grad_f_ptr is not None:
                 weight = tl.where(k == 1.0, tl.where(n == 0, g, 0.0), step * r * x)
                 grad_f = tl.reduce(weight, 1, add)[:, None]  # eq. 4.15
@@ -311,7 +321,8 @@ def adjoint_kernel(
     the gradients to f (B, L, D) and to the first state (R, N)."""
     count = width if SUMMARY else signals
     row, chunk, begin, steps = tile(first_chunk, count, start, length, size, ROWS)
-    n, exists, _, _ = load_orders(order, True, ORDER)
+    n = tl.arange(0, ORDER)[None, :]
+    exists = n < order
     alive = row < count
     signal = row < signals
     final = chunk == chunks - 1

@@ -14,7 +14,7 @@ if not has_triton():
 import triton
 import triton.language as tl
 
-from seqlab.ops.hippo.kernel import add, late_coefficients, load_orders, multiply, solve
+from seqlab.ops.hippo.kernel import add, late_coefficients, load_orders, solve, solve_transposed
 from seqlab.ops.interpreter import runner
 
 
@@ -33,16 +33,20 @@ def slopes(
 ):
     """The slope of a step, A x + B f, by the scan and by the running sum; BACK that of a step back, A^T x, and
     B^T x, of which the gradient to f is made."""
-    n, exists, r, d = load_orders(order, BACK, ORDER)
+    n, exists, r, d = load_orders(order, False, ORDER)
     here = tl.arange(0, ROWS)[:, None] * order + n
     c = tl.load(c_ptr + here, mask=exists, other=0.0)
-    _, A_x = solve(c + a * r * f, a, r, d, ROWS, ORDER)
-    tl.store(early_ptr + here, A_x + r * f, mask=exists)
-    before, after, own, decay = late_coefficients(a, r, d)
-    sums = tl.associative_scan(before * c, 1, add)
-    tl.store(late_ptr + here, after * (f - sums) + own * c, mask=exists)
-    whole = tl.reduce(decay, 1, multiply)[:, None] * tl.reduce(before * c, 1, add)[:, None]
-    tl.store(weighted_ptr + tl.arange(0, ROWS)[:, None], whole)
+    before, after, own = late_coefficients(a, r, d)
+    if BACK:
+        _, early = solve_transposed(c, a, order, ROWS, ORDER)
+        late = own * c - before * tl.associative_scan(after * c, 1, add, reverse=True)
+    else:
+        _, A_x = solve(c + a * r * f, a, r, d, ROWS, ORDER)
+        early = A_x + r * f
+        late = after * (f - tl.associative_scan(before * c, 1, add)) + own * c
+    tl.store(early_ptr + here, early, mask=exists)
+    tl.store(late_ptr + here, late, mask=exists)
+    tl.store(weighted_ptr + tl.arange(0, ROWS)[:, None], tl.reduce(after * c, 1, add)[:, None])
 
 
 @pytest.mark.parametrize("back", [False, True])
