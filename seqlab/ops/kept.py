@@ -57,7 +57,7 @@ def keep(
         The value, or None where there is no room for it, or where it is not there and a
         CUDA graph is being captured.
     """
-    capturing = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+    capturing = captures(device)
     entry = _read(key, device, capturing)
     if entry is None:
         with _lock:
@@ -88,6 +88,11 @@ def _read(key: Hashable, device: torch.device, capturing: bool) -> _Entry | None
             elif device.type == "cuda":
                 _note_stream(entry, device)
         return entry
+
+
+def captures(device: torch.device) -> bool:
+    """Whether a CUDA graph is being captured on the current stream."""
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def clear_cache(device: torch.device | str | None = None) -> int:

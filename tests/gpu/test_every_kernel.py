@@ -187,7 +187,7 @@ def budget(request, monkeypatch):
     """How many bytes ops may keep."""
     ops.clear_cache()
     monkeypatch.setattr(kept, "BUDGET", request.param)
-    yield
+    yield request.param
     ops.clear_cache()
 
 
@@ -195,6 +195,11 @@ def budget(request, monkeypatch):
 def test_a_graph_replays_after_forty_other_lengths(kind, budget):
     """And after what may be freed was freed: its replays read what they read when they were captured."""
     call = Call(*kind)
+    if "lagt" in kind[1] and budget < 2**28:
+        # A fixed window is its matrices: without room for them there is no other way.
+        with pytest.raises(RuntimeError, match="room to keep them"):
+            captured(call)
+        return
     graph, inputs, results = captured(call)
     replay(call, graph, inputs, results, 1)
     poison = other_lengths(kind, 40)

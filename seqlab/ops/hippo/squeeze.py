@@ -17,8 +17,6 @@ H_{ni} = lambda g_n(lambda s_i) - g_n(s_i),
 two products of a matrix with a vector; what is small beside I is never added to it.
 """
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -56,7 +54,7 @@ class Squeeze:
         def make() -> tuple[Tensor, Tensor]:
             first = 1 + number * self.page
             k = torch.arange(self.page, dtype=torch.float64, device=self.device) + first
-            s, w = (torch.tensor(x, device=self.device) for x in _nodes(self.order))
+            s, w = self._nodes()
             ratio = ((k - 1) / k)[:, None]
             G = basis("legs", self.order, 1 - s)
             H = ratio[..., None] * basis("legs", self.order, 1 - ratio * s) - G
@@ -66,9 +64,15 @@ class Squeeze:
         key = ("exact steps of LegS", self.order, self.dtype, number)
         return keep(key, self.device, size, make) or make()
 
+    def _nodes(self) -> tuple[Tensor, Tensor]:
+        """Gauss-Legendre nodes in [0, 1] and their weights (N,), in float64."""
 
-@lru_cache(maxsize=8)
-def _nodes(order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes in [0, 1] and their weights (N,)."""
-    x, w = np.polynomial.legendre.leggauss(order)
-    return (x + 1) / 2, w / 2
+        def make() -> tuple[Tensor, Tensor]:
+            x, w = np.polynomial.legendre.leggauss(self.order)
+            return (
+                torch.tensor((x + 1) / 2, device=self.device),
+                torch.tensor(w / 2, device=self.device),
+            )
+
+        key = ("Gauss-Legendre nodes", self.order)
+        return keep(key, self.device, 16 * self.order, make) or make()

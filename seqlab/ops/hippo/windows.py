@@ -26,7 +26,7 @@ from torch.nn.functional import pad
 
 from seqlab.ops.hippo import reference
 from seqlab.ops.hippo.full_precision import matmul
-from seqlab.ops.kept import keep
+from seqlab.ops.kept import captures, keep
 
 CHUNK = 32
 GROUP = 4
@@ -200,6 +200,12 @@ def _weights(
     numbers = (steps + order) * steps * order + levels * ((GROUP + 1) * order) ** 2
     key = ("fixed window", measure, order, method, step, levels, dtype)
     kept = keep(key, device, numbers * dtype.itemsize, make)
+    if kept is None and captures(device):
+        raise RuntimeError(
+            f"hippo_project: {measure} of order {order} needs matrices that cannot be made "
+            "while a CUDA graph is captured: expected a call with these sizes before it, "
+            "and room to keep them (seqlab.ops.kept.BUDGET)"
+        )
     chunk, *groups = make() if kept is None else kept
     return Weights(chunk, tuple(groups))
 
