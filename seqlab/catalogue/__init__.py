@@ -7,6 +7,7 @@ which inputs to try it on, and the least it could cost. To add an op: a folder u
 inputs are written in are those of ``seqlab.catalogue.distributions``.
 """
 
+from seqlab.catalogue.decayed_logsumexp import DECAYED_LOGSUMEXP
 from seqlab.catalogue.discretize import DISCRETIZE, DISCRETIZE_DENSE
 from seqlab.catalogue.distributions import Sizes
 from seqlab.catalogue.hippo_project import HIPPO_PROJECT
@@ -33,6 +34,7 @@ __all__ = [
 
 PAIRINGS: dict[str, Pairing] = {
     "linear_scan": LINEAR_SCAN,
+    "decayed_logsumexp": DECAYED_LOGSUMEXP,
     "hippo_project": HIPPO_PROJECT,
     "discretize": DISCRETIZE,
     "discretize_dense": DISCRETIZE_DENSE,
