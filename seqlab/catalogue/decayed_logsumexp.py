@@ -107,7 +107,7 @@ DECAYED_LOGSUMEXP = Pairing(
             sizes(1, 4099, 33),
         ),
     },
-    carry=sizes(3, 2100, 140),
+    carry=sizes(2, 8500, 140),
     workloads=(_RWKV,),
     workload_sizes={
         "cuda": (sizes(8, 4096, 1024), sizes(1, 65536, 2048)),
@@ -116,4 +116,5 @@ DECAYED_LOGSUMEXP = Pairing(
     fewest_bytes=_bytes,
     operations=_operations,
     step=ops.decayed_logsumexp_step,
+    no_state=-np.inf,
 )

@@ -141,6 +141,7 @@ class Pairing:
         resume: ``resume(arguments, steps)`` gives the arguments without tensors, such
             as a time of start, of a call that goes on from the state after so many
             steps; for an op without any, nothing changes.
+        no_state: the number that a state is full of where none is given.
         linear: for an output, the arguments in which it is jointly linear.
         nan_spreads: for an output or a gradient ("grad f"), its axes along which a NaN
             may come out further than the equation takes it, as it does when the
@@ -167,6 +168,7 @@ class Pairing:
     results: int = 1
     step: Callable[..., tuple[Tensor, ...]] | None = None
     resume: Callable[[Arguments, int], Arguments] = lambda arguments, steps: {}
+    no_state: float = 0.0
     linear: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nan_spreads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     any_shape: tuple[str, ...] = ()

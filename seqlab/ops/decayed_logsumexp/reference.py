@@ -55,8 +55,7 @@ def decayed_logsumexp_gradients(x, w, state, grad_m, grad_last):
     state."""
     m, _ = decayed_logsumexp(x, w, state)
     before = np.concatenate([state[:, None], m[:, :-1]], axis=1) - w
-    p = 1 / (1 + np.exp(x - before))  # eq. 2.14
-    q = 1 / (1 + np.exp(before - x))
+    p, q = np.exp(before - m), np.exp(x - m)  # eq. 2.14
     g = np.zeros_like(m)
     flowing = grad_last
     for t in reversed(range(x.shape[1])):

@@ -24,6 +24,7 @@ from torch import Tensor
 from triton.runtime.jit import JITFunction
 
 from seqlab.ops.device.combines import Combine
+from seqlab.ops.device.pairs import real_numbers
 from seqlab.ops.interpreter import runner
 from seqlab.ops.streams import device_of
 
@@ -179,7 +180,7 @@ def launch(
     plan = plan_launches(like.shape, tiling["CHUNK"], tiling["BLOCK"])
     chunks = plan.sizes[-1]
     numbers = len(combine.neutral)
-    inputs = [None if x is None else x.contiguous() for x in inputs]
+    inputs = [None if x is None else real_numbers(x) for x in inputs]
     run = runner(kernel, like)
     with device_of(like):
         summaries = like.new_empty(

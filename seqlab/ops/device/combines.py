@@ -54,6 +54,11 @@ def exponentials(x, y):
     top + log(first + second), and no exponential overflows. Of two equal infinities
     both are 1, but a y of -inf is always nothing."""
     top = tl.maximum(x, y)
-    first = tl.exp(tl.where(x == top, 0.0, x - top))
-    second = tl.exp(tl.where(y == top, 0.0, y - top))
-    return top, first, tl.where(y == float("-inf"), 0.0, second)
+    second = tl.where(y == float("-inf"), 0.0, tl.exp(minus(y, top)))
+    return top, tl.exp(minus(x, top)), second
+
+
+@triton.jit
+def minus(x, y):
+    """x - y, and 0 for two equal infinities, of which no difference is taken."""
+    return tl.where(x == y, 0.0, x - tl.where(x == y, 0.0, y))

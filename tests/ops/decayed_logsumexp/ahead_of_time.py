@@ -13,9 +13,7 @@ def variants(capability):
     """(kernel, constants, pointers' types, multiples of 16, warps) for each: launches 1 and 3, then the carry."""
     tiling = dict(kernel.COMPILED)
     warps = tiling.pop("num_warps")
-    for dtype in ("fp32", "fp16", "bf16"):
-        if dtype == "bf16" and capability < 80:
-            continue
+    for dtype in ("fp32", "bf16" if capability >= 80 else "fp16"):
         for function in (kernel.forward_kernel, kernel.backward_kernel):
             types = {name: dtype if name in LONG else "fp32" for name in function.arg_names if "_ptr" in name}
             written = FORWARD if function is kernel.forward_kernel else BACKWARD

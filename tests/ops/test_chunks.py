@@ -1,0 +1,93 @@
+"""What recurrences over time share on a GPU: their tiles, the states between them, and what is combined."""
+
+import pytest
+import torch
+
+from seqlab.ops.backends import has_triton
+
+if not has_triton():
+    pytest.skip("Triton exists for Linux only", allow_module_level=True)
+
+import triton
+import triton.language as tl
+
+from seqlab.ops.device.chunks import plan_launches, scan_summaries, tile_coordinates
+from seqlab.ops.device.combines import AFFINE, LOG_ADD
+from seqlab.ops.interpreter import runner
+
+
+def affine(first, second):
+    (b1, a1), (b2, a2) = first, second
+    return a2 * b1 + b2, a2 * a1
+
+
+def log_add(first, second):
+    (m1, w1), (m2, w2) = first, second
+    return torch.logaddexp(m1 - w2, m2), w1 + w2
+
+
+PAIRS = pytest.mark.parametrize(("combine", "plainly"), [(AFFINE, affine), (LOG_ADD, log_add)])
+
+
+@PAIRS
+@pytest.mark.parametrize("chunks", [1, 3, 4, 5, 13])
+def test_summaries_become_their_prefixes(combine, plainly, chunks):
+    summaries = torch.rand(2, chunks, 2, 3, generator=torch.Generator().manual_seed(0))
+    expected = [summaries[:, 0]]
+    for chunk in range(1, chunks):
+        expected.append(torch.stack(plainly(expected[-1], summaries[:, chunk])))
+    scan_summaries(summaries, combine)
+    torch.testing.assert_close(summaries, torch.stack(expected, dim=1))
+
+
+@triton.jit
+def combine_kernel(first_ptr, second_ptr, joined_ptr, COMBINE: tl.constexpr, SIZE: tl.constexpr):
+    i = tl.arange(0, SIZE)
+    first = tl.load(first_ptr + i), tl.load(first_ptr + SIZE + i)
+    second = tl.load(second_ptr + i), tl.load(second_ptr + SIZE + i)
+    joined = COMBINE(*first, *second)
+    tl.store(joined_ptr + i, joined[0])
+    tl.store(joined_ptr + SIZE + i, joined[1])
+
+
+def join(combine, first, second):
+    joined = torch.empty_like(first)
+    runner(combine_kernel, first)[(1,)](first, second, joined, combine.combine, first.shape[1])
+    return joined
+
+
+@PAIRS
+def test_what_is_combined_is_associative_and_has_a_neutral_element(combine, plainly):
+    """The interpreter folds from left to right, and could not tell."""
+    x, y, z = torch.rand(3, 2, 16, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(join(combine, join(combine, x, y), z), join(combine, x, join(combine, y, z)))
+    torch.testing.assert_close(join(combine, x, y), torch.stack(plainly(x, y)))
+    neutral = torch.tensor(combine.neutral)[:, None].expand(2, 16).contiguous()
+    torch.testing.assert_close(join(combine, neutral, x), x)
+    torch.testing.assert_close(join(combine, x, neutral), x)
+
+
+@triton.jit
+def visit_kernel(visits_ptr, turns_ptr, batch, length, width, chunks, REVERSED: tl.constexpr):
+    turn, chunk, left, begin, channel, states = tile_coordinates(batch, length, width, chunks, REVERSED, 4, 2)
+    for k in tl.static_range(4):
+        here = visits_ptr + begin + k * width
+        mask = (channel < width) & (k < left)
+        tl.store(here, tl.load(here, mask=mask, other=0) + 1, mask=mask)
+    tl.store(turns_ptr + chunk * batch * width + states, turn, mask=channel < width)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_tiles_cover_everything_once_and_turns_count_from_either_end(reverse):
+    batch, _, width = shape = 2, 11, 3
+    plan = plan_launches(torch.Size(shape), 4, 2)
+    visits, turns = torch.zeros(shape, dtype=torch.int64), torch.zeros(3, batch, width, dtype=torch.int64)
+    runner(visit_kernel, visits)[plan.grid](visits, turns, *plan.sizes, reverse)
+    assert (visits == 1).all()
+    assert turns[:, 0, 0].tolist() == ([2, 1, 0] if reverse else [0, 1, 2])
+    assert (turns == turns[:, :1, :1]).all()
+
+
+def test_one_chunk_needs_no_launch_before_the_last():
+    assert plan_launches(torch.Size((2, 128, 300)), 128, 128).all_but_one == (0,)
+    assert plan_launches(torch.Size((2, 129, 300)), 128, 128).all_but_one == (6,)
