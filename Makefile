@@ -15,7 +15,7 @@ BOOK_SOURCES := _config.yml _toc.yml $(CHAPTERS) $(shell find book seqlab benchm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book page read test lock address new-chapter clean
+.PHONY: help book page read test lock address new-op new-chapter clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ lock: ## resolve the newest versions that fit into requirements.lock
 
 address: $(VENV)/.installed ## rewrite everything that follows from seqlab/address.py
 	@$(BIN)/python scripts/set_address.py
+
+new-op: $(VENV)/.installed ## write a small op to start from: make new-op NAME=my_scan
+	@$(BIN)/python scripts/new_op.py "$(NAME)"
 
 new-chapter: $(VENV)/.installed ## write a chapter's skeleton: make new-chapter CHAPTER=6 NAME=state_spaces
 	@$(BIN)/python scripts/new_chapter.py "$(CHAPTER)" "$(NAME)"
