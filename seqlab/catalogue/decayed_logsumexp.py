@@ -16,7 +16,14 @@ from seqlab.catalogue.distributions import (
     normal,
     uniform,
 )
-from seqlab.catalogue.pairing import Arguments, Pairing, Sample, Workload, sizes
+from seqlab.catalogue.pairing import (
+    Arguments,
+    Bound,
+    Pairing,
+    Sample,
+    Workload,
+    sizes,
+)
 from seqlab.ops.decayed_logsumexp import reference
 
 
@@ -40,11 +47,12 @@ def _sample(
     x: Distribution | None = None,
     state: bool = True,
     hard: bool = False,
+    bounds: Mapping[str, Bound] | None = None,
 ) -> Sample:
     arguments: Arguments = {"x": normal("BLD") if x is None else x, "w": w("D")}
     if state:
         arguments["state"] = normal("BD")
-    return Sample(name, arguments, hard)
+    return Sample(name, arguments, hard, bounds=bounds or {})
 
 
 _SAMPLES = (
@@ -53,7 +61,19 @@ _SAMPLES = (
     _sample("w = 0", w=lambda letters: constant(0, letters), hard=True),
     _sample("w near 0", w=lambda letters: log_uniform(1e-7, 1e-3, letters), hard=True),
     _sample("huge w", w=lambda letters: log_uniform(1e2, 1e30, letters), hard=True),
-    _sample("|x| of thousands", x=1e3 * normal("BLD"), hard=True),
+    _sample(
+        "|x| of thousands",
+        x=1e3 * normal("BLD"),
+        hard=True,
+        bounds=dict.fromkeys(
+            ("grad x", "grad w", "grad state"),
+            Bound(
+                4,
+                "a gradient is an exponential of x - m, and float32 numbers near 2000 "
+                "lie 1e-4 apart",
+            ),
+        ),
+    ),
     _sample(
         "some x = -6e4",
         x=every_third(constant(-6e4, "BLD"), normal("BLD")),

@@ -2,7 +2,6 @@
 PyTorch form."""
 
 import importlib.util
-import sys
 from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
@@ -58,28 +57,3 @@ def kernel_of(op: str) -> ModuleType:
     """The module ``seqlab.ops.<op>.kernel``, imported when it is first needed, as Triton
     exists for Linux alone."""
     return importlib.import_module(f"seqlab.ops.{op}.kernel")
-
-
-def load_kernel(op: str, like: Tensor) -> ModuleType:
-    """The kernel module of ``op``: compiled for CUDA tensors, as a twin that Triton
-    interprets for CPU ones."""
-    name = f"seqlab.ops.{op}.kernel"
-    if like.is_cuda:
-        return importlib.import_module(name)
-    twin = f"{name}_interpreted"
-    if twin not in sys.modules:
-        import triton
-
-        spec = importlib.util.find_spec(name)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        # Triton decides at decoration whether a function is compiled or interpreted.
-        before = triton.knobs.runtime.interpret
-        triton.knobs.runtime.interpret = True
-        try:
-            spec.loader.exec_module(module)
-        finally:
-            triton.knobs.runtime.interpret = before
-        sys.modules[twin] = module
-    return sys.modules[twin]
