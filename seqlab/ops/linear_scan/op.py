@@ -161,7 +161,8 @@ def _check(a: Tensor, b: Tensor, state: Tensor | None) -> None:
     check_shape("b", b, "batch, length, channels")
     check_not_empty("b", b)
     batch, _, channels = b.shape
-    if a.shape != b.shape and a.shape != b.shape[2:]:
+    # By the number of axes first: torch.export would learn that no batch has D entries.
+    if a.shape != (b.shape[2:] if a.ndim == 1 else b.shape):
         raise ValueError(
             f"a: expected shape (batch, length, channels) = {tuple(b.shape)} like b, "
             f"or (channels,) = ({channels},), got {tuple(a.shape)}"
