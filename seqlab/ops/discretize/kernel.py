@@ -41,6 +41,7 @@ from seqlab.ops.device.pairs import (
     times,
     times_conjugate,
 )
+from seqlab.ops.device.rounding import product_error
 from seqlab.ops.discretize import plan as axes
 from seqlab.ops.discretize.plan import plan_launch
 from seqlab.ops.interpreter import runner
@@ -57,24 +58,6 @@ def horner(x0, x1, y0, y1, constant, COMPLEX: tl.constexpr):
     """x y + constant."""
     x0, x1 = times(x0, x1, y0, y1, COMPLEX)
     return x0 + constant, x1
-
-
-@triton.jit
-def leading_half(x):
-    """x cut to its 12 leading bits: the product of two such numbers is exact."""
-    return (x.to(tl.int32, bitcast=True) & -4096).to(tl.float32, bitcast=True)
-
-
-@triton.jit
-def product_error(x, y, product):
-    """x y - product, where product is x y rounded (Dekker, 1971): the digits of a large
-    angle that float32 has no room for."""
-    x_lead = leading_half(x)
-    y_lead = leading_half(y)
-    x_rest = x - x_lead
-    y_rest = y - y_lead
-    error = x_lead * y_lead - product
-    return (error + x_lead * y_rest + x_rest * y_lead) + x_rest * y_rest
 
 
 @triton.jit
