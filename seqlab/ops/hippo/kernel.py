@@ -82,8 +82,8 @@ def solve(y, a, r, d, ROWS: tl.constexpr, ORDER: tl.constexpr):
 @triton.jit
 def solve_transposed(y, a, order, ROWS: tl.constexpr, ORDER: tl.constexpr):
     """``solve`` with A transposed: the same from the highest order down. The lanes are
-    turned around in registers: loads from high to low addresses would have them laid out
-    such that scans across them come out wrong (Triton 3.6 on an H100)."""
+    turned around in registers: with orders loaded from high to low addresses, what Triton
+    3.6 compiled for an H100 gave wrong gradients, and its interpreter right ones."""
     n, _, r, d = load_orders(order, True, ORDER)
     turned = tl.broadcast_to(n, (ROWS, ORDER))
     x, A_x = solve(tl.gather(y, turned, 1), a, r, d, ROWS, ORDER)
