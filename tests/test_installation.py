@@ -148,7 +148,8 @@ def test_make_read_serves_the_book(site):
         ["make", *made, "read", f"PORT={port}"], cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        assert "<html" in page(f"http://127.0.0.1:{port}/index.html")
+        assert "<html" in page(f"http://127.0.0.1:{port}/book/index.html")
+        assert "book/index.html" in page(f"http://127.0.0.1:{port}/")  # where a reader is sent from the root
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()

@@ -17,10 +17,11 @@ LETTERS = {"batch": "B", "length": "L", "channels": "D", "order": "N", "states":
 Record = dict[str, Any]
 
 
-def read(folder: Path = RESULTS) -> list[Record]:
-    """Every record of a folder, in the order of their names; none where there is no
-    such folder."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+def read(folder: Path | None = None) -> list[Record]:
+    """Every record of a folder, ``benchmarks/results`` if None, in the order of their
+    names; none where there is no such folder."""
+    files = sorted((RESULTS if folder is None else folder).glob("*.json"))
+    return [json.loads(path.read_text()) for path in files]
 
 
 def comparisons(records: Iterable[Record]) -> list[Record]:
@@ -32,9 +33,10 @@ def comparisons(records: Iterable[Record]) -> list[Record]:
     ]
 
 
-def recorded(op: str, folder: Path = RESULTS) -> Tables:
-    """What is recorded of an op's speed, as tables for a notebook: a line for each
-    workload and pass, a column for each implementation."""
+def recorded(op: str, folder: Path | None = None) -> Tables:
+    """What is recorded of an op's speed in a folder, ``benchmarks/results`` if None, as
+    tables for a notebook: a line for each workload and pass, a column for each
+    implementation."""
     tables = [
         times([row for row in record["rows"] if row["op"] == op], origin(record))
         for record in comparisons(read(folder))
