@@ -78,3 +78,11 @@ def test_chapters_print_source_that_links_to_their_own_equations(site, soup, pag
 def test_no_error_was_printed(site, soup, page):
     article = soup(site / f"{page}.html").select_one("article.bd-article")
     assert article.select(".output.traceback, .output.error") == []
+
+
+def test_no_page_shows_a_path_of_the_machine_it_was_built_on(site):
+    root = str(Path(__file__).parents[2])
+    pages = sorted(site.rglob("*.html"))
+    assert pages
+    shown = [page.name for page in pages if root in (text := page.read_text("utf8")) or "PosixPath(" in text]
+    assert shown == []
