@@ -10,7 +10,7 @@ from torch import nn
 from seqlab.nn import LRU, SequenceModel
 
 sys.path.append(str(Path(__file__).parents[1] / "nn"))
-from layers import BATCH, INPUTS, LAYERS, error, listed_layer, loss, rounded, tensors
+from layers import BATCH, INPUTS, LAYERS, error, loss, rounded, tensors
 
 pytestmark = pytest.mark.gpu
 LONG = 40
@@ -18,7 +18,7 @@ LONG = 40
 
 @pytest.fixture(params=LAYERS)
 def layer(request):
-    return listed_layer(request).make()
+    return LAYERS[request.param].make()
 
 
 @pytest.fixture

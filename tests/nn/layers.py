@@ -3,12 +3,10 @@
 Whoever adds a layer adds it here: ``test_every_layer.py`` fails, and says so, until then.
 """
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
@@ -39,9 +37,6 @@ class Layer:
     # A loop over time in Python: a graph holds one length of it, as it does of torch.nn.GRU.
     loop: bool = field(default=False, kw_only=True)
 
-    # Tests that it fails as yet, as a pattern of their names; one that passes must leave the pattern.
-    fails: str = field(default="$^", kw_only=True)
-
     def make(self, **others):
         torch.manual_seed(0)
         return self.kind(**{**self.arguments, **others})
@@ -71,14 +66,6 @@ LAYERS = {
 }
 SHARED = (Cell, DiagonalRecurrence)  # by layers: there is no layer of this kind alone
 MODELS = (Block, Readout, SequenceModel)  # around a layer: see test_sequence_model.py
-
-
-def listed_layer(request):
-    """The layer that a fixture's parameter names, its test marked where the layer fails it as yet."""
-    layer = LAYERS[request.param]
-    if re.search(layer.fails, request.node.name):
-        request.applymarker(pytest.mark.xfail(strict=True, reason="not yet; see tests/nn/layers.py"))
-    return layer
 
 
 def tensors(state):

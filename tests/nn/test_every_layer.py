@@ -16,7 +16,6 @@ from layers import (
     SHARED,
     error,
     like,
-    listed_layer,
     loss,
     rounded,
     tensors,
@@ -33,7 +32,7 @@ HALF = (torch.bfloat16, torch.float16)
 
 @pytest.fixture(params=LAYERS)
 def listed(request):
-    return listed_layer(request)
+    return LAYERS[request.param]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from torch import Tensor
 from triton import JITFunction, cdiv
 
 from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.discretize.reference import ALPHAS
 from seqlab.ops.hippo.full_precision import matmul
 from seqlab.ops.hippo.kernel import adjoint_kernel, carry_kernel, recurrence_kernel
 from seqlab.ops.hippo.plan import (
@@ -19,7 +20,6 @@ from seqlab.ops.hippo.plan import (
     plan,
     power_of_two,
 )
-from seqlab.ops.hippo.reference import ALPHA
 from seqlab.ops.interpreter import runner
 from seqlab.ops.kept import keep
 from seqlab.ops.streams import device_of
@@ -176,7 +176,7 @@ def _launch(
     tile, warps = planned.tile(rows)
     runner(kernel, like)[(cdiv(rows, tile) * count,)](
         *tensors, *sizes, width, start, planned.size, chunks, begin,
-        SUMMARY=summary, ALPHA=ALPHA[method], ROWS=tile, ORDER=planned.lanes,
+        SUMMARY=summary, ALPHA=ALPHAS[method], ROWS=tile, ORDER=planned.lanes,
         num_warps=warps,
     )  # fmt: skip
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.linalg import solve_triangular
 from torch.nn.functional import pad
 
+from seqlab.ops.discretize.reference import ALPHAS
 from seqlab.ops.hippo.full_precision import matmul
-from seqlab.ops.hippo.reference import ALPHA
 from seqlab.ops.hippo.squeeze import Squeeze
 
 MOST_UNITS = 2**20
@@ -159,7 +159,7 @@ class Triangular:
     def __init__(
         self, method: str, order: int, dtype: torch.dtype, device: torch.device
     ):
-        self.alpha = ALPHA[method]
+        self.alpha = ALPHAS[method]
         n = torch.arange(order, dtype=dtype, device=device)[:, None]
         self.r, self.d = torch.sqrt(2 * n + 1), n + 1
         self.below = (self.r * self.r.T).tril(-1)

@@ -10,11 +10,10 @@ import numpy as np
 from scipy.linalg import expm, solve_triangular
 from scipy.special import eval_laguerre, eval_legendre
 
-from seqlab.ops.discretize.reference import discretize
+from seqlab.ops.discretize.reference import ALPHAS, discretize
 
 MEASURES = ("legs", "legt", "lagt", "fourier")
 METHODS = ("euler", "backward_euler", "bilinear", "zoh")
-ALPHA = {"euler": 0.0, "bilinear": 0.5, "backward_euler": 1.0}
 
 
 def hippo_transition(measure, N):
@@ -78,7 +77,7 @@ def _legs_step(A, B, k, method):
     if method == "zoh":
         A_bar = expm(A * np.log(k / (k - 1)))  # eq. 4.11
         return A_bar, solve_triangular(A, (A_bar - I) @ B, lower=True)
-    alpha = ALPHA[method]
+    alpha = ALPHAS[method]
     now, before = alpha / k, (1 - alpha) / (k - 1)
     right = np.column_stack([I + before * A, (now + before) * B])
     both = solve_triangular(I - now * A, right, lower=True)  # eq. 4.9
