@@ -1,7 +1,7 @@
 """Random arguments, written as a distribution and the letters of its axes.
 
 ``uniform(0.3, 0.99, "BLD") * signs("BLD")`` is an array of shape (batch, length,
-channels) once there are sizes; ``1`` stands for an axis of length one. The same words
+channels) once there are sizes; a digit stands for an axis of that length. The same words
 draw NumPy arrays, to verify an op on, and tensors on any device, to time it.
 """
 
@@ -214,8 +214,8 @@ def every_third(rare: Distribution, ordinary: Distribution) -> Distribution:
 
 def shape_of(letters: str, sizes: Sizes) -> tuple[int, ...]:
     """The shape that the letters stand for."""
-    of_letter = {LETTERS[name]: size for name, size in sizes.items()} | {"1": 1}
-    return tuple(of_letter[letter] for letter in letters)
+    of_letter = {LETTERS[name]: size for name, size in sizes.items()}
+    return tuple(int(x) if x.isdigit() else of_letter[x] for x in letters)
 
 
 def _of_shape(

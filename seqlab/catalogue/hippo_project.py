@@ -58,8 +58,18 @@ def _sample(
             arguments["state"] = normal("BDN")
     measure = arguments.get("measure", "legs")
     has_kernel = measure == "legs" and arguments.get("method") != "zoh"
-    insisted = {} if order is None else {"order": order}
-    return Sample(name, arguments, hard, insisted, has_kernel=has_kernel)
+    nan_spreads: dict[str, tuple[int, ...]] = {}
+    if measure != "legs":  # a chunk of time is one product
+        nan_spreads["c"] = (1, -1) if arguments.get("return_all", True) else (-1,)
+        nan_spreads["grad f"] = (1,)
+    return Sample(
+        name,
+        arguments,
+        hard,
+        {} if order is None else {"order": order},
+        nan_spreads=nan_spreads,
+        has_kernel=has_kernel,
+    )
 
 
 _SAMPLES = (

@@ -145,8 +145,8 @@ LINEAR_SCAN = Pairing(
         "moderate a: complex, fixed",
     ),
     sizes={
-        "portable": (sizes(2, 67, 5), sizes(3, 1, 2), sizes(1, 301, 3)),
-        "interpreter": (sizes(2, 19, 3), sizes(1, 1, 2)),
+        "portable": (sizes(2, 67, 5), sizes(3, 1, 2), sizes(1, 131, 2)),
+        "interpreter": (sizes(1, 19, 3), sizes(2, 1, 2)),
         "cuda": (
             sizes(2, 67, 5),
             sizes(3, 1, 2),

@@ -1,8 +1,10 @@
 """What the catalogue says of an op: its reference, the inputs to try it on, and the
 least it could cost."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,7 @@ class Sample:
             stability, exact zeros.
         sizes: sizes that these inputs insist on, in place of those asked for.
         bounds: wider bounds, by quantity ("h", "grad a").
+        nan_spreads: as of a ``Pairing``, in whose place it is for these inputs.
         has_kernel: whether the op has a Triton kernel for them; without, the portable
             form runs on a GPU as well, and the interpreter has nothing to run.
     """
@@ -47,6 +50,7 @@ class Sample:
     hard: bool = False
     sizes: Sizes = field(default_factory=dict)
     bounds: Mapping[str, Bound] = field(default_factory=dict)
+    nan_spreads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     has_kernel: bool = True
 
     @property
@@ -85,14 +89,16 @@ class Workload:
         self, generator: torch.Generator, sizes: Sizes, dtype: torch.dtype
     ) -> Arguments:
         """The arguments on the generator's device: tensors of ``dtype``, real ones of
-        its real partner where it is complex."""
+        its real partner where it is complex, complex ones never narrower than
+        complex64."""
         real = dtype.to_real()
         wide = torch.promote_types(real, torch.float32)
         arguments = _draw(self.arguments, Tensors(generator, wide), sizes)
         for key, value in arguments.items():
             if isinstance(value, Tensor):
                 narrow = wide if key in self.full_precision else real
-                arguments[key] = value.to(dtype if value.is_complex() else narrow)
+                as_drawn = wide.to_complex() if value.is_complex() else narrow
+                arguments[key] = value.to(as_drawn)
         return arguments
 
 
@@ -104,7 +110,8 @@ class Pairing:
     Attributes:
         equation: what is computed, in a line of plain text, for tables.
         chapter: number of the chapter that derives it.
-        op: the function of ``seqlab.ops``. It returns a tuple of tensors.
+        op: the function of ``seqlab.ops``. It returns a tuple of tensors; one that
+            returns a tensor stands here as ``tuple_of`` it, and so does its reference.
         reference: the function of the same name and arguments in the op's
             ``reference`` module: NumPy arrays in, a tuple of float64 or complex128
             arrays out.
@@ -141,7 +148,10 @@ class Pairing:
         resume: ``resume(arguments, steps)`` gives the arguments without tensors, such
             as a time of start, of a call that goes on from the state after so many
             steps; for an op without any, nothing changes.
-        no_state: the number that a state is full of where none is given.
+        states: the arguments that are the state, in the order in which the op returns
+            them, if it has one.
+        no_state: the number that a state is full of where none is given, or numbers that
+            are broadcast to one; for a state in parts, those of parts where it is not 0.
         linear: for an output, the arguments in which it is jointly linear.
         nan_spreads: for an output or a gradient ("grad f"), its axes along which a NaN
             may come out further than the equation takes it, as it does when the
@@ -168,10 +178,49 @@ class Pairing:
     results: int = 1
     step: Callable[..., tuple[Tensor, ...]] | None = None
     resume: Callable[[Arguments, int], Arguments] = lambda arguments, steps: {}
-    no_state: float = 0.0
+    states: tuple[str, ...] = ("state",)
+    no_state: float | np.ndarray | Mapping[str, float] = 0.0
     linear: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nan_spreads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     any_shape: tuple[str, ...] = ()
+
+
+def tuple_of(function: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
+    """An op that returns one tensor, or its reference, as one that returns a tuple of
+    it."""
+
+    @wraps(function)
+    def one(*arguments: Any, **options: Any) -> tuple[Any, ...]:
+        return (function(*arguments, **options),)
+
+    return one
+
+
+def state_in_parts(
+    function: Callable[..., Any], parts: tuple[str, ...]
+) -> Callable[..., tuple[Any, ...]]:
+    """An op whose state is a tuple, its step or its reference, as a function of the parts
+    by name, which it returns one by one."""
+    signature = inspect.signature(function)
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.name == "state":
+            kind = "Tensor" if parameter.default is parameter.empty else "Tensor | None"
+            each = parameter.replace(annotation=kind)
+            parameters += [each.replace(name=name) for name in parts]
+        else:
+            parameters.append(parameter)
+
+    @wraps(function)
+    def flat(**arguments: Any) -> tuple[Any, ...]:
+        state = tuple(arguments.pop(name, None) for name in parts)
+        if any(part is not None for part in state):
+            arguments["state"] = state
+        result, last = function(**arguments)
+        return (result, *last)
+
+    flat.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return flat
 
 
 def sizes(batch: int, length: int, channels: int, **more: int) -> Sizes:

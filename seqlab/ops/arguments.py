@@ -16,9 +16,11 @@ Shape = Sequence[int | None]
 
 
 def check_tensor(name: str, value: object) -> None:
-    """Raise TypeError unless ``value`` is a tensor."""
+    """Raise TypeError unless ``value`` is a tensor, and a dense one."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name}: expected a torch.Tensor, got {type(value).__name__}")
+    if value.layout is not torch.strided:
+        raise TypeError(f"{name}: expected a dense tensor, got {value.layout}")
 
 
 def check_dtype(name: str, x: Tensor, dtypes: Collection[torch.dtype]) -> None:
@@ -92,6 +94,16 @@ def check_not_empty(name: str, x: Tensor) -> None:
         )
 
 
+def parts_of(name: str, value: object, kind: type[tuple]) -> tuple:
+    """``value`` as a ``kind`` of named tuple; TypeError unless it is a tuple of as many
+    parts."""
+    fields = kind._fields  # type: ignore[attr-defined]
+    if not isinstance(value, tuple) or len(value) != len(fields):
+        got = f"a tuple of {len(value)}" if isinstance(value, tuple) else _said(value)
+        raise TypeError(f"{name}: expected a tuple ({', '.join(fields)}), got {got}")
+    return kind(*value)
+
+
 def check_sequence(name: str, u: object, width: int, parameter: Tensor) -> None:
     """Raise TypeError or ValueError unless ``u`` is a non-empty (batch, length, width)
     tensor of the device of a layer's ``parameter``, and of its dtype or, under autocast,
@@ -106,14 +118,21 @@ def check_step(name: str, u_t: object, width: int, parameter: Tensor) -> None:
 
 
 def check_state(
-    name: str, state: object, u: Tensor, width: int, dtype: torch.dtype
+    name: str,
+    state: object,
+    u: Tensor,
+    width: int | tuple[int, ...],
+    dtype: torch.dtype,
+    letters: str = "batch, width",
 ) -> None:
     """Raise TypeError or ValueError unless ``state`` is a (batch, width) tensor that goes
     with the input ``u``, of this dtype or, under autocast, of one that autocast hands
-    on."""
+    on. A state of more axes has several widths, and ``letters`` that say what they are.
+    """
     check_tensor(name, state)
     assert isinstance(state, Tensor)
-    check_shape(name, state, "batch, width", (u.shape[0], width), "u")
+    widths = width if isinstance(width, tuple) else (width,)
+    check_shape(name, state, letters, (u.shape[0], *widths), "u")
     _check_kind(name, state, dtype, u.device)
 
 
@@ -155,7 +174,10 @@ def boolean(name: str, value: object) -> bool:
 
 def integer(name: str, value: object, least: int = 0) -> int:
     """``value``, of Python or NumPy, as an int; TypeError if it is none, ValueError unless
-    it lies between ``least`` and 2^63 - 1."""
+    it lies between ``least`` and 2^63 - 1. A size that an exported graph leaves open stays
+    open."""
+    if isinstance(value, torch.SymInt):
+        return value  # type: ignore[return-value]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         raise TypeError(f"{name}: expected an integer, got {_said(value)}")
     whole = int(value)

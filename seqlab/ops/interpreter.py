@@ -10,11 +10,14 @@ from functools import cache
 from threading import RLock, local
 from typing import Any
 
+import torch
 import triton.language as tl
 from torch import Tensor
 from triton.language import core
 from triton.runtime import interpreter
 from triton.runtime.jit import JITFunction
+
+from seqlab.ops.launch import Launcher
 
 _launch = local()
 
@@ -27,7 +30,16 @@ def runner(kernel: JITFunction, like: Tensor) -> Any:
         like: a tensor that it works on. On a CPU, Triton's interpreter runs the kernel:
             slow, and meant for sizes of a few dozen.
     """
-    return kernel if like.is_cuda else _interpreted(kernel.fn)
+    if not like.is_cuda:
+        return _interpreted(kernel.fn)
+    launcher = _launchers.get((kernel.fn, like.device))
+    if launcher is None:
+        launcher = Launcher(kernel, like.device)
+        _launchers[kernel.fn, like.device] = launcher
+    return launcher
+
+
+_launchers: dict[tuple[Callable, torch.device], Launcher] = {}
 
 
 @cache

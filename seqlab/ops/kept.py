@@ -48,7 +48,7 @@ def keep(
     """The value of ``key`` on a device, made if it is not there.
 
     Args:
-        key: whatever the value depends on, and the name of who asks.
+        key: whatever the value depends on, and the caller's name.
         device: where its tensors lie.
         size: how many bytes they will have.
         make: makes them, a tensor or a tuple of tensors, on the default stream.

@@ -77,16 +77,32 @@ class _Op:
         self.tensors = len(kinds)
         self.options = len(parameters) - self.tensors
         schema = torch.library.infer_schema(function, mutates_args=())
+        # A tuple of one tensor is no result that PyTorch traces well: it fixes its sizes.
+        self.alone = schema.endswith("-> ((Tensor))")
+        if self.alone:
+            schema = schema.replace("((Tensor))", "Tensor")
         _LIBRARY.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
-        _LIBRARY.impl(name, _whole(function), "CompositeExplicitAutograd")
-        torch.library.register_fake(f"seqlab::{name}", _whole(fake), lib=_LIBRARY)
-        self.registered = getattr(torch.ops.seqlab, name).default
+        _LIBRARY.impl(name, self._of_schema(function), "CompositeExplicitAutograd")
+        torch.library.register_fake(
+            f"seqlab::{name}", self._of_schema(fake), lib=_LIBRARY
+        )
+        self._registered = getattr(torch.ops.seqlab, name).default
+
+    def _of_schema(self, function: Callable[..., Tensors]) -> Callable[..., Any]:
+        """The function with the results that the schema names."""
+        whole = _whole(function)
+        return (lambda *arguments: whole(*arguments)[0]) if self.alone else whole
+
+    def registered(self, *arguments: Any) -> Tensors:
+        """By way of ``torch.ops``."""
+        found = self._registered(*arguments)
+        return (found,) if self.alone else found
 
     def __call__(self, *arguments: Any) -> Tensors:
         if (
             torch.compiler.is_compiling()
             or torch._C._len_torch_dispatch_stack()
-            or torch.jit.is_tracing()
+            or torch._C._is_tracing()
             or arguments[0].is_meta
         ):
             return self.registered(*arguments)
@@ -112,7 +128,7 @@ class _Op:
         """Make ``gradients`` of what ``save`` keeps, the outputs' gradients and the
         options the derivative of this op."""
         op, tensors, options = self, self.tensors, (None,) * self.options
-        outputs = len(self.registered._schema.returns)
+        outputs = len(self._registered._schema.returns)
         optional = getattr(gradients, "optional", [])[-outputs:]
 
         def keep(ctx: Any, inputs: Arguments, output: Tensors) -> None:
@@ -120,6 +136,9 @@ class _Op:
             ctx.options = inputs[tensors:]
             if all(optional):
                 ctx.set_materialize_grads(False)
+
+        def keep_registered(ctx: Any, inputs: Arguments, output: Any) -> None:
+            keep(ctx, inputs, (output,) if op.alone else output)
 
         def back(ctx: Any, *grads: Tensor | None) -> Arguments:
             found = gradients(*ctx.saved_tensors, *grads, *ctx.options)
@@ -166,7 +185,7 @@ class _Op:
 
         self.eager, self.transformed = Eager, Transformed
         torch.library.register_autograd(
-            f"seqlab::{self.name}", back, setup_context=keep, lib=_LIBRARY
+            f"seqlab::{self.name}", back, setup_context=keep_registered, lib=_LIBRARY
         )
 
 
@@ -182,6 +201,17 @@ def _whole(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
 
 
 _PLAIN = frozenset((Tensor, torch.nn.Parameter))
+
+
+def runs_now(x: Tensor) -> bool:
+    """Whether a call with the tensor is computed at once, outside of graphs and
+    transforms, so that its numbers are there to be looked at."""
+    return type(x) in _PLAIN and not (
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._is_tracing()
+        or torch._C._are_functorch_transforms_active()
+    )
 
 
 def _refuse_second(name: str) -> Callable[..., Tensors]:

@@ -27,8 +27,8 @@ def decayed_logsumexp(
     backend: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The running log-sum-exp m_t = log(exp(m_{t-1} - w) + exp(x_t)) along the time axis,
-    one per batch entry and channel: the logarithm of a sum of all inputs so far, e^x each,
-    in which an input of k steps ago counts e^(-k w).
+    one per batch entry and channel: the logarithm of the sum of e^x over all inputs so
+    far, where an input from k steps ago has the weight e^(-k w).
 
     Differentiable in ``x``, ``w``, ``state`` and through both results. Inputs of any size
     are taken: -inf is an input that adds nothing (its gradient is 0), after +inf all m are
@@ -36,10 +36,10 @@ def decayed_logsumexp(
     over stretches of time: where one overflows, NaN may follow after +inf, and nowhere
     else.
 
-    What is kept for the backward pass are the inputs and no m, which in 16 bits is too
-    coarse for the gradient: differences between m and x are what it is made of. The
-    kernel keeps a float32 state for every 16 steps, from where it takes them again; the
-    portable form starts all over.
+    For the backward pass the inputs are kept and m is not: in 16 bits it is too coarse
+    for a gradient that is made of differences between m and x. The kernel also keeps a
+    float32 state for every 16 steps, from which it computes them again; the portable
+    form starts from the beginning.
 
     Args:
         x: input, (B, L, D): float16, bfloat16, float32 or float64.

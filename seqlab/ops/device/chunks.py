@@ -26,7 +26,6 @@ from triton.runtime.jit import JITFunction
 from seqlab.ops.device.combines import Combine
 from seqlab.ops.device.pairs import real_numbers
 from seqlab.ops.interpreter import runner
-from seqlab.ops.streams import device_of
 
 
 @triton.jit
@@ -36,7 +35,7 @@ def tile_coordinates(
     width,
     chunks,
     REVERSED: tl.constexpr,
-    CHUNK: tl.constexpr,
+    CHUNK,
     BLOCK: tl.constexpr,
 ):
     """This program's turn and chunk, which count from opposite ends if REVERSED; how many
@@ -72,7 +71,8 @@ def state_before(
 ):
     """The state before a chunk: that after the chunk before, ``carry_ptr`` (chunks - 1,
     B, D), or the one that is handed in, ``state_ptr`` (B, D); ``default`` if that is
-    None. ``states`` are places in (B, D), of which there are ``count``."""
+    None. ``states`` are places in (B, D), of which there are ``count``. Of a state of
+    several numbers, this is one."""
     state = tl.full(states.shape, default, tl.float32)
     if state_ptr is not None:
         mask = exists & (chunk == 0)
@@ -160,15 +160,15 @@ def launch(
     outputs: Sequence[Tensor],
     combine: Combine,
     tiling: Mapping[str, int],
-) -> Tensor:
-    """Launch 1, the carry and launch 3; returns the states between chunks (chunks - 1, B,
-    D), in the order of turns.
+) -> None:
+    """Launch 1, the carry and launch 3, or launch 3 alone for a single chunk.
 
     Args:
-        kernel: of launches 1 and 3. It takes the inputs, the states between chunks, the
-            outputs, a place for summaries (numbers, chunks - 1, B, D), the sizes batch,
-            length, width and chunks, and the tiling. What it shall not read or write is
-            None: in launch 1 the states and the outputs, in launch 3 the summaries.
+        kernel: of launches 1 and 3. It takes the inputs, the states between chunks
+            (numbers, chunks - 1, B, D), in the order of turns, the outputs, a place for
+            summaries of the same shape, the sizes batch, length, width and chunks, and
+            the tiling. What it shall not read or write is None: in launch 1 the states
+            and the outputs, in launch 3 the summaries, and the states of a single chunk.
         inputs: the first of them (B, L, D).
         outputs: contiguous tensors.
         combine: what summaries are joined by.
@@ -179,20 +179,16 @@ def launch(
     batch, _, width = like.shape
     plan = plan_launches(like.shape, tiling["CHUNK"], tiling["BLOCK"])
     chunks = plan.sizes[-1]
-    numbers = len(combine.neutral)
     inputs = [None if x is None else real_numbers(x) for x in inputs]
     run = runner(kernel, like)
-    with device_of(like):
-        summaries = like.new_empty(
-            (numbers, chunks - 1, batch, width), dtype=torch.float32
-        )
-        between = summaries[0]
-        if chunks > 1:
-            nothing = (None,) * (1 + len(outputs))
-            run[plan.all_but_one](*inputs, *nothing, summaries, *plan.sizes, **tiling)
-            scan_summaries(summaries, combine)
-        run[plan.grid](*inputs, between, *outputs, None, *plan.sizes, **tiling)
-    return between
+    between = None
+    if chunks > 1:
+        shape = len(combine.neutral), chunks - 1, batch, width
+        between = like.new_empty(shape, dtype=torch.float32)
+        nothing = (None,) * (1 + len(outputs))
+        run[plan.all_but_one](*inputs, *nothing, between, *plan.sizes, **tiling)
+        scan_summaries(between, combine)
+    run[plan.grid](*inputs, between, *outputs, None, *plan.sizes, **tiling)
 
 
 def scan_summaries(summaries: Tensor, combine: Combine) -> None:

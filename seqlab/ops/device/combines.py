@@ -7,6 +7,8 @@ import triton
 import triton.language as tl
 from triton.runtime.jit import JITFunction
 
+from seqlab.ops.device.pairs import times
+
 
 class Combine(NamedTuple):
     """An associative way to join two tuples of numbers, the earlier one first."""
@@ -34,6 +36,52 @@ AFFINE = Combine(compose_affine, affine_prefixes, (0.0, 1.0))
 
 
 @triton.jit
+def compose_affine_pairs(b1, c1, a1, b2, c2, a2):
+    """Likewise of two numbers with the same a."""
+    return a2 * b1 + b2, a2 * c1 + c2, a2 * a1
+
+
+@triton.jit
+def affine_pair_prefixes(elements):
+    return tl.associative_scan(elements, 0, compose_affine_pairs)
+
+
+AFFINE_PAIRS = Combine(compose_affine_pairs, affine_pair_prefixes, (0.0, 0.0, 1.0))
+
+
+@triton.jit
+def compose_affine_complex(b0, b1, a0, a1, d0, d1, c0, c1):
+    """The same for complex numbers: h -> a h + b and then h -> c h + d."""
+    f0, f1 = times(c0, c1, b0, b1, True)
+    e0, e1 = times(c0, c1, a0, a1, True)
+    return f0 + d0, f1 + d1, e0, e1
+
+
+@triton.jit
+def affine_complex_prefixes(elements):
+    return tl.associative_scan(elements, 0, compose_affine_complex)
+
+
+AFFINE_COMPLEX = Combine(
+    compose_affine_complex, affine_complex_prefixes, (0.0, 0.0, 1.0, 0.0)
+)
+
+
+@triton.jit
+def compose_affine_each(b0, b1, a0, a1, d0, d1, c0, c1):
+    """The same for pairs of real numbers."""
+    return c0 * b0 + d0, c1 * b1 + d1, c0 * a0, c1 * a1
+
+
+@triton.jit
+def affine_each_prefixes(elements):
+    return tl.associative_scan(elements, 0, compose_affine_each)
+
+
+AFFINE_EACH = Combine(compose_affine_each, affine_each_prefixes, (0.0, 0.0, 1.0, 1.0))
+
+
+@triton.jit
 def compose_log_add(m1, w1, m2, w2):
     """m -> log(e^(m - w1) + e^m1) and then the same with w2 and m2 (equation 2.12)."""
     top, first, second = exponentials(m1 - w2, m2)
@@ -46,6 +94,34 @@ def log_add_prefixes(elements):
 
 
 LOG_ADD = Combine(compose_log_add, log_add_prefixes, (float("-inf"), 0.0))
+
+
+@triton.jit
+def join_weighted(a1, b1, m1, w, a2, b2, m2):
+    """The sums a e^m and b e^m of two stretches of time, of which the first decays by w,
+    and how much of each they hold. No exponential overflows; what rounding makes of the
+    exponent, the other two numbers make up for."""
+    m = tl.maximum(m1 - w, m2)
+    p = tl.exp((m1 - m) - w)
+    q = tl.exp(m2 - m)
+    return p * a1 + q * a2, p * b1 + q * b2, m, p, q
+
+
+@triton.jit
+def compose_weighted(a1, b1, m1, w1, a2, b2, m2, w2):
+    a, b, m, _, _ = join_weighted(a1, b1, m1, w2, a2, b2, m2)
+    return a, b, m, w1 + w2
+
+
+@triton.jit
+def weighted_prefixes(elements):
+    return tl.associative_scan(elements, 0, compose_weighted)
+
+
+LOWEST = tl.constexpr(-1e38)
+"""The exponent of nothing: -inf less -inf is not a number."""
+
+WEIGHTED = Combine(compose_weighted, weighted_prefixes, (0.0, 0.0, LOWEST.value, 0.0))
 
 
 @triton.jit

@@ -84,6 +84,7 @@ def store_pairs(pointers, x0, x1, mask, ROWS: tl.constexpr, PAIRS: tl.constexpr)
 def real_numbers(x: Tensor) -> Tensor:
     """The tensor as contiguous real numbers, a complex one with its two parts side by
     side along a further axis."""
+    x = x.resolve_neg() if x.is_neg() else x
     if x.is_complex():
         return torch.view_as_real(x.resolve_conj().contiguous())
-    return x.resolve_neg().contiguous()
+    return x.contiguous()

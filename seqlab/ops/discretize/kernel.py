@@ -45,7 +45,6 @@ from seqlab.ops.device.rounding import product_error
 from seqlab.ops.discretize import plan as axes
 from seqlab.ops.discretize.plan import plan_launch
 from seqlab.ops.interpreter import runner
-from seqlab.ops.streams import device_of
 
 T = tl.constexpr(axes.T)
 D = tl.constexpr(axes.D)
@@ -453,12 +452,11 @@ def steps(
     plan = plan_launch(A.shape, B.shape, dt.shape, A.dtype, method, False, A.is_cuda)
     A_bar = A.new_empty(plan.A_bar)
     B_bar = A.new_empty(plan.B_bar)
-    with device_of(A):
-        runner(forward_kernel, A)[plan.grid](
-            real_numbers(plan.A.expand(A)), real_numbers(plan.B.expand(B)),
-            real_numbers(plan.dt.expand(dt)), real_numbers(A_bar), real_numbers(B_bar),
-            alpha, *plan.sizes, *plan.constants, num_warps=plan.num_warps,
-        )  # fmt: skip
+    runner(forward_kernel, A)[plan.grid](
+        real_numbers(plan.A.expand(A)), real_numbers(plan.B.expand(B)),
+        real_numbers(plan.dt.expand(dt)), real_numbers(A_bar), real_numbers(B_bar),
+        alpha, *plan.sizes, *plan.constants, num_warps=plan.num_warps,
+    )  # fmt: skip
     return A_bar, B_bar
 
 
@@ -475,12 +473,11 @@ def gradients(
     plan = plan_launch(A.shape, B.shape, dt.shape, A.dtype, method, True, A.is_cuda)
     grad_A, grad_B = plan.A.parts_like(A), plan.B.parts_like(B)
     grad_dt = plan.dt.parts_like(dt)
-    with device_of(A):
-        runner(backward_kernel, A)[plan.grid](
-            real_numbers(plan.A.expand(A)), real_numbers(plan.B.expand(B)),
-            real_numbers(plan.dt.expand(dt)),
-            real_numbers(grad_A_bar), real_numbers(grad_B_bar),
-            real_numbers(grad_A), real_numbers(grad_B), grad_dt,
-            alpha, *plan.sizes, *plan.constants, num_warps=plan.num_warps,
-        )  # fmt: skip
+    runner(backward_kernel, A)[plan.grid](
+        real_numbers(plan.A.expand(A)), real_numbers(plan.B.expand(B)),
+        real_numbers(plan.dt.expand(dt)),
+        real_numbers(grad_A_bar), real_numbers(grad_B_bar),
+        real_numbers(grad_A), real_numbers(grad_B), grad_dt,
+        alpha, *plan.sizes, *plan.constants, num_warps=plan.num_warps,
+    )  # fmt: skip
     return plan.A.sum(grad_A, A), plan.B.sum(grad_B, B), plan.dt.sum(grad_dt, dt)

@@ -14,7 +14,7 @@ from seqlab.ops.arguments import (
     choice,
     number,
 )
-from seqlab.ops.backends import choose_backend
+from seqlab.ops.backends import choose_backend, kernel_of
 from seqlab.ops.discretize import portable
 from seqlab.ops.discretize.reference import ALPHAS, METHODS
 from seqlab.ops.registration import register
@@ -168,9 +168,7 @@ def _forward(
     A: Tensor, B: Tensor, dt: Tensor, method: str, alpha: float, backend: str
 ) -> tuple[Tensor, Tensor]:
     if backend == "triton":
-        from seqlab.ops.discretize import kernel
-
-        return kernel.steps(A, B, dt, method, alpha)
+        return kernel_of("discretize").steps(A, B, dt, method, alpha)
     return portable.diagonal(A, B, dt, method, alpha)
 
 
@@ -185,8 +183,7 @@ def _backward(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     if backend == "triton":
-        from seqlab.ops.discretize import kernel
-
+        kernel = kernel_of("discretize")
         return kernel.gradients(A, B, dt, grad_A_bar, grad_B_bar, method, alpha)
     return portable.diagonal_gradients(A, B, dt, grad_A_bar, grad_B_bar, method, alpha)
 
@@ -213,6 +210,7 @@ def _step(A: Tensor, dt: Tensor | float) -> Tensor:
     """dt as a tensor of a dtype that goes with A's."""
     dtypes = STEPS[A.dtype]
     if isinstance(dt, Tensor):
+        check_tensor("dt", dt)
         if dt.dtype not in dtypes:
             raise _wrong_dtype("dt", dt, dict.fromkeys(dtypes), A)
         return dt

@@ -61,7 +61,9 @@ class Operand(NamedTuple):
             parts = parts.sum(self.summed)
         if self.expanded is not None:
             parts = parts.view(self.expanded).sum_to_size(x.shape)
-        return parts.view(x.shape).to(x.dtype)
+        if parts.shape != x.shape:
+            parts = parts.view(x.shape)
+        return parts if parts.dtype == x.dtype else parts.to(x.dtype)
 
 
 class Plan(NamedTuple):

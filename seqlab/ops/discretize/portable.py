@@ -150,7 +150,7 @@ def diagonal_gradients(
 
 
 def _widen(A: Tensor, B: Tensor, dt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """In float64 and complex128: an angle of 1000 has but four digits behind the point in
+    """In float64 and complex128: an angle of 1000 has only four digits after the point in
     float32, and e^90 is none of its numbers, though dt (e^90 - 1) / 90 may be."""
     return A.to(_wide(A.dtype)), B.to(_wide(B.dtype)), dt.to(torch.float64)[..., None]
 

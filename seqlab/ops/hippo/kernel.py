@@ -67,7 +67,7 @@ def load_orders(order, BACK: tl.constexpr, ORDER: tl.constexpr):
 @triton.jit
 def solve(y, a, r, d, ROWS: tl.constexpr, ORDER: tl.constexpr):
     """x with (I - a A) x = y for every row, where A = -(r r^T below the diagonal, d on
-    it). And A x, which is not to be had from x itself: beside the y of a long history, a
+    it). And A x, which x itself no longer holds: beside the y of a long history, a
     A x is lost in rounding."""
     inverse = 1.0 / (1.0 + a * d)
     decay = tl.broadcast_to((1.0 + a * (d - r * r)) * inverse, (ROWS, ORDER))

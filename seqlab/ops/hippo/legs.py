@@ -22,7 +22,6 @@ from seqlab.ops.hippo.plan import (
 )
 from seqlab.ops.interpreter import runner
 from seqlab.ops.kept import keep
-from seqlab.ops.streams import device_of
 
 
 def project(
@@ -51,8 +50,7 @@ def project(
         return f, state, between, *((None, None) if summary else (c, last))
 
     sizes = (length, channels, order, batch * channels)
-    with device_of(f):
-        _pass(recurrence_kernel, tensors, last, sizes, method, start, return_all)
+    _pass(recurrence_kernel, tensors, last, sizes, method, start, return_all)
     return last.to(f.dtype, copy=True) if c is None else c, last
 
 
@@ -98,8 +96,7 @@ def _gradients(
         return grad_c, grad_last, between, *outputs
 
     sizes = (length, channels, order, batch * channels)
-    with device_of(grad_f):
-        _pass(adjoint_kernel, tensors, grad_state, sizes, method, start, True)
+    _pass(adjoint_kernel, tensors, grad_state, sizes, method, start, True)
     return grad_state
 
 

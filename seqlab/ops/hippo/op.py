@@ -47,13 +47,17 @@ def hippo_project(
 
     Sample f_k is the value held from time k - 1 to time k, in units of dt. Before the
     first sample the signal is zero, except for ``legs``, whose history begins with it.
-    Linear in ``f`` and ``state`` and differentiable in both, through both results. What
-    is not finite spreads to all coefficients of its row that come after it, and of
-    gradients to all that come before it, never the other way.
+    Linear in ``f`` and ``state`` and differentiable in both, through both results.
 
-    A step of LegS can follow what changes little within it. With "bilinear" or
-    "backward_euler", coefficients with N near the number of samples or beyond it are far
-    from the projection (4.1), with "zoh" they are that of the held samples at any N.
+    What is not finite spreads to all coefficients of its batch entry and channel that
+    come after it, and of gradients to all that come before it. With ``legs`` it never
+    goes the other way. The fixed windows are products of matrices, which may take it to
+    any other time of that sequence as well, as NaN and never as a wrong finite number.
+
+    A step of LegS can only follow a signal that changes little within it. With
+    "bilinear" or "backward_euler", coefficients with N near the number of samples or
+    beyond it are far from the projection (4.1); with "zoh" they are those of the held
+    samples at any N.
 
     Args:
         f: signal, (B, L, D), float16, bfloat16, float32 or float64.
@@ -66,12 +70,12 @@ def hippo_project(
         state: coefficients before the first sample, (B, D, N); zeros if None. Of f's
             dtype, but float32 for float16 and bfloat16.
         dt: time between two samples, positive; None means 1 / L, so that the sequence
-            lasts 1. A sequence that goes on from a ``state`` needs it (not for
-            ``legs``, which has no time scale).
+            lasts 1. A call that continues from a ``state`` needs it (not for ``legs``,
+            which has no time scale).
         start: how many samples ``state`` has seen, at least 1 with a state for
             ``legs``. The time-invariant measures do the same at any ``start``.
-        return_all: whether the coefficients are wanted after every sample or after the
-            last one alone.
+        return_all: whether to return the coefficients after every sample; else those
+            after the last one alone.
         backend: "triton" (on CPU tensors: in Triton's interpreter), for ``legs`` with
             "bilinear" or "backward_euler" alone; "portable"; or None, which takes Triton
             for them on CUDA tensors up to float32, and the portable form for all else.

@@ -178,7 +178,7 @@ class Triangular:
             y = solve_triangular(left, x.mT, upper=not back, left=False).mT
             q = (self.r * y).cumsum(1)
             q = q[:, -1:] - q if back else q - self.r * y
-            # A y, which is not to be had from y itself: beside the x of a long history,
+            # A y, which y itself no longer holds: beside the x of a long history,
             # a A y is lost in rounding.
             slope = -(self.d * x + self.r * q) / (1 + a * self.d)
             # Equation 4.18 in two forms, each where the other loses digits.

@@ -69,10 +69,9 @@ class Squeeze:
 
         def make() -> tuple[Tensor, Tensor]:
             x, w = np.polynomial.legendre.leggauss(self.order)
-            return (
-                torch.tensor((x + 1) / 2, device=self.device),
-                torch.tensor(w / 2, device=self.device),
-            )
+            both = torch.from_numpy(np.stack([(x + 1) / 2, w / 2]))
+            points, weights = both.to(self.device, non_blocking=True)
+            return points, weights
 
         key = ("Gauss-Legendre nodes", self.order)
         return keep(key, self.device, 16 * self.order, make) or make()

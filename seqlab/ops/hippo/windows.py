@@ -1,61 +1,58 @@
 """The fixed windows, LegT, LagT and Fourier, as dense matrix products, on any device.
 
 All their steps are alike, c_k = A_bar c_{k-1} + B_bar f_k, and so are all chunks of C
-steps. All steps of a chunk are one product, and the states before the chunks are made by
-others like it, of GROUP chunks at a time, of GROUP groups, and so on:
+steps, all groups of G chunks, all groups of G groups, and so on. Three kinds of products
+make the coefficients; a row is one chunk, or one group, of one batch entry and channel:
 
-      E       (rows x N)    =  f_0 .. f_{C-1}               @  W_end       where a chunk leads
-      states  (rows x G N)  =  [ E_0 .. E_{G-1} | s ]       @  T           before its chunks
-      c       (rows x C N)  =  [ f_0 .. f_{C-1} | s_j ]     @  W           all coefficients
+      E       (rows x N)    =       f_0 .. f_{GC-1}    @  T_end    where a group leads
+      states  (rows x G N)  =  [ s | f_0 .. f_{GC-1} ] @  T        before its chunks
+      c       (rows x C N)  =  [ s_j | f_0 .. f_{C-1} ] @  W       all coefficients
 
-W ((C + N) x C N) stacks A_bar^{i-i'} B_bar for i' = 0 .. i and A_bar^{i+1}, for each step
-i; T the same powers of A_bar^C. A row is one chunk, or one group of chunks, of one batch
-entry and channel. The backward pass is the products with W and T transposed, in the
-opposite order.
+W ((N + C) x C N) stacks A_bar^{i+1} and A_bar^{i-i'} B_bar for i' = 0 .. i, for each step
+i; T are such columns for the steps before each chunk and for a group's last. Groups of
+groups have a T like it, with E in the place of samples. The backward pass is the products
+with W and T transposed, in the opposite order.
 
-A product also multiplies what has no weight, and a NaN times zero is a NaN. So what is
-not finite is set apart before the products, and put where the recurrence takes it after
-them: in all coefficients of its row from its time on.
+Operations and bytes. With R rows of L samples: 2 R L N (N + C) operations for W and
+2 R L N (N / C + G) for T, at most, beside 4 R L (N + 1) bytes that have to be moved.
+
+A product also multiplies what has no weight, and a NaN times zero is a NaN: what is not
+finite spreads to earlier steps too, up to all of its batch entry and channel.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from seqlab.ops.arguments import accumulation_dtype
 from seqlab.ops.hippo import reference
 from seqlab.ops.hippo.full_precision import matmul
 from seqlab.ops.kept import captures, keep
 
-CHUNK = 32
-GROUP = 4
+CHUNK = 16
+GROUP = 16
 MOST_WEIGHTS = 2**23
+"""Numbers in W or in T, about."""
 
 
 class Weights(NamedTuple):
+    order: int
     chunk: Tensor
-    """W, ((C + N), C N)."""
+    """W, (N + C, C N)."""
     levels: tuple[Tensor, ...]
-    """T for chunks, for groups of them, ...: ((G + 1) N, (G + 1) N), where the last N
-    columns are the state after the group."""
-
-    @property
-    def order(self) -> int:
-        return self.levels[0].shape[0] // (GROUP + 1)
+    """T for groups of chunks, for groups of these, ...: (N + G K, (G + 1) N), where K
+    is C for chunks and N above, and the last N columns are the state after the group."""
 
     @property
     def steps(self) -> int:
         return self.chunk.shape[1] // self.order
 
     def at(self, i: int) -> Tensor:
-        """W for step i of a chunk alone, (C + N, N)."""
+        """W for step i of a chunk alone, (N + C, N)."""
         return self.chunk[:, i * self.order : (i + 1) * self.order]
-
-    @property
-    def end(self) -> Tensor:
-        """W_end, (C, N)."""
-        return self.at(self.steps - 1)[: self.steps]
 
 
 def project(
@@ -70,31 +67,23 @@ def project(
     """c (B, L, D, N), or (B, D, N) if not ``return_all``, and the last state (B, D, N);
     the arguments are those of the op, already checked, with step = dt / theta."""
     batch, length, channels = f.shape
-    rows = batch * channels
-    dtype = torch.promote_types(f.dtype, torch.float32)
+    rows, dtype = batch * channels, accumulation_dtype(f.dtype)
     weights = _weights(measure, order, method, step, length, dtype, f.device)
-    f = f.transpose(1, 2).to(dtype)
-    not_finite = 0 * f
+    signals = f.transpose(1, 2).to(dtype)
     if state is None:
-        state = f.new_zeros((batch, channels, order))
-    else:
-        not_finite[..., 0] += 0 * state.sum(-1)
-    not_finite = not_finite.cumsum(-1)
-    x = _chunks(_finite(f), weights.steps).reshape(rows, -1, weights.steps)
-    state = _finite(state).reshape(rows, order)
-    states = _carry(matmul(x, weights.end), state, weights.levels)
-    x = torch.cat([x, states], dim=2)
+        state = signals.new_zeros((rows, order))
+    x = _chunks(signals, weights.steps).reshape(rows, -1, weights.steps)
+    x = torch.cat([_carry(x, state.reshape(rows, order), weights.levels), x], dim=2)
     final = (length - 1) % weights.steps
     if not return_all:
         last = matmul(x[:, -1], weights.at(final)).view(batch, channels, order)
-        last += not_finite[..., -1:]
         return last.to(f.dtype, copy=True), last
     every = matmul(x, weights.chunk).view(batch, channels, -1, order)
-    last = every[:, :, length - 1] + not_finite[..., -1:]
-    c = f.new_empty((batch, length, channels, order))
-    every = every[:, :, :length].transpose(1, 2)
-    torch.add(every, not_finite.transpose(1, 2)[..., None], out=c)
-    return c, last
+    last = every[:, :, length - 1].clone()
+    c = every[:, :, :length].transpose(1, 2)
+    if c.dtype != f.dtype:
+        return f.new_empty(c.shape).copy_(c), last
+    return c.contiguous(), last  # one channel in whole chunks: the product itself
 
 
 def gradients(
@@ -109,62 +98,65 @@ def gradients(
     """Gradients to f (B, L, D), in its dtype, and to the first state (B, D, N), from
     those to all coefficients and to the last state; zeros if None."""
     batch, length, channels = f.shape
-    rows, dtype = batch * channels, torch.promote_types(f.dtype, torch.float32)
+    rows, dtype = batch * channels, accumulation_dtype(f.dtype)
     weights = _weights(measure, order, method, step, length, dtype, f.device)
     steps = weights.steps
     if grad_c is None:
-        shape = rows, -(-length // steps), steps + order
+        shape = rows, -(-length // steps), order + steps
         g = f.new_zeros(shape, dtype=dtype)
-        not_finite = f.new_zeros((batch, channels, length), dtype=dtype)
     else:
-        g = grad_c.transpose(1, 2).to(dtype)
-        not_finite = 0 * g.sum(-1)
-        g = _chunks(_finite(g), steps).reshape(rows, -1, steps * order)
+        g = _chunks(grad_c.transpose(1, 2).to(dtype), steps)
+        g = g.reshape(rows, -1, steps * order)
         g = matmul(g, weights.chunk.mT)
     if grad_last is not None:
-        not_finite[..., -1] += 0 * grad_last.sum(-1)
         final = weights.at((length - 1) % steps)
-        g[:, -1] += matmul(_finite(grad_last).reshape(rows, order), final.mT)
-    not_finite = not_finite.flip(-1).cumsum(-1).flip(-1)
-    grad_ends, grad_state = _carry_back(g[..., steps:], weights.levels)
-    grad_f = g[..., :steps] + matmul(grad_ends, weights.end.mT)
-    grad_f = grad_f.reshape(batch, channels, -1)[..., :length] + not_finite
-    grad_state = grad_state.reshape(batch, channels, order) + not_finite[..., :1]
-    return grad_f.transpose(1, 2).to(f.dtype).contiguous(), grad_state
+        g[:, -1] += matmul(grad_last.reshape(rows, order), final.mT)
+    through, grad_state = _carry_back(g[..., :order], weights.levels)
+    grad_f = (g[..., order:] + through).reshape(batch, channels, -1)
+    grad_f = grad_f[..., :length].transpose(1, 2).to(f.dtype).contiguous()
+    return grad_f, grad_state.reshape(batch, channels, order).contiguous()
 
 
-def _carry(ends: Tensor, state: Tensor, levels: tuple[Tensor, ...]) -> Tensor:
-    """The states before the chunks (R, J, N), from where each leads from zero and the
-    first state (R, N)."""
-    rows, chunks, order = ends.shape
-    if chunks == 1:
-        return state[:, None]
+def _carry(x: Tensor, state: Tensor, levels: tuple[Tensor, ...]) -> Tensor:
+    """The states before the chunks (R, J, N), from the first state (R, N) and from what
+    enters each chunk (R, J, K): its samples or, for a chunk that is a group, where it
+    leads from zero."""
+    rows, chunks, width = x.shape
+    order = state.shape[1]
     T, *above = levels
-    groups = _chunks(ends[None], GROUP).reshape(rows, -1, GROUP * order)
-    within = matmul(groups, T[: GROUP * order, GROUP * order :])
-    before = _carry(within, state, tuple(above))
-    states = matmul(torch.cat([groups, before], dim=2), T[:, : GROUP * order])
+    group = min(chunks, _chunks_in_group(T, order))
+    x = _chunks(x[None], group).reshape(rows, -1, group * width)
+    T = T[: order + group * width]
+    before = state[:, None]
+    if x.shape[1] > 1:
+        before = _carry(matmul(x, T[order:, -order:]), state, tuple(above))
+    states = matmul(torch.cat([before, x], dim=2), T[:, : group * order])
     return states.view(rows, -1, order)[:, :chunks]  # eq. 4.14
 
 
 def _carry_back(
     grad_states: Tensor, levels: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor]:
-    """The transpose of ``_carry``: gradients to the ends and to the first state."""
+    """The transpose of ``_carry``: gradients to what enters the chunks and to the first
+    state."""
     rows, chunks, order = grad_states.shape
-    if chunks == 1:
-        return torch.zeros_like(grad_states), grad_states[:, 0]
     T, *above = levels
-    g = _chunks(grad_states[None], GROUP).reshape(rows, -1, GROUP * order)
-    g = matmul(g, T[:, : GROUP * order].mT)
-    grad_within, grad_state = _carry_back(g[..., GROUP * order :], tuple(above))
-    T_end = T[: GROUP * order, GROUP * order :]
-    grad_groups = g[..., : GROUP * order] + matmul(grad_within, T_end.mT)
-    return grad_groups.reshape(rows, -1, order)[:, :chunks], grad_state
+    most = _chunks_in_group(T, order)
+    group, width = min(chunks, most), (T.shape[0] - order) // most
+    T = T[: order + group * width]
+    g = _chunks(grad_states[None], group).reshape(rows, -1, group * order)
+    g = matmul(g, T[:, : group * order].mT)
+    grad_before, grad_x = g[..., :order], g[..., order:]
+    if g.shape[1] == 1:
+        grad_state = grad_before[:, 0]
+    else:
+        grad_ends, grad_state = _carry_back(grad_before, tuple(above))
+        grad_x = grad_x + matmul(grad_ends, T[order:, -order:].mT)
+    return grad_x.reshape(rows, -1, width)[:, :chunks], grad_state
 
 
-def _finite(x: Tensor) -> Tensor:
-    return x.nan_to_num(0, 0, 0)
+def _chunks_in_group(T: Tensor, order: int) -> int:
+    return T.shape[1] // order - 1
 
 
 def _chunks(x: Tensor, size: int) -> Tensor:
@@ -183,21 +175,25 @@ def _weights(
     device: torch.device,
 ) -> Weights:
     steps = max(1, min(CHUNK, MOST_WEIGHTS // order**2))
-    levels, chunks = 1, GROUP
+    group = max(2, min(GROUP, math.isqrt(MOST_WEIGHTS) // order - 1))
+    levels, chunks = 1, group
     while chunks * steps < length:
-        levels, chunks = levels + 1, chunks * GROUP
+        levels, chunks = levels + 1, chunks * group
 
     def make() -> tuple[Tensor, ...]:
         A_bar, B_bar = _transition(measure, order, method, step)
-        W = _chunk_weights(A_bar, B_bar, steps)
-        made = [W.reshape(steps + order, -1)]
-        A_bar = torch.linalg.matrix_power(A_bar, steps)
-        for _ in range(levels):
-            made.append(_group_weights(A_bar))
-            A_bar = torch.linalg.matrix_power(A_bar, GROUP)
+        B = B_bar[:, None]
+        made = [_states_after(A_bar, B, range(1, steps + 1))]
+        made.append(_states_after(A_bar, B, range(0, group * steps + 1, steps)))
+        A = torch.linalg.matrix_power(A_bar, group * steps)
+        for _ in range(levels - 1):
+            made.append(_states_after(A, torch.eye(order).to(A), range(group + 1)))
+            A = torch.linalg.matrix_power(A, group)
         return tuple(x.to(device, dtype) for x in made)
 
-    numbers = (steps + order) * steps * order + levels * ((GROUP + 1) * order) ** 2
+    numbers = (order + steps) * steps * order
+    numbers += (order + group * steps) * (group + 1) * order
+    numbers += (levels - 1) * ((group + 1) * order) ** 2
     key = ("fixed window", measure, order, method, step, levels, dtype)
     kept = keep(key, device, numbers * dtype.itemsize, make)
     if kept is None and captures(device):
@@ -207,7 +203,7 @@ def _weights(
             "and room to keep them (seqlab.ops.kept.BUDGET)"
         )
     chunk, *groups = make() if kept is None else kept
-    return Weights(chunk, tuple(groups))
+    return Weights(order, chunk, tuple(groups))
 
 
 def step_matrices(
@@ -240,28 +236,18 @@ def _transition(
     return torch.from_numpy(A_bar), torch.from_numpy(B_bar)
 
 
-def _chunk_weights(A_bar: Tensor, B_bar: Tensor, steps: int) -> Tensor:
-    """W (C + N, C, N)."""
-    order = len(B_bar)
-    W = B_bar.new_zeros((steps + order, steps, order))
-    power = torch.eye(order, dtype=B_bar.dtype)
-    for i in range(steps):
-        response = power @ B_bar
-        for later in range(i, steps):
-            W[later - i, later] = response
-        power = A_bar @ power
-        W[steps:, i] = power.mT
-    return W
-
-
-def _group_weights(transition: Tensor) -> Tensor:
-    """T, from the transition of one chunk."""
-    order = len(transition)
-    T = transition.new_zeros((GROUP + 1, order, GROUP + 1, order))
-    power = torch.eye(order, dtype=transition.dtype)
-    for i in range(GROUP + 1):
-        for later in range(i + 1, GROUP + 1):
-            T[later - 1 - i, :, later] = power.mT
-        T[GROUP, :, i] = power.mT
-        power = transition @ power
-    return T.reshape((GROUP + 1) * order, -1)
+def _states_after(A: Tensor, B: Tensor, ends: range) -> Tensor:
+    """From [ s | u_0 u_1 .. ] to the states after each of these numbers of steps of
+    x <- A x + B u, which begin at s, (N + steps K, numbers N); B is (N, K)."""
+    order, width = B.shape
+    steps = ends[-1]
+    responses = [B]
+    for _ in range(steps - 1):
+        responses.append(A @ responses[-1])
+    late_to_early = torch.cat(responses[::-1], dim=1).mT
+    weights = A.new_zeros((order + steps * width, len(ends), order))
+    for i, end in enumerate(ends):
+        weights[:order, i] = torch.linalg.matrix_power(A, end).mT
+        taken = end * width
+        weights[order : order + taken, i] = late_to_early[steps * width - taken :]
+    return weights.reshape(len(weights), -1)

@@ -52,7 +52,6 @@ from seqlab.ops.device.pairs import (
     times,
 )
 from seqlab.ops.interpreter import runner
-from seqlab.ops.streams import device_of
 
 
 @triton.jit
@@ -362,15 +361,14 @@ def scan(
     last = b.new_empty((batch, channels), dtype=accumulation_dtype(b.dtype))
     plan = plan_launch(b.shape, b.dtype, a.ndim == 1, False, b.is_cuda)
     step = -plan.width if reverse else plan.width
-    with device_of(b):
-        words, launch = status_words(plan.words, b)
-        runner(forward_kernel, b)[plan.grid](
-            real_numbers(a), real_numbers(b),
-            None if state is None else real_numbers(state),
-            real_numbers(h), real_numbers(last),
-            words, launch, batch, length, plan.width, step,
-            *plan.constants, num_warps=plan.num_warps,
-        )  # fmt: skip
+    words, launch = status_words(plan.words, b)
+    runner(forward_kernel, b)[plan.grid](
+        real_numbers(a), real_numbers(b),
+        None if state is None else real_numbers(state),
+        real_numbers(h), real_numbers(last),
+        words, launch, batch, length, plan.width, step,
+        *plan.constants, num_warps=plan.num_warps,
+    )  # fmt: skip
     return h, last
 
 
@@ -394,17 +392,16 @@ def gradients(
     grad_b = torch.empty_like(h, memory_format=torch.contiguous_format)
     grad_state = None if state is None else state.new_empty(state.shape)
     step = plan.width if reverse else -plan.width
-    with device_of(h):
-        words, launch = status_words(plan.words, h)
-        runner(backward_kernel, h)[plan.grid](
-            real_numbers(a), real_numbers(h),
-            None if state is None else real_numbers(state),
-            real_numbers(grad_h), None if grad_last is None else real_numbers(grad_last),
-            real_numbers(grad_a), real_numbers(grad_b),
-            None if grad_state is None else real_numbers(grad_state),
-            words, launch, batch, length, plan.width, step,
-            *plan.constants, num_warps=plan.num_warps,
-        )  # fmt: skip
+    words, launch = status_words(plan.words, h)
+    runner(backward_kernel, h)[plan.grid](
+        real_numbers(a), real_numbers(h),
+        None if state is None else real_numbers(state),
+        real_numbers(grad_h), None if grad_last is None else real_numbers(grad_last),
+        real_numbers(grad_a), real_numbers(grad_b),
+        None if grad_state is None else real_numbers(grad_state),
+        words, launch, batch, length, plan.width, step,
+        *plan.constants, num_warps=plan.num_warps,
+    )  # fmt: skip
     if fixed:
         grad_a = grad_a.sum((0, 1)).to(a.dtype)
     return grad_a, grad_b, grad_state
@@ -452,9 +449,9 @@ def plan_launch(
     )
 
 
-# Tilings that won a sweep on an H100 (benchmarks/linear_scan_tilings.py) or came near, by
-# the number of pairs that there are in all: with few, tiles are long, as carries travel
-# one tile after the other (the last row lies outside of the sweep).
+# Tilings that won a sweep on an H100 (linear_scan_tilings_*.json in benchmarks/results) or
+# came near, by the number of pairs that there are in all: with few, tiles are long, as
+# carries travel one tile after the other (the last row lies outside of the sweep).
 # STEPS, RUNS, PAIRS, ENTRIES, warps.
 TILINGS = {
     # pairs: (forward fixed, forward varying, backward fixed, backward varying)

@@ -465,17 +465,16 @@ def test_two_runs_give_the_same_bits(backend):
         assert torch.equal(x, y)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("method", ["gbt", "foh"])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.complex64])
-def test_registration_passes_opcheck(dtype, method, backend):
+@pytest.mark.parametrize("dtype", [torch.float16, torch.complex64])
+def test_registration_passes_opcheck(dtype, method):
     generator = torch.Generator().manual_seed(6)
     real = torch.promote_types(dtype.to_real(), torch.float32)
     A = torch.randn(1, 3, 2, dtype=dtype, generator=generator)
     B = torch.randn(4, 1, 2, dtype=dtype, generator=generator)
     dt = torch.rand(4, 3, dtype=real, generator=generator)
     inputs = [x.requires_grad_() for x in (A, B, dt)]
-    outcome = torch.library.opcheck(torch.ops.seqlab.discretize.default, (*inputs, method, 0.5, backend))
+    outcome = torch.library.opcheck(torch.ops.seqlab.discretize.default, (*inputs, method, 0.5, "portable"))
     assert set(outcome.values()) == {"SUCCESS"}
 
 

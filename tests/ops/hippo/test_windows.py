@@ -1,4 +1,4 @@
-"""The fixed windows as matrix products: over many groups of chunks, to float32's digits, no NaN out of its way."""
+"""The fixed windows as matrix products: over many groups of chunks, to float32's digits, no NaN lost."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def normal(*shape, seed=0):
 
 
 @every_measure
-@pytest.mark.parametrize("length", [1, 31, 32, 33, 700])
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 255, 256, 257, 700, 4100])
 @pytest.mark.parametrize("return_all", [False, True])
 def test_chunks_in_groups_of_groups(measure, length, return_all):
     f, state = normal(2, length, 3), normal(2, 3, 5, seed=1)
@@ -30,10 +30,22 @@ def test_chunks_in_groups_of_groups(measure, length, return_all):
 
 
 @every_measure
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("return_all", [False, True])
-def test_gradients_are_the_transpose(measure, return_all):
-    f, state = normal(2, 300, 2).requires_grad_(), normal(2, 2, 5, seed=1).requires_grad_()
-    g, other = normal(2, 300, 2, seed=2), normal(2, 2, 5, seed=3)
+def test_coefficients_have_the_dtype_of_the_signal(measure, dtype, return_all):
+    f = normal(1, 20, 2).to(dtype).requires_grad_()
+    c, last = ops.hippo_project(f, 5, measure, return_all=return_all)
+    assert (c.dtype, last.dtype) == (dtype, torch.float32)
+    [grad_f] = torch.autograd.grad(c.sum() + last.sum(), f)
+    assert grad_f.dtype == dtype
+
+
+@every_measure
+@pytest.mark.parametrize("length", [3, 200, 300, 4100])
+@pytest.mark.parametrize("return_all", [False, True])
+def test_gradients_are_the_transpose(measure, length, return_all):
+    f, state = normal(2, length, 2).requires_grad_(), normal(2, 2, 5, seed=1).requires_grad_()
+    g, other = normal(2, length, 2, seed=2), normal(2, 2, 5, seed=3)
     options = {"dt": 0.01, "return_all": return_all}
     results = ops.hippo_project(f, 5, measure, state=state, **options)
     weights = [normal(*x.shape, seed=4) for x in results]
@@ -54,38 +66,67 @@ def test_large_orders_have_shorter_chunks(monkeypatch, steps):
     np.testing.assert_allclose(c.numpy(), truth, rtol=0, atol=1e-13)
 
 
+def only_nan_differs(found, clean):
+    """Whatever is not NaN is the number that comes out without it."""
+    torch.testing.assert_close(torch.where(found.isnan(), clean, found), clean, rtol=0, atol=0)
+
+
 @every_measure
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
-def test_what_is_not_finite_reaches_later_coefficients_alone(measure, bad):
-    f, state = normal(1, 90, 3), normal(1, 3, 5)
-    f[0, 41, 1], state[0, 2, 3] = bad, bad
-    c, last = ops.hippo_project(f, 5, measure, state=state, dt=0.1)
-    assert c[:, :, 0].isfinite().all()
-    assert c[:, :41, 1].isfinite().all()
-    assert c[:, 41:, 1].isnan().all()
-    assert c[:, :, 2].isnan().all()
-    assert last.isnan().all(dim=-1).tolist() == [[False, True, True]]
-    clean, _ = ops.hippo_project(f[:, :41, :2], 5, measure, state=state[:, :2], dt=0.1)
-    torch.testing.assert_close(c[:, :41, :2], clean)
+@pytest.mark.parametrize("length", [90, 4500])
+@pytest.mark.parametrize("return_all", [False, True])
+def test_what_is_not_finite_reaches_all_later_coefficients_and_makes_none_wrong(
+    measure, bad, length, return_all
+):
+    f, state = normal(2, length, 3), normal(2, 3, 5)
+    options = {"dt": 0.01, "return_all": return_all}
+    clean = ops.hippo_project(f, 5, measure, state=state, **options)
+    time = length // 2
+    f[0, time, 1], state[0, 2, 3] = bad, bad
+    c, last = ops.hippo_project(f, 5, measure, state=state, **options)
+    for channel, first in (1, time), (2, 0):
+        reached = c[0, first:, channel] if return_all else c[0, channel]
+        assert not reached.isfinite().any()
+        assert not last[0, channel].isfinite().any()
+        if return_all:
+            only_nan_differs(c[0, :first, channel], clean[0][0, :first, channel])
+    for found, true in zip((c, last), clean, strict=True):
+        assert torch.equal(found[1], true[1])
+        assert torch.equal(found[0, ..., 0, :], true[0, ..., 0, :])
 
 
 @every_measure
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 @pytest.mark.parametrize("where", ["c", "last"])
-def test_a_gradient_that_is_not_finite_reaches_earlier_samples_alone(measure, bad, where):
-    f, state = normal(1, 90, 2).requires_grad_(), normal(1, 2, 5).requires_grad_()
-    c, last = ops.hippo_project(f, 5, measure, state=state, dt=0.1)
-    weights = normal(*c.shape), normal(*last.shape)
+@pytest.mark.parametrize("length", [90, 4500])
+def test_a_gradient_that_is_not_finite_reaches_all_earlier_samples_and_makes_none_wrong(
+    measure, bad, where, length
+):
+    f, state = normal(2, length, 2).requires_grad_(), normal(2, 2, 5).requires_grad_()
+    results = ops.hippo_project(f, 5, measure, state=state, dt=0.01)
+    weights = [normal(*x.shape) for x in results]
+    clean = torch.autograd.grad(results, (f, state), weights, retain_graph=True)
+    time = length // 2 if where == "c" else length - 1
     if where == "c":
-        weights[0][0, 41, 1, 3] = bad
+        weights[0][0, time, 1, 3] = bad
     else:
         weights[1][0, 1, 3] = bad
-    grad_f, grad_state = torch.autograd.grad((c, last), (f, state), weights)
-    reached = 42 if where == "c" else 90
-    assert grad_f[..., 0].isfinite().all()
-    assert grad_f[:, :reached, 1].isnan().all()
-    assert grad_f[:, reached:, 1].isfinite().all()
-    assert grad_state.isnan().all(dim=-1).tolist() == [[False, True]]
+    grad_f, grad_state = torch.autograd.grad(results, (f, state), weights)
+    assert not grad_f[0, : time + 1, 1].isfinite().any()
+    assert not grad_state[0, 1].isfinite().any()
+    only_nan_differs(grad_f[0, time + 1 :, 1], clean[0][0, time + 1 :, 1])
+    for found, true in zip((grad_f, grad_state), clean, strict=True):
+        assert torch.equal(found[1], true[1])
+    assert torch.equal(grad_f[0, :, 0], clean[0][0, :, 0])
+    assert torch.equal(grad_state[0, 0], clean[1][0, 0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 32, 1), (2, 33, 1), (2, 32, 3)])
+def test_results_are_whole_and_none_is_a_view_of_another(dtype, shape):
+    results = ops.hippo_project(normal(*shape).to(dtype), 4, "legt")
+    assert all(x.is_contiguous() for x in results)
+    assert results[0].untyped_storage().data_ptr() != results[1].untyped_storage().data_ptr()
 
 
 @pytest.mark.skipif(not has_triton(), reason="no Triton")

@@ -6,14 +6,16 @@ GPU. So the op's own launchers choose grids and tilings as they would there, and
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import product
 from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from triton import compile
+from triton._C.libtriton import ir
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from triton.compiler import ASTSource, make_backend
 from triton.runtime.jit import JITFunction
 
 from seqlab.catalogue import Workload
@@ -23,7 +25,7 @@ GPU = torch.device("cuda", 0)
 TYPES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16", torch.float64: "fp64"}
 TYPES |= {torch.int32: "i32", torch.int64: "i64"}
 ALIGNED = "16 divides"
-WIDE = 4096  # times the channels of a workload, so that offsets pass 32 bits
+WIDE = 4096  # times the channels or heads of a workload, so that offsets pass 32 bits
 
 
 class OnGPU(TorchFunctionMode):
@@ -68,14 +70,33 @@ class Launch:
     def types(self):
         return {type for _, type, _ in self.signature}
 
-    def compile(self, capability):
-        """The compiled kernel for a GPU of that compute capability."""
+    @property
+    def has_one(self):
+        """Whether a number that is known at run time alone is 1, which Triton compiles in."""
+        at_run_time = {parameter.name for parameter in self.kernel.params if not parameter.is_constexpr}
+        return any(known == 1 for name, _, known in self.signature if name in at_run_time)
+
+    @property
+    def source(self):
         constants = {name: known for name, type, known in self.signature if type == "constexpr"}
         signature = {name: type for name, type, _ in self.signature}
         aligned = [i for i, (_, type, known) in enumerate(self.signature) if type != "constexpr" and known]
         attributes = {(i,): [["tt.divisibility", 16]] for i in aligned}
-        source = ASTSource(self.kernel, signature=signature, constexprs=constants, attrs=attributes)
-        return compile(source, target=GPUTarget("cuda", capability, 32), options=dict(self.options))
+        return ASTSource(self.kernel, signature=signature, constexprs=constants, attrs=attributes)
+
+    def compile(self, capability):
+        """The compiled kernel for a GPU of that compute capability."""
+        return compile(self.source, target=GPUTarget("cuda", capability, 32), options=dict(self.options))
+
+    def check_types(self, capability):
+        """The first stage of compiling alone, where types have to fit: a twentieth of the time."""
+        target = GPUTarget("cuda", capability, 32)
+        backend, context = make_backend(target), ir.context()
+        ir.load_dialects(context)
+        backend.load_dialects(context)
+        options = backend.parse_options(dict(self.options))
+        functions, modules = backend.get_codegen_implementation(options), backend.get_module_map()
+        self.source.make_ir(target, options, functions, modules, context)
 
 
 @contextmanager
@@ -141,11 +162,11 @@ def looked_at(parameter, value):
     return ("i32" if -(2**31) <= value < 2**31 else "i64"), ALIGNED if value % 16 == 0 else None
 
 
-def launches_of(pairing):
-    """Every variant that an op of the catalogue launches for GPU tensors, forward and backward."""
+def launches_of(pairing, drawn):
+    """Every variant that an op of the catalogue launches for these arguments, forward and backward."""
     with recorded() as launches:
         # A launcher sees no numbers, so two samples of the same shapes and dtypes are launched alike.
-        for arguments in {looks(each): each for each in every_arguments(pairing)}.values():
+        for arguments in {looks(each): each for each in drawn}.values():
             inputs = [x.requires_grad_() for key, x in arguments.items() if key in pairing.differentiable]
             outputs = pairing.op(**arguments)
             for received in (
@@ -166,9 +187,9 @@ def looks(arguments):
 
 
 def every_arguments(pairing):
-    """Of the samples that stand for a way through the op, and of the workloads, at every size in every dtype."""
+    """Of the samples that stand for a way through the kernels, and of the workloads, at every size in every dtype."""
     for sample in pairing.samples:
-        if sample.name in pairing.kinds:
+        if sample.name in pairing.kinds and sample.has_kernel:
             dtypes = (
                 (torch.complex64,) if sample.imaginary else (torch.float32, torch.float16, torch.bfloat16)
             )
@@ -180,5 +201,17 @@ def every_arguments(pairing):
                 )
     for workload in pairing.workloads:
         for sizes in pairing.workload_sizes["cuda"]:
-            for wide in (sizes, {**sizes, "channels": WIDE * sizes["channels"]}):
+            axis = "channels" if "channels" in sizes else "heads"
+            for wide in (sizes, {**sizes, axis: WIDE * sizes[axis]}):
                 yield from (workload.draw(GeneratorOnGPU(), wide, dtype) for dtype in workload.dtypes)
+
+
+def arguments_of_size_one(pairing):
+    """Of the same samples at the sizes of ``carry``, with each choice of them 1 in turn."""
+    for sample in pairing.samples:
+        if sample.name in pairing.kinds and sample.has_kernel:
+            dtype = torch.complex64 if sample.imaginary else torch.float32
+            drawn = Workload(sample.name, sample.arguments, (dtype,), pairing.full_precision)
+            for each in product(*((size, 1) for size in pairing.carry.values())):
+                sizes = dict(zip(pairing.carry, each, strict=True)) | sample.sizes
+                yield drawn.draw(GeneratorOnGPU(), sizes, dtype)

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 from seqlab.ops.device.chunks import plan_launches, scan_summaries, tile_coordinates
-from seqlab.ops.device.combines import AFFINE, LOG_ADD
+from seqlab.ops.device.combines import AFFINE, AFFINE_COMPLEX, AFFINE_EACH, AFFINE_PAIRS, LOG_ADD, WEIGHTED
 from seqlab.ops.interpreter import runner
 
 
@@ -26,13 +26,45 @@ def log_add(first, second):
     return torch.logaddexp(m1 - w2, m2), w1 + w2
 
 
-PAIRS = pytest.mark.parametrize(("combine", "plainly"), [(AFFINE, affine), (LOG_ADD, log_add)])
+def affine_pairs(first, second):
+    (b1, c1, a1), (b2, c2, a2) = first, second
+    return a2 * b1 + b2, a2 * c1 + c2, a2 * a1
 
 
-@PAIRS
+def affine_each(first, second):
+    (b0, b1, a0, a1), (d0, d1, c0, c1) = first, second
+    return c0 * b0 + d0, c1 * b1 + d1, c0 * a0, c1 * a1
+
+
+def affine_complex(first, second):
+    b, a = torch.complex(*first[:2]), torch.complex(*first[2:])
+    d, c = torch.complex(*second[:2]), torch.complex(*second[2:])
+    return (c * b + d).real, (c * b + d).imag, (c * a).real, (c * a).imag
+
+
+def weighted(first, second):
+    (a1, b1, m1, w1), (a2, b2, m2, w2) = first, second
+    m = torch.maximum(m1 - w2, m2)
+    p, q = torch.exp(m1 - w2 - m), torch.exp(m2 - m)
+    return p * a1 + q * a2, p * b1 + q * b2, m, w1 + w2
+
+
+COMBINES = [
+    (AFFINE, affine),
+    (AFFINE_PAIRS, affine_pairs),
+    (AFFINE_EACH, affine_each),
+    (AFFINE_COMPLEX, affine_complex),
+    (LOG_ADD, log_add),
+    (WEIGHTED, weighted),
+]
+every_combine = pytest.mark.parametrize(("combine", "plainly"), COMBINES)
+
+
+@every_combine
 @pytest.mark.parametrize("chunks", [1, 3, 4, 5, 13])
 def test_summaries_become_their_prefixes(combine, plainly, chunks):
-    summaries = torch.rand(2, chunks, 2, 3, generator=torch.Generator().manual_seed(0))
+    numbers = len(combine.neutral)
+    summaries = torch.rand(numbers, chunks, 2, 3, generator=torch.Generator().manual_seed(0))
     expected = [summaries[:, 0]]
     for chunk in range(1, chunks):
         expected.append(torch.stack(plainly(expected[-1], summaries[:, chunk])))
@@ -41,28 +73,33 @@ def test_summaries_become_their_prefixes(combine, plainly, chunks):
 
 
 @triton.jit
-def combine_kernel(first_ptr, second_ptr, joined_ptr, COMBINE: tl.constexpr, SIZE: tl.constexpr):
+def combine_kernel(
+    first_ptr, second_ptr, joined_ptr, COMBINE: tl.constexpr, NUMBERS: tl.constexpr, SIZE: tl.constexpr
+):
     i = tl.arange(0, SIZE)
-    first = tl.load(first_ptr + i), tl.load(first_ptr + SIZE + i)
-    second = tl.load(second_ptr + i), tl.load(second_ptr + SIZE + i)
+    first, second = (), ()
+    for number in tl.static_range(NUMBERS):
+        first = first + (tl.load(first_ptr + number * SIZE + i),)  # noqa: RUF005
+        second = second + (tl.load(second_ptr + number * SIZE + i),)  # noqa: RUF005
     joined = COMBINE(*first, *second)
-    tl.store(joined_ptr + i, joined[0])
-    tl.store(joined_ptr + SIZE + i, joined[1])
+    for number in tl.static_range(NUMBERS):
+        tl.store(joined_ptr + number * SIZE + i, joined[number])
 
 
 def join(combine, first, second):
     joined = torch.empty_like(first)
-    runner(combine_kernel, first)[(1,)](first, second, joined, combine.combine, first.shape[1])
+    runner(combine_kernel, first)[(1,)](first, second, joined, combine.combine, *first.shape)
     return joined
 
 
-@PAIRS
+@every_combine
 def test_what_is_combined_is_associative_and_has_a_neutral_element(combine, plainly):
     """The interpreter folds from left to right, and could not tell."""
-    x, y, z = torch.rand(3, 2, 16, generator=torch.Generator().manual_seed(1))
+    numbers = len(combine.neutral)
+    x, y, z = torch.rand(3, numbers, 16, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(join(combine, join(combine, x, y), z), join(combine, x, join(combine, y, z)))
     torch.testing.assert_close(join(combine, x, y), torch.stack(plainly(x, y)))
-    neutral = torch.tensor(combine.neutral)[:, None].expand(2, 16).contiguous()
+    neutral = torch.tensor(combine.neutral)[:, None].expand(numbers, 16).contiguous()
     torch.testing.assert_close(join(combine, neutral, x), x)
     torch.testing.assert_close(join(combine, x, neutral), x)
 

@@ -1,0 +1,45 @@
+"""The causal convolution in NumPy: the sum, the matrix that it is, the Fourier transform,
+and the gradients.
+
+Shapes: B batch, L length, D channels, M taps. ``u`` is (B, L, D), ``K`` is (D, M), ``y``
+is (B, L, D).
+"""
+
+import numpy as np
+
+
+def causal_convolution(u, K):
+    """y_t = K_0 u_t + K_1 u_{t-1} + ..., with nothing before the first time."""
+    length = u.shape[1]
+    y = np.zeros(u.shape)
+    for j in range(min(K.shape[1], length)):
+        y[:, j:] += K[:, j] * u[:, : length - j]  # eq. 6.3
+    return y
+
+
+def toeplitz(K, length):
+    """The convolution as a matrix for each channel, (D, L, L): constant along diagonals,
+    and zero above the main one, which is what makes it causal."""
+    padded = np.zeros((len(K), length))
+    padded[:, : K.shape[1]] = K[:, :length]
+    lag = np.subtract.outer(np.arange(length), np.arange(length))
+    return np.where(lag >= 0, padded[:, lag], 0)  # eq. 6.4
+
+
+def causal_convolution_fft(u, K, n=None):
+    """The same by Fourier transforms of n points. They convolve in a circle: n has to be
+    L + M - 1 at least, or the end of y comes round to its beginning."""
+    length = u.shape[1]
+    n = length + K.shape[1] - 1 if n is None else n  # eq. 6.6
+    spectrum = np.fft.rfft(u, n, axis=1) * np.fft.rfft(K, n).T  # eq. 6.5
+    return np.fft.irfft(spectrum, n, axis=1)[:, :length]
+
+
+def causal_convolution_gradients(u, K, grad_y):
+    """Gradients of a loss to u and K, given that to y: correlations."""
+    length = u.shape[1]
+    grad_u, grad_K = np.zeros_like(u), np.zeros_like(K)
+    for j in range(min(K.shape[1], length)):
+        grad_u[:, : length - j] += K[:, j] * grad_y[:, j:]
+        grad_K[:, j] = (grad_y[:, j:] * u[:, : length - j]).sum((0, 1))  # eq. 6.7
+    return grad_u, grad_K

@@ -1,0 +1,36 @@
+"""Time as the last axis, and back: what a kernel that multiplies by matrices over time
+reads and writes, one channel at a time."""
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from seqlab.ops.interpreter import runner
+
+
+@triton.jit(do_not_specialize=["rows", "columns"])
+def transpose_kernel(
+    in_ptr, out_ptr, rows, columns, in_row, out_row, in_batch, out_batch, TILE: tl.constexpr
+):  # fmt: skip
+    """out[b, j, i] = in[b, i, j], for ``rows`` of i and ``columns`` of j. Numbers of a row
+    are neighbors; rows lie ``in_row`` and ``out_row`` apart."""
+    across = tl.cdiv(columns, TILE)
+    entry = tl.program_id(1).to(tl.int64)
+    i = (tl.program_id(0) // across * TILE + tl.arange(0, TILE)).to(tl.int64)
+    j = (tl.program_id(0) % across * TILE + tl.arange(0, TILE)).to(tl.int64)
+    mask = (i < rows)[:, None] & (j < columns)[None, :]
+    x = tl.load(in_ptr + entry * in_batch + i[:, None] * in_row + j[None, :], mask=mask)
+    mask = (j < columns)[:, None] & (i < rows)[None, :]
+    place = out_ptr + entry * out_batch + j[:, None] * out_row + i[None, :]
+    tl.store(place, tl.trans(x), mask=mask)
+
+
+def transpose(x: Tensor, out: Tensor, rows: int, columns: int) -> None:
+    """The first ``rows`` by ``columns`` of each entry of x (B, I, J), transposed, to the
+    beginning of each entry of ``out`` (B, K, M). Both are contiguous."""
+    TILE = 64 if x.is_cuda else 4
+    tiles = triton.cdiv(rows, TILE) * triton.cdiv(columns, TILE)
+    runner(transpose_kernel, x)[(tiles, len(x))](
+        x, out, rows, columns, x.shape[2], out.shape[2],
+        x[0].numel(), out[0].numel(), TILE,
+    )  # fmt: skip

@@ -1,0 +1,126 @@
+"""S4's convolution kernel as a PyTorch op: argument checks, choice of backend,
+registration."""
+
+import torch
+from torch import Tensor
+
+from seqlab.ops.arguments import (
+    check_dtype,
+    check_like,
+    check_not_empty,
+    check_shape,
+    check_tensor,
+    positive_integer,
+)
+from seqlab.ops.backends import choose_backend, kernel_of
+from seqlab.ops.dplr import portable
+from seqlab.ops.dplr.system import weights
+from seqlab.ops.registration import register
+
+DTYPES = (torch.complex64, torch.complex128)
+REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+KERNEL_DTYPES = (torch.complex64,)
+
+
+def dplr_kernel(
+    Lambda: Tensor,
+    P: Tensor,
+    B: Tensor,
+    C: Tensor,
+    dt: Tensor,
+    L: int,
+    backend: str | None = None,
+) -> Tensor:
+    """The convolution kernel K_j = Re(C A_bar^j B_bar) of S4's state-space model, diagonal
+    plus low rank, x' = Λ x - 2 P Re(P* x) + B u, y = Re(C x), discretized by the bilinear
+    transform.
+
+    One mode stands for itself and its conjugate: on both of each pair the state matrix is
+    Λ - P P*. y is the plain real part over the modes given: a layer whose system is y = C
+    x + (C x)^* doubles ``C`` itself.
+
+    The kernel is the inverse Fourier transform of its generating function at the L roots
+    of unity, four Cauchy products for each, of which (D, N, L) is never made. What ends it
+    after L steps, C (I - A_bar^L), comes from a power of a dense matrix for each channel,
+    in float64, so that ``C`` does not depend on L: 8 N^3 log2(L) multiply-adds and 32
+    N^2 bytes a channel, some of these for each bit of L in the backward pass.
+    Differentiable in everything but L. A NaN spreads over its channel.
+
+    C (I - A_bar^L) keeps digits while dt |λ| lies between about 1e-10 and 1e10. The
+    Cauchy products are differences where P and P* are large and all eigenvalues nearly
+    0: float32 then loses a factor of |P|²/|λ|. HiPPO's eigenvalues are far from that.
+
+    Args:
+        Lambda: eigenvalues, (D, N), with Re <= 0: complex64 or complex128.
+        P, B, C: (D, N), of Lambda's dtype.
+        dt: step of each channel, (D,), above 0, of Lambda's precision.
+        L: length of the kernel, at least 1.
+        backend: of the Cauchy products: "triton" (on CPU tensors: in Triton's
+            interpreter), "portable", or None, which takes Triton for CUDA tensors of up
+            to 32 bits a real number and the portable form for all else.
+
+    Returns:
+        K, (D, L), real.
+
+    Raises:
+        TypeError: an argument is not of the type or dtype described.
+        ValueError: a shape, a device, ``L`` or ``backend`` is not as described, or D or N
+            is 0.
+
+    Source: Gu, Goel and Ré, "Efficiently Modeling Long Sequences with Structured State
+    Spaces" (2022), theorem 3 and appendix C.3; Goel et al., "It's Raw!" (2022), for P* in
+    both places.
+    """
+    check_system(Lambda, P, B, C, dt)
+    length = positive_integer("L", L)
+    name = choose_backend(backend, Lambda, KERNEL_DTYPES)
+    v = weights(length, Lambda, P, B, C, dt).to(Lambda.dtype)
+    return torch.fft.irfft(_dplr_spectrum(Lambda, v, dt, length, name)[0], length)
+
+
+def check_system(Lambda: Tensor, P: Tensor, B: Tensor, C: Tensor, dt: Tensor) -> None:
+    """Raise TypeError or ValueError unless these are a system of (D, N)."""
+    check_tensor("Lambda", Lambda)
+    check_dtype("Lambda", Lambda, DTYPES)
+    check_shape("Lambda", Lambda, "channels, modes")
+    check_not_empty("Lambda", Lambda)
+    for name, x in (("P", P), ("B", B), ("C", C)):
+        check_like(name, x, "Lambda", Lambda, "channels, modes", Lambda.shape)
+    real = REAL[Lambda.dtype]
+    check_like("dt", dt, "Lambda", Lambda, "channels", Lambda.shape[:1], real)
+
+
+def _forward(
+    Lambda: Tensor, weights: Tensor, dt: Tensor, length: int, backend: str
+) -> tuple[Tensor]:
+    form = kernel_of("dplr") if backend == "triton" else portable
+    return (form.spectrum(Lambda, weights, dt, length),)
+
+
+def _backward(
+    Lambda: Tensor,
+    weights: Tensor,
+    dt: Tensor,
+    grad: Tensor,
+    length: int,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    form = kernel_of("dplr") if backend == "triton" else portable
+    return form.gradients(Lambda, weights, dt, length, grad)
+
+
+def _save(arguments, outputs):
+    return arguments[:3]
+
+
+def _fake(Lambda, weights, dt, length, backend):
+    return (Lambda.new_empty((Lambda.shape[0], length // 2 + 1)),)
+
+
+def _fake_backward(Lambda, weights, dt, grad, length, backend):
+    return tuple(x.new_empty(x.shape) for x in (Lambda, weights, dt))
+
+
+_dplr_spectrum = register(
+    "dplr_spectrum", _forward, _backward, _save, _fake, _fake_backward
+)

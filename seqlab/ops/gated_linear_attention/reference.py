@@ -1,0 +1,142 @@
+"""Gated linear attention in NumPy: as a recurrence, all at once, in groups of steps as the
+kernel runs it, and its gradients.
+
+Shapes: B batch, L length, H heads, K key and V value channels. ``q`` and ``k`` are
+(B, L, H, K), ``v`` is (B, L, H, V), ``log_decay`` is (H,), (H, K), (B, L, H) or
+(B, L, H, K), ``bonus`` is (H, K), the state is (B, H, K, V).
+"""
+
+import numpy as np
+
+
+def gated_linear_attention(q, k, v, log_decay, bonus=None, state=None, scale=None):
+    """S_t = diag(e^{log_decay_t}) S_{t-1} + k_t v_t^T and y_t = q_t S_t, step by step; with
+    a bonus u, y_t = q_t (S_{t-1} + diag(u) k_t v_t^T). Returns every y (B, L, H, V) and
+    the last S (B, H, K, V)."""
+    q, log_decay, S = _whole(q, k, v, log_decay, state, scale)
+    y = np.zeros(v.shape)
+    for t in range(v.shape[1]):
+        kv = k[:, t, :, :, None] * v[:, t, :, None]
+        decayed = np.exp(log_decay[:, t])[..., None] * S
+        read = decayed + kv if bonus is None else S + bonus[..., None] * kv
+        y[:, t] = np.einsum("bhk,bhkv->bhv", q[:, t], read)  # eq. 8.18
+        S = decayed + kv  # eq. 8.17
+    return y, S
+
+
+def gated_linear_attention_step(
+    q_t, k_t, v_t, log_decay, state, bonus=None, scale=None
+):
+    """One step of the recurrence, for generation: q_t and k_t (B, H, K), v_t (B, H, V),
+    log_decay (H,), (H, K), (B, H) or (B, H, K)."""
+    heads, keys = k_t.shape[1:]
+    per_head = log_decay.shape in ((heads,), (len(k_t), heads))
+    log_decay = log_decay[..., None] if per_head else log_decay
+    log_decay = np.broadcast_to(log_decay, (len(k_t), heads, keys))
+    y, last = gated_linear_attention(
+        q_t[:, None],
+        k_t[:, None],
+        v_t[:, None],
+        log_decay[:, None],
+        bonus,
+        state,
+        scale,
+    )
+    return y[:, 0], last
+
+
+def gated_linear_attention_parallel(
+    q, k, v, log_decay, bonus=None, state=None, scale=None
+):
+    """The same as attention, all pairs of steps at once: v_i counts q_t . k_i in y_t, less
+    the decays between them. Exponents are masked before the exponential is taken."""
+    q, log_decay, S = _whole(q, k, v, log_decay, state, scale)
+    length = v.shape[1]
+    t = np.arange(length)
+    G = np.cumsum(log_decay, axis=1)
+    read = G if bonus is None else G - log_decay
+    ages = read[:, :, None] - G[:, None]  # (B, L, L, H, K): of step t, of step i
+    past = (t[:, None] > t)[:, :, None, None]
+    weights = np.exp(np.where(past, ages, -np.inf))
+    now = (t[:, None] == t)[:, :, None, None]
+    weights = weights + now * (1 if bonus is None else bonus)
+    scores = np.einsum("bthk,bihk,btihk->bthi", q, k, weights)  # eq. 8.19
+    y = np.einsum("bthi,bihv->bthv", scores, v)
+    y = y + np.einsum("bthk,bhkv->bthv", q * np.exp(read), S)
+    left = k * np.exp(G[:, -1:] - G)
+    last = np.exp(G[:, -1])[..., None] * S + np.einsum("bihk,bihv->bhkv", left, v)
+    return y, last
+
+
+def gated_linear_attention_chunked(
+    q, k, v, log_decay, bonus=None, state=None, scale=None, steps=16
+):
+    """The same in groups of steps. Within a group, ``weights`` are what a step finds of
+    the ones before it, products of decays alone: nothing is divided."""
+    q, log_decay, S = _whole(q, k, v, log_decay, state, scale)
+    a = np.exp(log_decay)
+    u = 1 if bonus is None else bonus
+    y = []
+    for start in range(0, v.shape[1], steps):
+        q_g, k_g, v_g, a_g = (x[:, start : start + steps] for x in (q, k, v, a))
+        weights, since = np.zeros(k_g.shape), np.ones(k_g[:, 0].shape)
+        reach, scores = np.zeros(k_g.shape), []
+        for t in range(v_g.shape[1]):
+            after = weights * a_g[:, None, t]
+            found = after if bonus is None else weights
+            scores.append(np.einsum("bhk,bihk->bhi", q_g[:, t], found * k_g))
+            reach[:, t] = since * a_g[:, t] if bonus is None else since
+            weights, since = after, since * a_g[:, t]
+            weights[:, t] = 1
+        own = (q_g * u * k_g).sum(-1, keepdims=True)
+        y_g = np.einsum("bthk,bhkv->bthv", q_g * reach, S) + own * v_g
+        y.append(y_g + np.einsum("tbhi,bihv->bthv", np.array(scores), v_g))
+        group = np.einsum("bihk,bihv->bhkv", weights * k_g, v_g)
+        S = since[..., None] * S + group  # eq. 8.20
+    return np.concatenate(y, axis=1), S
+
+
+def gated_linear_attention_gradients(
+    q, k, v, log_decay, bonus, state, scale, grad_y, grad_state
+):
+    """Gradients of a loss to q, k, v, log_decay, bonus (None if that is None) and the
+    first state, given those to y and to the last state. D is what flows into S."""
+    shape = log_decay.shape
+    q, log_decay, S = _whole(q, k, v, log_decay, state, scale)
+    a = np.exp(log_decay)
+    u = np.ones(k.shape[2:]) if bonus is None else bonus
+    states = [S]
+    for t in range(v.shape[1]):
+        kv = k[:, t, :, :, None] * v[:, t, :, None]
+        states.append(a[:, t, ..., None] * states[-1] + kv)
+    dq, dk, dv, dg = (np.zeros(x.shape) for x in (q, k, v, log_decay))
+    du, D = np.zeros(u.shape), grad_state
+    for t in reversed(range(v.shape[1])):
+        q_t, k_t, v_t, dy = q[:, t], k[:, t], v[:, t], grad_y[:, t]
+        decayed = a[:, t, ..., None] * states[t]
+        before = decayed if bonus is None else states[t]
+        present = np.einsum("bhv,bhv->bh", dy, v_t)[..., None]
+        read = q_t[..., None] * dy[..., None, :]
+        dq[:, t] = np.einsum("bhkv,bhv->bhk", before, dy) + present * u * k_t
+        dk[:, t] = np.einsum("bhkv,bhv->bhk", D, v_t) + present * u * q_t
+        dv[:, t] = np.einsum("bhkv,bhk->bhv", D + u[..., None] * read, k_t)
+        du += (q_t * present * k_t).sum(0)
+        flow = D + read if bonus is None else D
+        dg[:, t] = (flow * decayed).sum(-1)
+        D = a[:, t, ..., None] * flow + (0 if bonus is None else read)
+    if len(shape) in (1, 3):
+        dg = dg.sum(-1)
+    if len(shape) <= 2:
+        dg = dg.sum((0, 1))
+    scale = k.shape[-1] ** -0.5 if scale is None else scale
+    return scale * dq, dk, dv, dg, None if bonus is None else du, D
+
+
+def _whole(q, k, v, log_decay, state, scale):
+    """q with its scale, decays as (B, L, H, K) and a first state."""
+    scale = k.shape[-1] ** -0.5 if scale is None else scale
+    if log_decay.ndim in (1, 3):
+        log_decay = log_decay[..., None]
+    if state is None:
+        state = np.zeros((*k[:, 0].shape, v.shape[-1]))
+    return scale * q, np.broadcast_to(log_decay, k.shape), state

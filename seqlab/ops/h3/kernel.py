@@ -1,0 +1,308 @@
+"""H3 with heads of one channel as Triton kernels, forward and backward: the chunked
+convolution of ``seqlab/ops/ssm/convolution/kernel.py``, fused with what H3 has on either
+side of it.
+
+That convolution takes its inputs with time as the last axis, and gives its outputs so. The
+two transpositions are the places where the window, the values and the queries come in:
+
+          (B, L, D)                          (B, D, steps)
+      k, v  --- products_kernel --->  kv = (window of k) v
+                                        |  walks over chunks: states, outputs
+      q, y  <-- spread_kernel ------  read = SSM(kv) + D_skip kv
+
+A tile is TILE times by TILE channels, turned on the chip. D_skip stands in the first number
+of the convolution's kernel, K_0. No state is written over time but those between segments.
+Steps beyond the last whole chunk, fewer than T, are a recurrence on their own; so are all
+of them for a state too large for the chip.
+
+Backward, the same walk gives ``read`` once more, for dq = dy read; the walk from late to
+early turns q dy into the gradient g of kv, and the two kernels are used again:
+
+      q, dy     --- products_kernel --->  q dy
+      v g, dv   <-- spread_kernel ------  g, with the window of k
+
+The gradient of D_skip is the sum of products at lag 0 that the convolution's gradients have
+formed. What is left is the window's own backward pass (``seqlab/ops/shift_ssm``).
+
+Bytes, with e bytes a number and E = B L D: forward 9 e E, where 4 e E is the least; backward
+24 e E, where 7 e E is. Extra memory: e E forward, 4 e E backward.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.powers import Tables, make_tables
+from seqlab.ops.interpreter import runner
+from seqlab.ops.shift_ssm import kernel as sliding
+from seqlab.ops.shift_ssm.kernel import weighed
+from seqlab.ops.ssm import kernel as recurrence
+from seqlab.ops.ssm.convolution import kernel as convolution
+from seqlab.ops.ssm.convolution.kernel import Plan, kept_shape, plan_launches
+
+__all__ = ["forward", "gradients", "kept_shape"]
+
+
+@triton.jit
+def tile_of_program(length, width, steps, TILE: tl.constexpr):
+    """This program's batch entry, times and channels, (TILE,) each, and what of the tile
+    there is: times before ``steps`` alone."""
+    across = tl.cdiv(width, TILE)
+    tiles = tl.cdiv(steps, TILE) * across
+    entry = (tl.program_id(0) // tiles).to(tl.int64)
+    tile = tl.program_id(0) % tiles
+    time = (tile // across * TILE + tl.arange(0, TILE)).to(tl.int64)
+    channel = (tile % across * TILE + tl.arange(0, TILE)).to(tl.int64)
+    return entry, time, channel, (time < steps)[:, None] & (channel < width)[None, :]
+
+
+@triton.jit(do_not_specialize=["length"])
+def products_kernel(
+    a_ptr, b_ptr, taps_ptr, window_ptr, rows_ptr, length, width, steps,
+    TAPS: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """rows (B, D, steps): a b, where a is first weighed by the taps if there are any."""
+    entry, time, channel, exists = tile_of_program(length, width, steps, TILE)
+    place = (entry * length + time[:, None]) * width + channel[None, :]
+    x = tl.load(b_ptr + place, mask=exists, other=0.0).to(tl.float32)
+    if taps_ptr is None:
+        x *= tl.load(a_ptr + place, mask=exists, other=0.0).to(tl.float32)
+    else:
+        x *= weighed(
+            a_ptr, taps_ptr, window_ptr, entry, time[:, None], channel, length, width,
+            TAPS, TILE, TILE,
+        )  # fmt: skip
+    place = (entry * width + channel[:, None]) * steps + time[None, :]
+    x = tl.trans(x.to(rows_ptr.dtype.element_ty))
+    tl.store(rows_ptr + place, x, mask=tl.trans(exists))
+
+
+@triton.jit(do_not_specialize=["length"])
+def spread_kernel(
+    x_ptr, rows_ptr, out_ptr, k_ptr, taps_ptr, window_ptr, grad_v_ptr,
+    length, width, steps,
+    TAPS: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """out (B, L, D): x times rows (B, D, steps); and if k is given, its window times the
+    same rows."""
+    entry, time, channel, exists = tile_of_program(length, width, steps, TILE)
+    place = (entry * width + channel[:, None]) * steps + time[None, :]
+    rows = tl.trans(tl.load(rows_ptr + place, mask=tl.trans(exists), other=0.0))
+    rows = rows.to(tl.float32)
+    place = (entry * length + time[:, None]) * width + channel[None, :]
+    x = tl.load(x_ptr + place, mask=exists, other=0.0).to(tl.float32)
+    tl.store(out_ptr + place, (x * rows).to(out_ptr.dtype.element_ty), mask=exists)
+    if k_ptr is not None:
+        keys = weighed(
+            k_ptr, taps_ptr, window_ptr, entry, time[:, None], channel, length, width,
+            TAPS, TILE, TILE,
+        )  # fmt: skip
+        grad_v = (keys * rows).to(grad_v_ptr.dtype.element_ty)
+        tl.store(grad_v_ptr + place, grad_v, mask=exists)
+
+
+def forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    shift: Tensor,
+    A_bar: Tensor,
+    B_bar: Tensor,
+    C: Tensor,
+    D_skip: Tensor | None,
+    window: Tensor | None,
+    memory: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """y (B, L, D), the last keys (B, M - 1, D) and the last memory (B, D, N), and what the
+    backward pass needs: the states between segments, and that before the last few
+    steps."""
+    plan = plan_launches(q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda)
+    q, k, v, shift = (real_numbers(x) for x in (q, k, v, shift))
+    y = torch.empty_like(q)
+    whole = plan.chunks * plan.tiling["T"]
+    middle, between = memory, None
+    if plan.chunks:
+        rows = products(k, v, shift, window, whole)
+        tables, b, c = tables_of(A_bar, B_bar, C, D_skip, plan)
+        first = None if memory is None else real_numbers(memory)
+        between = convolution.states_between(rows, A_bar, b, tables, first, plan, False)
+        middle = A_bar.new_empty((len(q), *A_bar.shape))
+        convolution.walk(
+            rows, rows, b, c, tables, first, between, real_numbers(middle), plan, False
+        )
+        spread(q, rows, y)
+    last = middle
+    if whole < q.shape[1]:
+        _, kv = rest_products(k, v, shift, window, whole)
+        read, last, made = recurrence.scan(kv, A_bar, B_bar, C, middle)
+        between = made if between is None else between
+        y[:, whole:] = q[:, whole:] * with_skip(read, kv, D_skip)
+    assert last is not None
+    assert between is not None
+    window = last_keys(k, window, shift.shape[1] - 1)
+    kept = middle if plan.chunks else last
+    assert kept is not None
+    return y, window, last.clone() if last is kept else last, between, kept
+
+
+def gradients(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    shift: Tensor,
+    A_bar: Tensor,
+    B_bar: Tensor,
+    C: Tensor,
+    D_skip: Tensor | None,
+    window: Tensor | None,
+    memory: Tensor | None,
+    between: Tensor,
+    middle: Tensor,
+    grad_y: Tensor,
+    grad_window: Tensor | None,
+    grad_memory: Tensor | None,
+) -> tuple[Tensor | None, ...]:
+    """Gradients to all ten inputs, None for those that are None."""
+    plan = plan_launches(q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda)
+    q, k, v, shift, grad_y = (real_numbers(x) for x in (q, k, v, shift, grad_y))
+    whole = plan.chunks * plan.tiling["T"]
+    grad_q, grad_keys, grad_v = (torch.empty_like(q) for _ in "qkv")
+    sums = [torch.zeros_like(x) for x in (A_bar, B_bar, C)]
+    grad_D = shift.new_zeros(len(A_bar))
+    flow = grad_memory
+    if whole < q.shape[1]:
+        rest = slice(whole, None)
+        keys, kv = rest_products(k, v, shift, window, whole)
+        first = middle if plan.chunks else memory
+        read, _, _ = recurrence.scan(kv, A_bar, B_bar, C, first)
+        dy = grad_y[:, rest].to(kv.dtype)
+        grad_read = q[:, rest] * dy
+        grad_kv, *sums, flow = recurrence.gradients(
+            kv, A_bar, B_bar, C, first, between, grad_read, flow
+        )
+        grad_kv = with_skip(grad_kv, grad_read, D_skip)
+        grad_q[:, rest] = dy * with_skip(read, kv, D_skip)
+        grad_keys[:, rest] = v[:, rest] * grad_kv
+        grad_v[:, rest] = keys * grad_kv
+        grad_D = (grad_read * kv).sum((0, 1))
+    if plan.chunks:
+        rows = products(k, v, shift, window, whole)
+        dread = products(q, grad_y, None, None, whole)
+        tables, b, c = tables_of(A_bar, B_bar, C, D_skip, plan)
+        first = None if memory is None else real_numbers(memory)
+        last = None if flow is None else real_numbers(flow)
+        read = torch.empty_like(rows)
+        convolution.walk(
+            rows, read, b, c, tables, first, between,
+            real_numbers(torch.empty_like(middle)), plan, False,
+        )  # fmt: skip
+        spread(grad_y, read, grad_q)
+        flows = convolution.states_between(dread, A_bar, c, tables, last, plan, True)
+        found, by_lag = convolution.parameter_gradients(
+            rows, dread, A_bar, b, c, tables, first, between, last, flows, plan
+        )
+        sums = [x + y for x, y in zip(found, sums, strict=True)]
+        grad_D = grad_D + by_lag.diagonal(dim1=2, dim2=3).sum((0, 2))
+        flow = A_bar.new_empty((len(q), *A_bar.shape))
+        convolution.walk(
+            dread, dread, c, b, tables, last, flows, real_numbers(flow), plan, True
+        )
+        spread(v, dread, grad_keys, k, shift, window, grad_v)
+    grad_k, grad_shift, grad_first = sliding.gradients(
+        k, shift, window, grad_keys, grad_window
+    )
+    return (
+        grad_q, grad_k, grad_v, grad_shift, *sums,
+        None if D_skip is None else grad_D, grad_first, flow,
+    )  # fmt: skip
+
+
+def products(
+    a: Tensor, b: Tensor, taps: Tensor | None, window: Tensor | None, steps: int
+) -> Tensor:
+    """The first steps of a b as (B, D, steps), a weighed by taps if there are any."""
+    batch, length, width = a.shape
+    rows = a.new_empty((batch, width, steps))
+    count = 1 if taps is None else taps.shape[1]
+    tile = tile_size(a)
+    runner(products_kernel, a)[(grid(batch, steps, width, tile),)](
+        a,
+        b,
+        taps,
+        sliding.before(window),
+        rows,
+        length,
+        width,
+        steps,
+        count,
+        tile,
+    )
+    return rows
+
+
+def spread(
+    x: Tensor,
+    rows: Tensor,
+    out: Tensor,
+    k: Tensor | None = None,
+    taps: Tensor | None = None,
+    window: Tensor | None = None,
+    grad_v: Tensor | None = None,
+) -> None:
+    """x times rows (B, D, steps) to ``out`` (B, L, D), and the window of k times the same
+    to ``grad_v``."""
+    batch, length, width = x.shape
+    steps, tile = rows.shape[2], tile_size(x)
+    count = 1 if taps is None else taps.shape[1]
+    runner(spread_kernel, x)[(grid(batch, steps, width, tile),)](
+        x, rows, out, k, taps, sliding.before(window), grad_v,
+        length, width, steps, count, tile,
+    )  # fmt: skip
+
+
+def tables_of(
+    A_bar: Tensor, B_bar: Tensor, C: Tensor, D_skip: Tensor | None, plan: Plan
+) -> tuple[Tables, Tensor, Tensor]:
+    """The convolution's tables, D_skip in the first number of its kernel, and the real
+    numbers of B_bar and C."""
+    b, c = real_numbers(B_bar), real_numbers(C)
+    T, PAIRS = plan.tiling["T"], plan.tiling["PAIRS"]
+    tables = make_tables(A_bar, b, c, plan.sizes[3], T, PAIRS)
+    if D_skip is not None:
+        tables.k[:, 0] += D_skip
+    return tables, b, c
+
+
+def rest_products(
+    k: Tensor, v: Tensor, shift: Tensor, window: Tensor | None, whole: int
+) -> tuple[Tensor, Tensor]:
+    """The windows of keys from the time ``whole`` on, and their products with the values,
+    in the dtype of the taps."""
+    before = last_keys(k[:, :whole], window, shift.shape[1] - 1).to(shift.dtype)
+    later = k[:, whole:].to(shift.dtype)
+    keys, _ = sliding.convolve(later, shift, before)
+    return keys, keys * v[:, whole:]
+
+
+def with_skip(read: Tensor, kv: Tensor, D_skip: Tensor | None) -> Tensor:
+    return read if D_skip is None else read + D_skip * kv
+
+
+def last_keys(k: Tensor, window: Tensor | None, count: int) -> Tensor:
+    """The last ``count`` keys, those of the window in front, zeros if it is None."""
+    length = k.shape[1]
+    if length >= count:
+        return k[:, length - count :].clone(memory_format=torch.contiguous_format)
+    if window is None:
+        window = k.new_zeros((k.shape[0], count, k.shape[2]))
+    return torch.cat([window[:, length:], k], dim=1)
+
+
+def grid(batch: int, steps: int, width: int, tile: int) -> int:
+    return batch * triton.cdiv(steps, tile) * triton.cdiv(width, tile)
+
+
+def tile_size(like: Tensor) -> int:
+    return 64 if like.is_cuda else 4

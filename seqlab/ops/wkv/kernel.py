@@ -1,0 +1,265 @@
+"""WKV as Triton kernels: forward and backward in three launches each
+(``seqlab/ops/device/chunks.py``), in one where one chunk is all there is.
+
+Tiling. One program owns one tile: BLOCK channels, each a lane, of one batch entry, and a
+chunk of CHUNK steps, in groups of STEPS.
+
+                          |<- BLOCK channels ->|
+                            sums a e^m and b e^m before the chunk
+        time   group 0    |  STEPS steps, loaded at once, then taken one by one
+         v     ...        |
+                            sums after the chunk
+
+Launch 1 sums chunks up from nothing, launch 2 joins the summaries, launch 3 starts from
+the sums before each chunk and writes. Sums are joined by a running maximum and lose no
+decay to its rounding (``join_weighted``), so that any of them may come first.
+
+Backward runs from late to early, from k, v and the sums before groups, in float32: a
+group's steps are taken once more, then back. What flows back are gradients to the sums
+a e^m and b e^m, times e^m, a linear recurrence.
+
+Bytes. With e bytes a number and E = B L C, forward 5 e E (k and v twice, y), where 3 e E
+is the least; backward 8 e E (k, v and dy twice, dk, dv), where 5 e E is. Between launches
+and passes go 12 bytes for every group and channel, and some for every chunk.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from seqlab.ops.device.chunks import (
+    launch,
+    load_steps,
+    state_before,
+    store_summary,
+    tile_coordinates,
+)
+from seqlab.ops.device.combines import AFFINE_PAIRS, LOWEST, WEIGHTED, join_weighted
+
+COMPILED = {"CHUNK": 128, "STEPS": 8, "BLOCK": 128, "num_warps": 4}
+INTERPRETED = {"CHUNK": 4, "STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
+
+
+@triton.jit
+def sums_before(
+    chunk, state_ptr, carry_ptr, states, rows, width, count, chunks, exists
+):
+    """Numerator, denominator and exponent before a chunk; ``rows`` is how much further
+    than in (B, C) a batch entry begins in (B, 3, C)."""
+    a = state_before(
+        chunk,
+        None if state_ptr is None else state_ptr + rows,
+        carry_ptr,
+        states, count, exists, 0.0,
+    )  # fmt: skip
+    b = state_before(
+        chunk,
+        None if state_ptr is None else state_ptr + (rows + width),
+        None if carry_ptr is None else carry_ptr + (chunks - 1) * count,
+        states, count, exists, 0.0,
+    )  # fmt: skip
+    m = state_before(
+        chunk,
+        None if state_ptr is None else state_ptr + (rows + 2 * width),
+        None if carry_ptr is None else carry_ptr + 2 * (chunks - 1) * count,
+        states, count, exists, LOWEST,
+    )  # fmt: skip
+    return a, b, tl.where(m < LOWEST, LOWEST, m)
+
+
+@triton.jit
+def average(a, b, m, x, v):
+    """The average y of the past and of a value v with weight e^x, and of what it
+    consists: y = s a + r v. It is 0 where there is nothing to average."""
+    top = tl.maximum(m, x)
+    s = tl.exp(m - top)
+    r = tl.exp(x - top)
+    total = s * b + r
+    scale = 1.0 / tl.where(total == 0.0, 1.0, total)
+    s *= scale
+    r *= scale
+    return s * a + r * v, s, r
+
+
+@triton.jit
+def store_state(state_ptr, a, b, m, states, rows, width, mask):
+    """The sums as a state (B, 3, C), normalized: the denominator is 1, but for what it
+    makes up for."""
+    top = m + tl.log(tl.where(b == 0.0, 1.0, b))
+    scale = tl.exp(m - top)
+    place = state_ptr + states + rows
+    tl.store(place, scale * a, mask=mask)
+    tl.store(place + width, scale * b, mask=mask)
+    tl.store(place + 2 * width, top, mask=mask)
+
+
+@triton.jit(do_not_specialize=["batch", "length", "chunks"])
+def forward_kernel(
+    k_ptr, v_ptr, w_ptr, u_ptr, state_ptr, carry_ptr,
+    y_ptr, last_ptr, start_ptr, summary_ptr,
+    batch, length, width, chunks,
+    CHUNK: tl.constexpr, STEPS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Launch 1 with a place for summaries, else launch 3; ``start_ptr`` (groups, 3, B, C)
+    gets the sums before every group."""
+    turn, chunk, left, now, channel, states = tile_coordinates(
+        batch, length, width, chunks, False, CHUNK, BLOCK
+    )
+    exists, count = channel < width, batch * width
+    rows = 2 * (states - channel)
+    w = tl.load(w_ptr + channel, mask=exists, other=0.0)
+    u = tl.load(u_ptr + channel, mask=exists, other=0.0)
+    a, b, m = sums_before(
+        chunk, state_ptr, carry_ptr, states, rows, width, count, chunks, exists
+    )
+    for first in range(0, tl.minimum(left, CHUNK), STEPS):
+        k = load_steps(k_ptr + now, width, left - first, exists, float("-inf"), STEPS)
+        v = load_steps(v_ptr + now, width, left - first, exists, 0.0, STEPS)
+        if summary_ptr is None:
+            start = start_ptr + (chunk * CHUNK + first) // STEPS * 3 * count + states
+            tl.store(start, a, mask=exists)
+            tl.store(start + count, b, mask=exists)
+            tl.store(start + 2 * count, m, mask=exists)
+        for i in tl.static_range(STEPS):
+            alive = first + i < left
+            if summary_ptr is None:
+                y, _, _ = average(a, b, m, u + k[i], v[i])
+                tl.store(y_ptr + now + i * width, y, mask=exists & alive)
+            decay = tl.where(alive, w, 0.0)
+            a, b, m, _, _ = join_weighted(a, b, m, decay, v[i], 1.0, k[i])
+        now += STEPS * width
+    if summary_ptr is None:
+        mask = exists & (left <= CHUNK)
+        store_state(last_ptr, a, b, m, states, rows, width, mask)
+    else:
+        summary = (a, b, m, CHUNK * w)
+        store_summary(summary_ptr, summary, turn, chunks, states, count, exists)
+
+
+@triton.jit(do_not_specialize=["batch", "length", "chunks"])
+def backward_kernel(
+    k_ptr, v_ptr, w_ptr, u_ptr, start_ptr, last_ptr, grad_y_ptr, grad_last_ptr, flow_ptr,
+    grad_k_ptr, grad_v_ptr, grad_w_ptr, grad_u_ptr, grad_state_ptr, summary_ptr,
+    batch, length, width, chunks,
+    CHUNK: tl.constexpr, STEPS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Likewise. ``grad_w_ptr`` and ``grad_u_ptr`` (chunks, B, C) get the sums over each
+    chunk."""
+    turn, chunk, left, now, channel, states = tile_coordinates(
+        batch, length, width, chunks, True, CHUNK, BLOCK
+    )
+    exists, count = channel < width, batch * width
+    rows = 2 * (states - channel)
+    w = tl.load(w_ptr + channel, mask=exists, other=0.0)
+    u = tl.load(u_ptr + channel, mask=exists, other=0.0)
+    da, db = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
+    if grad_last_ptr is not None:  # of the average and of the logarithm
+        place, at_end = states + rows, exists & (turn == 0)
+        mean = tl.load(last_ptr + place, mask=at_end, other=0.0)
+        end = tl.load(last_ptr + place + 2 * width, mask=at_end, other=0.0)
+        da = tl.load(grad_last_ptr + place, mask=at_end, other=0.0)
+        db = tl.load(grad_last_ptr + place + 2 * width, mask=at_end, other=0.0)
+        db -= mean * da
+    if flow_ptr is not None:
+        carry, later = flow_ptr + (turn - 1) * count + states, exists & (turn > 0)
+        flow_a = tl.load(carry, mask=later, other=0.0)
+        flow_b = tl.load(carry + (chunks - 1) * count, mask=later, other=0.0)
+        da = tl.where(turn > 0, flow_a, da)
+        db = tl.where(turn > 0, flow_b, db)
+    decay = tl.full((BLOCK,), 1.0, tl.float32)
+    dw, du = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
+    groups = tl.cdiv(tl.minimum(left, CHUNK), STEPS)
+    for done in range(groups):
+        first = (groups - 1 - done) * STEPS
+        here, rest = now + first * width, left - first
+        k = load_steps(k_ptr + here, width, rest, exists, float("-inf"), STEPS)
+        v = load_steps(v_ptr + here, width, rest, exists, 0.0, STEPS)
+        dy = load_steps(grad_y_ptr + here, width, rest, exists, 0.0, STEPS)
+        start = start_ptr + (chunk * CHUNK + first) // STEPS * 3 * count + states
+        a = tl.load(start, mask=exists, other=0.0)
+        b = tl.load(start + count, mask=exists, other=0.0)
+        m = tl.load(start + 2 * count, mask=exists, other=0.0)
+        sums, weights, outputs = (), (), ()
+        for i in tl.static_range(STEPS):
+            y, s, r = average(a, b, m, u + k[i], v[i])
+            sums, outputs = sums + ((a, b),), outputs + ((y, dy[i] * s, dy[i] * r),)
+            before = m
+            alive = tl.where(i < rest, w, 0.0)
+            a, b, m, p, q = join_weighted(a, b, m, alive, v[i], 1.0, k[i])
+            if grad_last_ptr is not None:  # the last state has an exponent of its own
+                is_end = (i + 1 == rest) & (turn == 0)
+                m = tl.where(is_end, end, m)
+                p = tl.where(is_end, tl.exp((before - m) - alive), p)
+                q = tl.where(is_end, tl.exp(k[i] - m), q)
+            weights = weights + ((p, q),)
+        for i in tl.static_range(STEPS - 1, -1, -1):
+            a, b = sums[i]
+            p, q = weights[i]
+            y, s, r = outputs[i]
+            if summary_ptr is None:
+                alive = i < rest
+                bonus = r * (v[i] - y)
+                dk, dv = bonus + q * (da * v[i] + db), r + q * da
+                tl.store(grad_k_ptr + here + i * width, dk, mask=exists & alive)
+                tl.store(grad_v_ptr + here + i * width, dv, mask=exists & alive)
+                du += bonus
+                dw -= tl.where(alive, p * (da * a + db * b), 0.0)
+            da = p * da + s
+            db = p * db - s * y
+            decay *= p
+    if summary_ptr is None:
+        tl.store(grad_w_ptr + chunk * count + states, dw, mask=exists)
+        tl.store(grad_u_ptr + chunk * count + states, du, mask=exists)
+        is_first, place = exists & (chunk == 0), grad_state_ptr + states + rows
+        a = tl.load(start_ptr + states, mask=is_first, other=0.0)
+        b = tl.load(start_ptr + count + states, mask=is_first, other=0.0)
+        tl.store(place, da, mask=is_first)
+        tl.store(place + width, db, mask=is_first)
+        tl.store(place + 2 * width, a * da + b * db, mask=is_first)
+    else:
+        store_summary(summary_ptr, (da, db, decay), turn, chunks, states, count, exists)
+
+
+def scan(
+    w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor | None
+) -> tuple[Tensor, ...]:
+    """y, the last state and the sums before groups."""
+    y = torch.empty_like(v, memory_format=torch.contiguous_format)
+    batch, _, width = v.shape
+    last = w.new_empty((batch, 3, width))
+    outputs = y, last, w.new_empty((groups_in(v), 3, batch, width))
+    launch(forward_kernel, (k, v, w, u, state), outputs, WEIGHTED, tiling(v))
+    return outputs
+
+
+def gradients(
+    w: Tensor,
+    u: Tensor,
+    k: Tensor,
+    v: Tensor,
+    starts: Tensor,
+    last: Tensor,
+    grad_y: Tensor,
+    grad_last: Tensor | None,
+) -> tuple[Tensor, ...]:
+    """Gradients to w, u, k, v and the first state, from the inputs, the sums before
+    groups, the last state and the gradients of y and of that state."""
+    grad_k = torch.empty_like(k, memory_format=torch.contiguous_format)
+    grad_v = torch.empty_like(v, memory_format=torch.contiguous_format)
+    chunks = triton.cdiv(v.shape[1], tiling(v)["CHUNK"])
+    grad_w = w.new_empty((chunks, v.shape[0], v.shape[2]))
+    grad_u = torch.empty_like(grad_w)
+    outputs = grad_k, grad_v, grad_w, grad_u, torch.empty_like(last)
+    inputs = k, v, w, u, starts, last, grad_y, grad_last
+    launch(backward_kernel, inputs, outputs, AFFINE_PAIRS, tiling(v))
+    return grad_w.sum((0, 1)), grad_u.sum((0, 1)), grad_k, grad_v, outputs[4]
+
+
+def tiling(like: Tensor) -> dict[str, int]:
+    return COMPILED if like.is_cuda else INTERPRETED
+
+
+def groups_in(v: Tensor) -> int:
+    """Groups of steps in a tensor (B, L, C)."""
+    return triton.cdiv(v.shape[1], tiling(v)["STEPS"])

@@ -1,0 +1,149 @@
+"""WKV in plain PyTorch, parallel over chunks of time: the form that runs everywhere.
+
+L steps are cut into about sqrt(L) chunks of about sqrt(L) steps: all chunks advance
+together, each from nothing, then the sums between them walk over the chunks and are
+joined in. Gradients flow by a linear recurrence, run backward by that op's portable form.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from seqlab.ops.linear_scan import portable as linear_scan
+
+LOWEST = -1e38
+"""The exponent of nothing: -inf less -inf is not a number."""
+
+Sums = tuple[Tensor, Tensor, Tensor]
+"""A numerator a, a denominator b and an exponent m: of the sums a e^m and b e^m."""
+
+
+def scan(
+    w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """y (B, L, C), in the dtype of v, and the last state (B, 3, C), in that of w."""
+    dtype, k, v = v.dtype, k.to(w.dtype), v.to(w.dtype)
+    before, last = _all_sums(w, k, v, state)
+    y, _, _ = average(before, u + k, v)
+    return y.to(dtype), normalized(last)
+
+
+def join(first: Sums, w: Tensor, second: Sums) -> Sums:
+    """The sums of two stretches of time, of which the first decays by w. What rounding
+    makes of the exponent, the other two numbers make up for."""
+    (a1, b1, m1), (a2, b2, m2) = first, second
+    m = torch.maximum(m1 - w, m2)
+    p, q = torch.exp((m1 - m) - w), torch.exp(m2 - m)
+    return p * a1 + q * a2, p * b1 + q * b2, m
+
+
+def token(k: Tensor, v: Tensor) -> Sums:
+    """A step alone."""
+    return v, torch.ones_like(v), k
+
+
+def average(past: Sums, x: Tensor, v: Tensor) -> Sums:
+    """The average y of the past and of a value v with weight e^x, and of what it consists:
+    y = s a + r v. It is 0 where there is nothing to average."""
+    a, b, m = past
+    top = torch.maximum(m, x)
+    s, r = torch.exp(m - top), torch.exp(x - top)
+    total = s * b + r
+    total = torch.where(total == 0, 1, total)
+    s, r = s / total, r / total
+    return s * a + r * v, s, r
+
+
+def first_sums(like: Tensor, state: Tensor | None) -> Sums:
+    """The sums before the first step: those of the state, or of nothing."""
+    if state is None:
+        nothing = torch.zeros_like(like)
+        return nothing, nothing, nothing + LOWEST
+    a, b, m = state.unbind(1)
+    return a, b, m.clamp(min=LOWEST)
+
+
+def normalized(sums: Sums) -> Tensor:
+    """The same sums as a state (B, 3, C) whose denominator is 1, but for what it makes up
+    for."""
+    a, b, m = sums
+    top = m + torch.log(torch.where(b == 0, 1, b))
+    scale = torch.exp(m - top)
+    return torch.stack([scale * a, scale * b, top], dim=1)
+
+
+def _all_sums(
+    w: Tensor, k: Tensor, v: Tensor, state: Tensor | None
+) -> tuple[Sums, Sums]:
+    """The sums before every step, each (B, L, C), and those after the last, (B, C)."""
+    batch, length, channels = v.shape
+    last = first_sums(v[:, 0], state)
+    sums = v.new_empty((3, batch, length + 1, channels))
+    sums[:, :, 0] = torch.stack(last)
+    after = sums[:, :, 1:]
+    chunk = math.isqrt(length)
+    count = length // chunk
+    inside = slice(0, count * chunk)
+    chunks = after[:, :, inside].unflatten(2, (count, chunk))
+    tokens = [x[:, inside].unflatten(1, (count, chunk)) for x in token(k, v)]
+    local = first_sums(tokens[0][:, :, 0], None)
+    for t in range(chunk):
+        a, b, m = (x[:, :, t] for x in tokens)
+        local = join(local, w, (a, b, m))
+        chunks[:, :, :, t] = torch.stack(local)
+    age = torch.arange(1, chunk + 1, dtype=w.dtype, device=w.device)[:, None] * w
+    for c in range(count):
+        a, b, m = (x[:, None] for x in last)
+        chunks[:, :, c] = torch.stack(join((a, b, m), age, tuple(chunks[:, :, c])))
+        a, b, m = chunks[:, :, c, -1]
+        last = a, b, m
+    for t in range(inside.stop, length):
+        last = join(last, w, token(k[:, t], v[:, t]))
+        after[:, :, t] = torch.stack(last)
+    a, b, m = sums[:, :, :-1]
+    return (a, b, m), last
+
+
+def gradients(
+    w: Tensor,
+    u: Tensor,
+    k: Tensor,
+    v: Tensor,
+    state: Tensor | None,
+    last: Tensor,
+    grad_y: Tensor,
+    grad_last: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients to w, u, k, v and the first state, from all of these, the last state and
+    the gradients of both results. Flows are gradients to the sums a e^m and b e^m, times
+    e^m."""
+    dtype, k, v, grad_y = v.dtype, k.to(w.dtype), v.to(w.dtype), grad_y.to(w.dtype)
+    before, _ = _all_sums(w, k, v, state)
+    a, b, m = before
+    mean, _, top = last.unbind(1)
+    if grad_last is None:
+        grad_last = torch.zeros_like(last)
+    flow_a = grad_last[:, 0]
+    flow_b = grad_last[:, 2] - mean * flow_a
+
+    after = torch.cat([m[:, 1:], top[:, None]], dim=1)
+    p, q = torch.exp((m - after) - w), torch.exp(k - after)
+    y, s, r = average(before, u + k, v)
+    s, r = grad_y * s, grad_y * r
+    flow_a, first_a = _flows(p, s, flow_a)
+    flow_b, first_b = _flows(p, -s * y, flow_b)
+    bonus = r * (v - y)
+    grad_w = -(p * (flow_a * a + flow_b * b)).sum((0, 1))
+    grad_k = bonus + q * (flow_a * v + flow_b)
+    grad_v = r + q * flow_a
+    grad_m = a[:, 0] * first_a + b[:, 0] * first_b
+    grad_state = torch.stack([first_a, first_b, grad_m], dim=1)
+    return grad_w, bonus.sum((0, 1)), grad_k.to(dtype), grad_v.to(dtype), grad_state
+
+
+def _flows(p: Tensor, x: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+    """What flows into every step from later ones, each of which takes p times what comes
+    and adds x; and what flows out of the first one."""
+    flow, first = linear_scan.scan(p, x, last, reverse=True)
+    return torch.cat([flow[:, 1:], last[:, None]], dim=1), first

@@ -1,0 +1,127 @@
+"""The causal convolution: its forms, its padding, and what makes it causal."""
+
+import numpy as np
+import pytest
+import torch
+
+from seqlab.ops import causal_convolution
+from seqlab.ops.backends import has_triton
+from seqlab.ops.convolution import portable, reference
+
+TRITON = pytest.mark.skipif(not has_triton(), reason="no Triton")
+every_backend = pytest.mark.parametrize("backend", ["portable", pytest.param("triton", marks=TRITON)])
+LENGTHS = [(1, 1), (1, 9), (2, 2), (9, 1), (7, 3), (7, 7), (8, 20), (31, 17), (64, 64), (101, 99), (150, 151)]
+every_length = pytest.mark.parametrize(("length", "taps"), LENGTHS)
+
+
+def draw(length, taps, dtype=torch.float64, batch=2, channels=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    u = torch.randn(batch, length, channels, dtype=torch.float64, generator=generator)
+    return u.to(dtype), torch.randn(channels, taps, dtype=torch.float64, generator=generator).to(dtype)
+
+
+@every_length
+def test_the_sum_the_matrix_and_the_transform_are_one(length, taps):
+    u, K = (x.numpy() for x in draw(length, taps))
+    expected = reference.causal_convolution(u, K)
+    matrix = np.einsum("dij,bjd->bid", reference.toeplitz(K, length), u)
+    np.testing.assert_allclose(matrix, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(reference.causal_convolution_fft(u, K), expected, rtol=0, atol=1e-12)
+
+
+@every_length
+def test_sums_and_transforms_agree_with_their_gradients(length, taps):
+    u, K = draw(length, taps)
+    grad_y, _ = draw(length, taps, seed=1)
+    expected = reference.causal_convolution(u.numpy(), K.numpy())
+    true = reference.causal_convolution_gradients(u.numpy(), K.numpy(), grad_y.numpy())
+    for short in (0, 1000):
+        np.testing.assert_allclose(portable.convolve(u, K, short), expected, rtol=0, atol=1e-12)
+        for x, y in zip(portable.gradients(u, K, grad_y, short), true, strict=True):
+            np.testing.assert_allclose(x, y, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("length", "taps"), [(5, 3), (3, 5), (24, 23)])
+def test_gradients_are_those_of_finite_differences(length, taps):
+    leaves = [x.requires_grad_() for x in draw(length, taps)]
+    assert torch.autograd.gradcheck(causal_convolution, leaves)
+
+
+def test_too_few_points_wrap_around():
+    """L points convolve in a circle, L + M - 1 do not, and one sample fewer already shows."""
+    u, K = (x.numpy() for x in draw(20, 20))
+    expected = reference.causal_convolution(u, K)
+    for n, wrong in ((20, True), (38, True), (39, False), (40, False)):
+        difference = np.abs(reference.causal_convolution_fft(u, K, n) - expected).max()
+        assert (difference > 0.01) == wrong, (n, difference)
+
+
+@pytest.mark.parametrize("length", [10, 200])
+@every_backend
+def test_no_output_depends_on_a_later_input(backend, length):
+    """By gradient, on both sides of the change from sums to transforms; where there is a
+    transform, to its rounding."""
+    u, K = draw(length, length, torch.float32 if backend == "triton" else torch.float64, batch=1)
+    u.requires_grad_()
+    y = causal_convolution(u, K, backend=backend)
+    (gradient,) = torch.autograd.grad(y[0, length // 2].sum(), u)
+    later, earlier = gradient[0, length // 2 + 1 :], gradient[0, : length // 2 + 1]
+    assert later.abs().max() <= 1e-6 * earlier.abs().max()
+    torch.testing.assert_close(earlier, K[:, : length // 2 + 1].T.flip(0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("taps", [4, 150])
+def test_it_is_linear_and_does_not_change_with_time(taps):
+    u, K = draw(160, taps)
+    v, _ = draw(160, taps, seed=1)
+    together = causal_convolution(2.5 * u - 3 * v, K)
+    apart = 2.5 * causal_convolution(u, K) - 3 * causal_convolution(v, K)
+    torch.testing.assert_close(together, apart, rtol=0, atol=1e-11)
+    later = torch.nn.functional.pad(u, (0, 0, 7, 0))[:, :160]
+    moved = torch.nn.functional.pad(causal_convolution(u, K), (0, 0, 7, 0))[:, :160]
+    torch.testing.assert_close(causal_convolution(later, K), moved, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("taps", [4, 150])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_low_precision_is_computed_in_float32(dtype, taps):
+    """Inputs and outputs are rounded, and nothing between them is."""
+    u, K = draw(160, taps, torch.float32)
+    u = u.to(dtype)
+    y = causal_convolution(u, K)
+    assert y.dtype == dtype
+    exact = causal_convolution(u.double(), K.double())
+    rounded = exact.to(dtype).double()
+    assert (y.double() - exact).norm() <= 1.01 * (rounded - exact).norm() + 1e-6 * exact.norm()
+    with pytest.raises(TypeError, match=r"K: expected dtype torch\.float32 for a u of"):
+        causal_convolution(u, K.to(dtype))
+
+
+@TRITON
+@pytest.mark.parametrize(("length", "taps"), [(1, 1), (5, 9), (13, 3), (10, 8), (10, 9), (66, 100)])
+def test_kernel_equals_the_reference_in_float64(monkeypatch, length, taps):
+    """On both sides of the taps from which transforms take over."""
+    from seqlab.ops.convolution import kernel
+
+    monkeypatch.setattr(kernel, "SHORT", 8)
+    u, K = (x.requires_grad_() for x in draw(length, taps, torch.float32))
+    grad_y, _ = draw(length, taps, torch.float32, seed=1)
+    y = causal_convolution(u, K, backend="triton")
+    arrays = [x.detach().double().numpy() for x in (u, K)]
+    expected = reference.causal_convolution(*arrays)
+    true = reference.causal_convolution_gradients(*arrays, grad_y.double().numpy())
+    for x, z in zip((y, *torch.autograd.grad(y, (u, K), grad_y)), (expected, *true), strict=True):
+        assert np.linalg.norm(x.detach().numpy() - z) <= 1e-6 * np.linalg.norm(z)
+
+
+def test_points_are_enough_and_few():
+    for least in range(1, 3000):
+        assert least <= portable.points(least) <= max(1.26 * least, least + 1)
+    assert portable.points(65536 + 65535) == 131072
+
+
+def test_a_small_late_output_keeps_its_digits_in_a_short_sum():
+    """After an input of 1e8, an output of 1: the floor of a transform would swallow it."""
+    u = torch.zeros(1, 60, 1)
+    u[0, 0], u[0, 50] = 1e8, 1.0
+    assert causal_convolution(u, torch.ones(1, 3))[0, 50:53].flatten().tolist() == [1, 1, 1]

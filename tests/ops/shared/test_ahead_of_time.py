@@ -1,0 +1,129 @@
+"""Every kernel compiles for every GPU generation that readers have, within its shared memory, without a GPU.
+
+What is compiled is what ops launch, recorded by ``launches``. Nobody lists variants, so none can be listed that is
+never launched, and none forgotten.
+"""
+
+import functools
+from importlib import import_module
+from importlib.util import find_spec
+
+import pytest
+
+from seqlab.catalogue import PAIRINGS
+from seqlab.ops.backends import has_triton
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not has_triton(), reason="no Triton")]
+
+SHARED_MEMORY_KIB = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
+
+with_kernel = pytest.mark.parametrize(
+    "name",
+    [  # what an op launches is recorded once, so one process compiles all of it
+        pytest.param(name, marks=pytest.mark.xdist_group(f"ahead of time: {name}"))
+        for name, pairing in PAIRINGS.items()
+        if "cuda" in pairing.sizes
+    ],
+)
+
+
+@functools.cache
+def launches(name):
+    from launches import every_arguments, launches_of
+
+    return launches_of(PAIRINGS[name], every_arguments(PAIRINGS[name]))
+
+
+@with_kernel
+def test_every_kernel_of_an_op_is_launched(name):
+    launched = {launch.name for launch in launches(name)}
+    never = own_kernels(PAIRINGS[name].op) - launched
+    assert launched
+    assert not never, f"no sample and no workload of {name} makes it launch {', '.join(sorted(never))}"
+
+
+def own_kernels(op):
+    """The kernels beside an op; none if it launches another op's alone."""
+    module = op.__module__.rpartition(".")[0] + ".kernel"
+    names = vars(import_module(module)) if find_spec(module) else ()
+    return {kernel for kernel in names if kernel.endswith("_kernel")}
+
+
+def on_every_gpu():
+    """Each op for each GPU: for the oldest and for the one that tilings were chosen on always, for the others where
+    everything is tried."""
+    for name, pairing in PAIRINGS.items():
+        for capability in SHARED_MEMORY_KIB if "cuda" in pairing.sizes else ():
+            marks = [pytest.mark.xdist_group(f"ahead of time: {name}")]
+            marks += [pytest.mark.thorough] * (capability not in (75, 90))
+            yield pytest.param(name, capability, marks=marks, id=f"{name}-{capability}")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("name", "capability"), list(on_every_gpu()))
+def test_kernels_compile(name, capability):
+    compilable = [x for x in launches(name) if capability >= 80 or "*bf16" not in x.types]
+    for launch in covering(compilable, width):
+        check_compiled(launch, capability)
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(1800)
+@with_kernel
+def test_every_tiling_compiles_for_the_gpu_it_was_chosen_on(name):
+    for launch in covering(launches(name), parameters_and_tiles):
+        check_compiled(launch, 90)
+
+
+def check_compiled(launch, capability):
+    used = launch.compile(capability).metadata.shared
+    assert used <= 1024 * SHARED_MEMORY_KIB[capability], f"{launch}: {used} bytes of shared memory"
+
+
+@with_kernel
+def test_types_fit_in_every_tiling(name):
+    for launch in covering(launches(name), parameters_and_tiles):
+        launch.check_types(90)
+
+
+@with_kernel
+def test_types_fit_where_sizes_are_one(name):
+    """What Triton compiles in has no dtype, and is not to be asked for one."""
+    from launches import arguments_of_size_one, launches_of
+
+    found = launches_of(PAIRINGS[name], arguments_of_size_one(PAIRINGS[name]))
+    ones = [launch for launch in found if launch.has_one]
+    assert ones
+    for launch in covering(ones, parameters):
+        launch.check_types(90)
+
+
+def parameters(launch):
+    """Each type and known value of each parameter."""
+    return {(launch.name, fact) for fact in launch.signature}
+
+
+def parameters_and_tiles(launch):
+    """And each tile with its number of warps."""
+    tile = [known for _, type, known in launch.signature if type == "constexpr" and known.__class__ is int]
+    return parameters(launch) | {(launch.name, tuple(tile), launch.options)}
+
+
+def width(launch):
+    """The kernel, and whether it holds float32, which takes the most shared memory."""
+    return {(launch.name, "*fp32" in launch.types)}
+
+
+def covering(launches, facts):
+    """As few of the launches as it takes for every fact that is true of one of them, the most telling ones first."""
+    left = set().union(*map(facts, launches))
+    while left:
+        best = max(launches, key=lambda launch: len(facts(launch) & left))
+        left -= facts(best)
+        yield best
+
+
+def test_a_cover_holds_every_fact():
+    numbers = [1, 2, 3, 6, 35]
+    divisors = {n: {d for d in (2, 3, 5, 7) if n % d == 0} for n in numbers}
+    assert list(covering(numbers, divisors.get)) == [6, 35]

@@ -1,0 +1,206 @@
+"""What the catalogue cannot know of mLSTM: properties, special values, and what its state may be."""
+
+import numpy as np
+import pytest
+import torch
+
+from seqlab.ops import MLSTMState, mlstm, mlstm_step
+from seqlab.ops.backends import has_triton
+from seqlab.ops.xlstm import reference
+
+INF = float("inf")
+every_backend = pytest.mark.parametrize(
+    "backend",
+    ["portable", pytest.param("triton", marks=pytest.mark.skipif(not has_triton(), reason="no Triton"))],
+)
+
+
+def draw(length=11, batch=1, heads=2, keys=3, values=4, seed=0):
+    """q, k, v, i and f in float32."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(batch, length, heads, width) for width in (keys, keys, values)]
+    q, k, v = (torch.randn(shape, generator=generator) for shape in shapes)
+    i, f = torch.randn(2, batch, length, heads, generator=generator)
+    return q, k, v, i, f
+
+
+def of_reference(*inputs):
+    h, (C, n, m) = reference.mlstm(*(x.double().numpy() for x in inputs))
+    return [torch.from_numpy(x).float() for x in (h, C, n, m)]
+
+
+@every_backend
+def test_a_state_holds_what_the_equation_says(backend):
+    inputs = draw()
+    h, state = mlstm(*inputs, backend=backend)
+    assert isinstance(state, MLSTMState)
+    for found, true in zip((h, *state), of_reference(*inputs), strict=True):
+        torch.testing.assert_close(found, true, rtol=1e-4, atol=1e-5)
+
+
+@every_backend
+@pytest.mark.parametrize("size", [60, 200])
+def test_gates_of_any_size_overflow_nothing(size, backend):
+    q, k, v, i, f = draw()
+    h, state = mlstm(q, k, v, size * i, size * f, backend=backend)
+    assert all(x.isfinite().all() for x in (h, *state))
+
+
+@pytest.mark.parametrize("shift", [-5.0, 5.0])
+def test_a_shift_of_all_input_gates_is_seen(shift):
+    q, k, v, i, f = draw()
+    before, _ = mlstm(q, k, v, i, f)
+    after, _ = mlstm(q, k, v, i + shift, f)
+    assert (after - before).norm() > 0.3 * before.norm()
+
+
+@every_backend
+def test_a_state_of_the_same_raw_units_with_another_exponent_is_the_same(backend):
+    """What (C, n, m) stands for is C e^m and n e^m; h does not see how they are split."""
+    first, second = (draw(seed=seed) for seed in (0, 1))
+    _, (C, n, m) = mlstm(*first, backend=backend)
+    shift = torch.tensor([[2.0, -3.0]])
+    moved = C * torch.exp(-shift)[..., None, None], n * torch.exp(-shift)[..., None], m + shift
+    h, _ = mlstm(*second, (C, n, m), backend=backend)
+    torch.testing.assert_close(mlstm(*second, moved, backend=backend)[0], h, rtol=1e-4, atol=1e-5)
+
+
+def test_the_memory_over_the_normalizer_of_a_lone_key_is_a_softmax_weighted_mean():
+    q, k, v, i, f = draw(keys=1)
+    k = torch.ones_like(k)
+    _, (C, n, _) = mlstm(q, k, v, i, f)
+    F = torch.nn.functional.logsigmoid(f).cumsum(1)
+    weights = torch.softmax(F[:, -1:] - F + i, dim=1)
+    mean = (weights[..., None] * v).sum(1)
+    torch.testing.assert_close((C / n[..., None])[:, :, 0], mean, rtol=1e-4, atol=1e-5)
+
+
+@every_backend
+def test_steps_without_weight_on_the_left_change_nothing(backend):
+    q, k, v, i, f = draw()
+    i = i.clone()
+    i[:, :9] = -INF
+    h, state = mlstm(q, k, v, i, f, backend=backend)
+    own, own_state = mlstm(*(x[:, 9:] for x in (q, k, v, i, f)), backend=backend)
+    assert (h[:, :9] == 0).all()
+    for found, true in zip((h[:, 9:], *state), (own, *own_state), strict=True):
+        torch.testing.assert_close(found, true, rtol=1e-5, atol=1e-6)
+
+
+@every_backend
+def test_a_forget_gate_of_minus_infinity_forgets_all(backend):
+    q, k, v, i, f = draw()
+    f = f.clone()
+    f[:, 9] = -INF
+    h, _ = mlstm(q, k, v, i, f, backend=backend)
+    own, _ = mlstm(*(x[:, 9:] for x in (q, k, v, i, f)), backend=backend)
+    torch.testing.assert_close(h[:, 9:], own, rtol=1e-5, atol=1e-6)
+
+
+@every_backend
+@pytest.mark.parametrize("size", [95, 150])
+def test_a_query_that_reads_nothing_gets_nothing(size, backend):
+    """n . q = 0 beside any m, of which e^-m has few digits when it is large, and then none."""
+    q, k, v, i, f = draw(5)
+    q = q.clone().requires_grad_()
+    with torch.no_grad():
+        q[:, 3] = 0
+    h, _ = mlstm(q, k, v, i + size, f, backend=backend)
+    assert (h[:, 3] == 0).all()
+    h[:, 4:].sum().backward()
+    assert q.grad.isfinite().all()
+
+
+@every_backend
+def test_what_is_too_large_for_a_number_is_not_taken_for_a_small_one(backend):
+    """Keys that cancel in n and values that do not in C: h is C q e^m."""
+    q, k = torch.ones(1, 2, 1, 1), torch.tensor([1.0, -1.0]).view(1, 2, 1, 1)
+    v = torch.tensor([1.0, 2.0]).view(1, 2, 1, 1)
+    f = torch.full((1, 2, 1), INF)
+    for size, true in ((50.0, -float(np.exp(50.0))), (95.0, -INF), (150.0, -INF)):
+        h, _ = mlstm(q, k, v, torch.full_like(f, size), f, backend=backend)
+        torch.testing.assert_close(h.flatten(), torch.tensor([1.0, true]), rtol=1e-5, atol=0)
+
+
+@every_backend
+def test_gradients_go_through_the_normalizer(backend):
+    """Not as if it were a constant, which is right for gradients of h that are orthogonal to h alone."""
+    q, k, v, i, f = draw()
+    grad_h = torch.randn(v.shape, generator=torch.Generator().manual_seed(1))
+    leaves = [x.requires_grad_() for x in (q, k, v, i, f)]
+    h, state = mlstm(*leaves, backend=backend)
+    found = torch.autograd.grad(h, leaves, grad_h)
+    zeros = [np.zeros(x.shape) for x in state]
+    arrays = [x.detach().double().numpy() for x in leaves]
+    *true, _ = reference.mlstm_gradients(*arrays, None, grad_h.double().numpy(), zeros)
+    for one, other in zip(found, true, strict=True):
+        torch.testing.assert_close(one, torch.from_numpy(other).float(), rtol=1e-3, atol=1e-4)
+
+
+@every_backend
+def test_a_nan_stays_in_its_head(backend):
+    q, k, v, i, f = draw()
+    i = i.clone()
+    i[:, 9, 1] = torch.nan
+    h, state = mlstm(q, k, v, i, f, backend=backend)
+    assert h[:, 9:, 1].isnan().all()
+    assert all(x[:, 1].isnan().all() for x in state)
+    assert all(x[:, 0].isfinite().all() for x in (h.transpose(1, 2), *state))
+
+
+@every_backend
+@pytest.mark.parametrize("giants", [slice(0, 2), slice(6, 8)])
+def test_giants_leave_gradients_of_other_forget_gates_alone(giants, backend):
+    """Within a chunk: a sum over some steps is not that over all less that over others."""
+    q, k, v, i, f = draw(8, heads=1)
+    v[:, giants] *= 1e8
+    f[:, giants.stop if giants.start == 0 else giants.start] = -INF  # what comes later does not see what was
+    expected, found = (
+        torch.autograd.grad(mlstm(q, k, v, i, x, backend=backend)[0].sum(), x)[0]
+        for q, k, v, i, x, backend in (
+            (*(x.double() for x in (q, k, v, i)), f.double().requires_grad_(), "portable"),
+            (q, k, v, i, f.requires_grad_(), backend),
+        )
+    )
+    rest = slice(3, 8) if giants.start == 0 else slice(0, 6)
+    torch.testing.assert_close(found[:, rest].double(), expected[:, rest], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [-INF, -1e4, -95.0, 0.0, 95.0, 1e4])
+def test_gradients_of_a_first_step_are_those_of_the_op(size):
+    q, k, v, i, f = draw(1, batch=2)
+    leaves = [x.requires_grad_() for x in (q, k, v, torch.full_like(i, size), f)]
+    nothing = mlstm(q, k, v, torch.full_like(i, -INF), f)[1]
+    expected = torch.autograd.grad(mlstm(*leaves)[0].sum(), leaves)
+    h_t, _ = mlstm_step(*(x[:, 0] for x in leaves), MLSTMState(*(x.detach() for x in nothing)))
+    for one, other in zip(torch.autograd.grad(h_t.sum(), leaves), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_keeps_gates_and_states_in_float32():
+    q, k, v, i, f = draw(1, batch=2)
+    _, state = mlstm(*draw(5, batch=2))
+    narrow = (x[:, 0].bfloat16() for x in (q, k, v))
+    h_t, after = mlstm_step(*narrow, i[:, 0], f[:, 0], state)
+    assert (h_t.dtype, {x.dtype for x in after}) == (torch.bfloat16, {torch.float32})
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (lambda s: s.C, TypeError, r"state: expected a tuple \(C, n, m\), got Tensor"),
+        (lambda s: (*s, s.m), TypeError, r"state: expected a tuple \(C, n, m\), got a tuple of 4"),
+        (lambda s: s._replace(m=None), TypeError, r"state\.m: expected a torch.Tensor, got NoneType"),
+        (lambda s: s._replace(n=s.n.double()), TypeError, r"state\.n: expected dtype torch.float32"),
+        (
+            lambda s: s._replace(C=s.C.mT),
+            ValueError,
+            r"state\.C: expected shape \(batch, heads, keys, values\) = \(1, 2, 3, 4\) like q",
+        ),
+    ],
+)
+def test_a_wrong_state_is_told_what_it_may_be(change, error, words):
+    inputs = draw(5)
+    _, state = mlstm(*inputs)
+    with pytest.raises(error, match=words):
+        mlstm(*inputs, change(state))

@@ -1,0 +1,144 @@
+"""What the catalogue cannot know of sLSTM: properties, special values, and what its state may be."""
+
+import pytest
+import torch
+
+from seqlab.ops import SLSTMState, slstm, slstm_step
+from seqlab.ops.backends import has_triton
+
+INF = float("inf")
+every_backend = pytest.mark.parametrize(
+    "backend",
+    ["portable", pytest.param("triton", marks=pytest.mark.skipif(not has_triton(), reason="no Triton"))],
+)
+every_forget = pytest.mark.parametrize("forget", ["sigmoid", "exp"])
+
+
+def draw(length=5, batch=3, heads=2, width=3, seed=0):
+    """gates, R and b in float32."""
+    generator = torch.Generator().manual_seed(seed)
+    gates = torch.randn(batch, length, 4, heads, width, generator=generator)
+    R = 0.3 * torch.randn(4, heads, width, width, generator=generator)
+    return gates, R, torch.randn(4, heads, width, generator=generator)
+
+
+@every_backend
+@every_forget
+def test_h_does_not_see_m(forget, backend):
+    """A state of the same raw units with another exponent is the same, and its gradients are those of these units."""
+    gates, R, b = draw()
+    _, (c, n, m, h) = slstm(*draw(seed=1), forget=forget, backend=backend)
+    shift = torch.randn(m.shape, generator=torch.Generator().manual_seed(2))
+    moved = SLSTMState(c * torch.exp(-shift), n * torch.exp(-shift), m + shift, h)
+    y, _ = slstm(gates, R, b, (c, n, m, h), forget, backend)
+    torch.testing.assert_close(slstm(gates, R, b, moved, forget, backend)[0], y, rtol=1e-4, atol=1e-6)
+
+
+@every_backend
+def test_from_nothing_a_shift_of_all_input_gates_changes_nothing(backend):
+    gates, R, b = draw()
+    moved = gates.clone()
+    moved[:, :, 0] += 5
+    y, _ = slstm(gates, R, b, backend=backend)
+    torch.testing.assert_close(slstm(moved, R, b, backend=backend)[0], y, rtol=1e-4, atol=1e-6)
+
+
+@every_backend
+def test_what_is_said_is_at_most_one(backend):
+    gates, R, b = draw()
+    for size in (1, 60, 200):
+        y, (c, n, m, _) = slstm(size * gates, R, b, backend=backend)
+        assert (y.abs() <= 1).all()
+        assert ((c / n).abs() <= 1 + 1e-6).all()
+        assert m.isfinite().all()
+
+
+@every_backend
+def test_a_first_input_gate_of_minus_200_is_no_division_by_zero(backend):
+    gates, R, b = draw()
+    gates[:, 0, 0] = -200
+    y, _ = slstm(gates, R, b, backend=backend)
+    _, _, z, o = (gates[:, 0] + b).unbind(1)
+    torch.testing.assert_close(y[:, 0], torch.sigmoid(o) * torch.tanh(z))
+    assert y.isfinite().all()
+
+
+@every_backend
+def test_steps_without_weight_on_the_left_change_nothing(backend):
+    """As they say nothing either."""
+    gates, R, b = draw()
+    gates[:, :2, 0] = -INF
+    y, state = slstm(gates, R, b, backend=backend)
+    own, own_state = slstm(gates[:, 2:], R, b, backend=backend)
+    assert (y[:, :2] == 0).all()
+    for found, true in zip((y[:, 2:], *state), (own, *own_state), strict=True):
+        torch.testing.assert_close(found, true)
+
+
+@every_backend
+def test_heads_and_entries_do_not_meet(backend):
+    gates, R, b = draw()
+    y, _ = slstm(gates, R, b, backend=backend)
+    alone, _ = slstm(gates[1:2, :, :, 1:], R[:, 1:], b[:, 1:], backend=backend)
+    torch.testing.assert_close(alone, y[1:2, :, 1:])
+
+
+def test_features_of_a_head_meet():
+    """What one of them is told, the others know a step later."""
+    gates, R, b = draw()
+    moved = gates.clone()
+    moved[0, 1, :, 0, 0] += 1
+    changed = slstm(moved, R, b)[0] != slstm(gates, R, b)[0]
+    assert changed[0, 1, 0].tolist() == [True, False, False]
+    assert changed[0, 2:, 0].all()
+    assert not changed[0, :, 1].any()
+    assert not changed[1:].any()
+
+
+@every_backend
+def test_16_bit_numbers_keep_states_in_float32(backend):
+    gates, R, b = (x.half() for x in draw())
+    y, state = slstm(gates, R, b, backend=backend)
+    assert y.dtype == torch.float16
+    assert {x.dtype for x in state} == {torch.float32}
+    assert torch.equal(state.h, y[:, -1].float())
+    true, _ = slstm(gates.double(), R.double(), b.double())
+    torch.testing.assert_close(y.double(), true, rtol=3e-3, atol=3e-3)
+
+
+def test_gradients_of_steps_are_those_of_the_op():
+    gates, R, b = (x.double().requires_grad_() for x in draw())
+    expected = torch.autograd.grad(slstm(gates, R, b)[0].square().sum(), (gates, R, b))
+    nothing = torch.zeros(3, 2, 3, dtype=torch.float64)
+    state, loss = SLSTMState(nothing, nothing, nothing - INF, nothing), 0.0
+    for t in range(gates.shape[1]):
+        h_t, state = slstm_step(gates[:, t], R, state, b)
+        loss = loss + h_t.square().sum()
+    for one, other in zip(torch.autograd.grad(loss, (gates, R, b)), expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.skipif(not has_triton(), reason="no Triton")
+def test_heads_wider_than_the_kernel_takes_are_refused_by_it_alone():
+    gates, R, b = draw(1, 1, 1, 129)
+    assert slstm(gates, R, b)[0].isfinite().all()
+    with pytest.raises(ValueError, match=r"backend: expected 'portable' for heads of more than 128 features"):
+        slstm(gates, R, b, backend="triton")
+
+
+def test_a_wrong_state_is_told_what_it_may_be():
+    gates, R, b = draw()
+    _, state = slstm(gates, R, b)
+    with pytest.raises(TypeError, match=r"state: expected a tuple \(c, n, m, h\), got a tuple of 3"):
+        slstm(gates, R, b, state[:3])
+    with pytest.raises(TypeError, match=r"state\.h: expected a torch.Tensor, got NoneType"):
+        slstm(gates, R, b, state._replace(h=None))
+    with pytest.raises(
+        ValueError, match=r"state\.n: expected shape \(batch, heads, features\) = \(3, 2, 3\)"
+    ):
+        slstm(gates, R, b, state._replace(n=state.n[:2]))
+
+
+def test_a_forget_gate_is_one_of_two():
+    with pytest.raises(ValueError, match="forget: expected one of 'sigmoid', 'exp', got 'tanh'"):
+        slstm(*draw(), forget="tanh")
