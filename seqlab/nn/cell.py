@@ -21,8 +21,8 @@ class Cell(nn.Module):
 
     Written to be read, with a Python loop over time (so that a graph made by
     ``torch.compile`` or ``torch.export`` is for one length, as it is with torch.nn's);
-    the fast form is in torch.nn, and `from_torch` takes its weights. Under autocast all
-    is computed in the parameters' dtype, as rounding would add up over time.
+    the fast form is in torch.nn, and `from_torch` takes its weights. Under autocast
+    everything is computed in the parameters' dtype, as rounding would add up over time.
 
     Args:
         inputs: features of the input at each time, at least 1.

@@ -27,6 +27,7 @@ from seqlab.ops.hippo.reference import hippo_transition
 __all__ = [
     "discretize_eigenvalues",
     "glorot",
+    "hippo_legs_dplr",
     "hippo_legs_normal",
     "real",
     "ring",
@@ -164,6 +165,25 @@ def hippo_legs_normal(state_size: int) -> Complex:
     S = (A - A.T) / 2  # P P^T and I are symmetric
     frequency = np.linalg.eigvalsh(1j * S)[state_size:]
     return (-0.5 + 1j * frequency).astype(complex)
+
+
+def hippo_legs_dplr(state_size: int) -> tuple[Complex, Complex, Complex, Complex]:
+    """HiPPO-LegS as diagonal plus low rank, one mode of each conjugate pair.
+
+    With the eigenvectors V (N, state_size) of the normal part, N = 2 state_size, that
+    belong to positive frequencies, and z = V* x, the system x' = A x + B u, y = c x is z' =
+    Λ z - 2 P Re(P* z) + B u, y = 2 Re(c V z). Source: Gu et al. 2022 (arXiv 2111.00396),
+    Theorem 1.
+
+    Returns:
+        Λ, as ``hippo_legs_normal``, P and B, complex (state_size,), and V.
+    """
+    _check_size(state_size)
+    A, B = hippo_transition("legs", 2 * state_size)
+    P = np.sqrt(np.arange(2 * state_size) + 0.5)
+    frequency, V = np.linalg.eigh(-0.5j * (A - A.T))
+    V = V[:, state_size:]
+    return -0.5 + 1j * frequency[state_size:], V.conj().T @ P, V.conj().T @ B, V
 
 
 def discretize_eigenvalues(

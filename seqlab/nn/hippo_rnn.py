@@ -25,10 +25,10 @@ class HippoRNN(nn.Module):
     (Gu et al., 2020, section 2.4; equations 4.20 to 4.23).
 
     At each time the network h_t moves some way towards a proposal made from the input,
-    from itself and from the memory c_{t-1}, and says one number f_t; the memory c_t
-    holds all numbers said so far, projected on the basis of the measure. With ``legs``
-    it steps by 1/t and asks for no time scale: the number of the sample is its clock.
-    Each f_t is held for one step, which the memory takes exactly ("zoh").
+    from itself and from the memory c_{t-1}, and puts out one number f_t; the memory c_t
+    holds all of these so far, projected on the basis of the measure. With ``legs`` it
+    steps by 1/t and asks for no time scale: the number of the sample is its clock. Each
+    f_t is held for one step, which the memory takes exactly ("zoh").
 
     Args:
         inputs: features of the input at each time, at least 1.

@@ -86,7 +86,7 @@ class LRU(DiagonalRecurrence):
         gradient with respect to theta_log is proportional to the phase.
 
         Raises:
-            TypeError: `eigenvalues` are no numbers, or `width` no integer.
+            TypeError: `eigenvalues` are not numbers, or `width` is not an integer.
             ValueError: another shape, or an eigenvalue that is 0, not inside the unit
                 disk, or not finite.
         """

@@ -18,8 +18,8 @@ class Readout(nn.Module):
             length, outputs).
 
     Raises:
-        TypeError, ValueError: a size is not a positive integer, `layer` is no module
-            or has time first, or `last` is no bool.
+        TypeError, ValueError: a size is not a positive integer, `layer` is not a module
+            or has time first, or `last` is not a bool.
     """
 
     def __init__(

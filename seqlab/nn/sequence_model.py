@@ -22,7 +22,7 @@ class Block(nn.Module):
         width: features between the blocks, at least 1.
 
     Raises:
-        TypeError, ValueError: `layer` is no module or has time first, or `width` is
+        TypeError, ValueError: `layer` is not a module or has time first, or `width` is
             not a positive integer.
     """
 
@@ -56,8 +56,9 @@ class SequenceModel(nn.Module):
             (batch, length, outputs).
 
     Raises:
-        TypeError, ValueError: a size is not a positive integer, `layer` is no function
-            or makes no module, or one with time first, or `pool` is no bool.
+        TypeError, ValueError: a size is not a positive integer, `layer` is not a
+            function, or does not make a module, or makes one with time first, or `pool`
+            is not a bool.
     """
 
     def __init__(

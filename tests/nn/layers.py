@@ -11,16 +11,56 @@ import torch
 from torch import nn
 
 from seqlab.nn import (
+    DSS,
+    GLA,
     GRU,
+    GSS,
+    H3,
     LRU,
     LSTM,
+    MLSTM,
     RNN,
+    RWKV,
+    S4,
+    S4D,
+    S5,
+    S6,
+    SLSTM,
+    XLSTM,
+    Attention,
+    BiGS,
     Block,
+    CappedMLSTM,
     Cell,
+    ChannelMix,
     DiagonalRecurrence,
+    DiagonalSSM,
+    FeedForwardBlock,
+    GatedLinearAttention,
+    H3Block,
     HippoRNN,
+    HybridH3,
+    Hyena,
+    HyenaFilter,
+    LanguageModel,
+    LinearAttention,
+    Mamba,
+    MambaBlock,
+    MatrixMemory,
+    MLSTMBlock,
     Readout,
+    ResidualBlock,
+    Retention,
+    RetNet,
+    RWKVBlock,
     SequenceModel,
+    SGConv,
+    ShortConvolution,
+    SLSTMBlock,
+    TimeMix,
+    TokenShift,
+    XLSTMLarge,
+    XLSTMLargeBlock,
 )
 from seqlab.nn.ladder import Cartesian, DenseLinear, DenseTanh, Exponential, StableExponential
 
@@ -45,6 +85,8 @@ class Layer:
 EIGENVALUES = np.array([0.9 * np.exp(0.5j), 0.5, -0.3, 0.99 * np.exp(2j), 0.7j])
 CELL, DIAGONAL = ("inputs", "width"), ("width", "state_size")
 HIPPO = {"inputs": INPUTS, "width": 6, "order": 5}
+SLOW = {"dt_min": 0.05, "dt_max": 0.5}  # so that a few steps are long enough to tell
+SSM = {"width": INPUTS, "state_size": 5, **SLOW}
 LAYERS = {
     "RNN": Layer(RNN, {"inputs": INPUTS, "width": 6}, sizes=CELL, loop=True),
     "LSTM": Layer(LSTM, {"inputs": INPUTS, "width": 6}, sizes=CELL, loop=True),
@@ -57,6 +99,53 @@ LAYERS = {
         loop=True,
     ),
     "LRU": Layer(LRU, {"width": INPUTS, "state_size": 5}, sizes=DIAGONAL),
+    "S4": Layer(S4, {**SSM}, sizes=DIAGONAL, loop=True),
+    "S4, recurrence": Layer(S4, {**SSM, "mode": "recurrence"}, sizes=DIAGONAL, loop=True),
+    "S4D": Layer(S4D, {**SSM}, sizes=DIAGONAL),
+    "S4D, lin, convolution": Layer(S4D, {**SSM, "init": "lin", "mode": "convolution"}, sizes=DIAGONAL),
+    "S4D, inv, recurrence": Layer(S4D, {**SSM, "init": "inv", "mode": "recurrence"}, sizes=DIAGONAL),
+    "DSS": Layer(DSS, {**SSM}, sizes=DIAGONAL),
+    "DSS, softmax": Layer(DSS, {**SSM, "normalization": "softmax", "length": 9}, sizes=(*DIAGONAL, "length")),
+    "S5": Layer(S5, {"width": INPUTS, "state_size": 6, "blocks": 2, **SLOW}, sizes=DIAGONAL),
+    "S5, convolution": Layer(
+        S5, {"width": INPUTS, "state_size": 6, "mode": "convolution", **SLOW}, sizes=DIAGONAL
+    ),
+    "GSS": Layer(
+        GSS,
+        {"width": INPUTS, "state_size": 5, "inner": 2, "gated": 3},
+        sizes=(*DIAGONAL, "inner", "gated"),
+    ),
+    "ShortConvolution": Layer(ShortConvolution, {"width": INPUTS, "size": 3}, sizes=("width", "size")),
+    "H3": Layer(H3, {**SSM, "taps": 3, "head_dim": 1}, sizes=(*DIAGONAL, "taps", "head_dim")),
+    "Attention": Layer(Attention, {"width": INPUTS, "heads": 2}, sizes=("width", "heads")),
+    "LinearAttention": Layer(LinearAttention, {"width": INPUTS, "heads": 2}, sizes=("width", "heads")),
+    "S6": Layer(S6, {"width": INPUTS, "state_size": 5, **SLOW}, sizes=DIAGONAL),
+    "MambaBlock": Layer(MambaBlock, {"width": INPUTS, "inner": 5}, sizes=("width",)),
+    "TimeMix": Layer(
+        TimeMix,
+        {"width": INPUTS, "inner": 5, "layer": 1, "depth": 3},
+        sizes=("width", "depth"),
+    ),
+    "ChannelMix": Layer(
+        ChannelMix,
+        {"width": INPUTS, "inner": 8, "layer": 1, "depth": 3},
+        sizes=("width", "depth"),
+    ),
+    "Retention": Layer(
+        Retention,
+        {"width": INPUTS, "heads": 1, "keys": 4, "values": 8},  # several heads: see test_matrix_memory.py
+        sizes=("width", "heads"),
+    ),
+    "GatedLinearAttention": Layer(
+        GatedLinearAttention,
+        {"width": INPUTS, "heads": 2, "keys": 12, "values": 16, "rank": 3},
+        sizes=("width", "heads", "rank"),
+    ),
+    "SLSTM": Layer(  # several heads: see test_xlstm.py
+        SLSTM, {"width": INPUTS, "heads": 1, "size": 3}, sizes=("width", "heads", "size")
+    ),
+    "MLSTM": Layer(MLSTM, {"width": INPUTS, "heads": 2, "inner": 8}, sizes=("width", "heads")),
+    "CappedMLSTM": Layer(CappedMLSTM, {"width": INPUTS, "heads": 1, "keys": 4}, sizes=("width", "heads")),
     "DenseTanh": Layer(DenseTanh, {"width": INPUTS, "state_size": 5}, sizes=DIAGONAL, loop=True),
     "DenseLinear": Layer(DenseLinear, {"width": INPUTS, "state_size": 5}, sizes=DIAGONAL, loop=True),
     **{
@@ -64,8 +153,34 @@ LAYERS = {
         for kind in (Cartesian, Exponential, StableExponential)
     },
 }
-SHARED = (Cell, DiagonalRecurrence)  # by layers: there is no layer of this kind alone
-MODELS = (Block, Readout, SequenceModel)  # around a layer: see test_sequence_model.py
+SHARED = (
+    Cell,
+    DiagonalRecurrence,
+    DiagonalSSM,
+    MatrixMemory,
+    TokenShift,
+)  # by layers: there is no layer of this kind alone
+STATELESS = (SGConv, BiGS, Hyena, HyenaFilter)  # without a step: see test_convolutions.py
+MODELS = (
+    XLSTMLarge,
+    XLSTMLargeBlock,
+    SLSTMBlock,
+    MLSTMBlock,
+    XLSTM,
+    Block,
+    Readout,
+    SequenceModel,
+    RWKVBlock,
+    RWKV,
+    FeedForwardBlock,
+    RetNet,
+    GLA,
+    ResidualBlock,
+    H3Block,
+    LanguageModel,
+    Mamba,
+    HybridH3,
+)  # around a layer: see the tests of each
 
 
 def tensors(state):

@@ -9,7 +9,7 @@ from zipfile import ZipFile
 import pytest
 
 from seqlab.tasks import package_data
-from seqlab.tasks.package_data import package_files
+from seqlab.tasks.package_data import package_files, package_source
 
 CONTENTS = {"vowels/data/a.txt": b"ae", "vowels/data/b.txt": b"ea"}
 SHA256 = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENTS.items()}
@@ -122,3 +122,47 @@ def test_pip_itself_says_no_when_there_is_no_such_package(tmp_path, monkeypatch)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(ConnectionError, match=r"No matching distribution found for vowels==1\.0"):
         package_files("vowels", "1.0", SHA256, tmp_path)
+
+
+# ------------------------------------------------------------------------------------- archives of a source
+
+ARCHIVE = b"what a source is packed into"
+ARCHIVE_SHA256 = hashlib.sha256(ARCHIVE).hexdigest()
+
+
+@pytest.fixture
+def sources(monkeypatch):
+    """A stand-in for pip that has the archive above, and writes down what it was asked."""
+    asked = []
+
+    def download(command, **options):
+        (wanted,) = (part.removeprefix("--requirement=") for part in command if "--requirement=" in part)
+        (folder,) = (Path(part.removeprefix("--dest=")) for part in command if part.startswith("--dest="))
+        asked.append((command, Path(wanted).read_text()))
+        (folder / "vowels-1.0.tar.gz").write_bytes(ARCHIVE)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", download)
+    return asked
+
+
+def test_a_source_is_fetched_once_by_its_checksum_and_not_installed(sources, tmp_path):
+    assert package_source("vowels", "1.0", ARCHIVE_SHA256, tmp_path) == ARCHIVE
+    assert package_source("vowels", "1.0", ARCHIVE_SHA256, tmp_path) == ARCHIVE
+    ((command, wanted),) = sources
+    assert command[1:4] == ["-m", "pip", "download"]
+    assert {"--no-deps", "--no-binary=:all:"} <= set(command)
+    assert wanted == f"vowels==1.0 --hash=sha256:{ARCHIVE_SHA256}"
+
+
+def test_a_damaged_source_is_fetched_again(sources, tmp_path):
+    (tmp_path / "vowels-1.0.tar.gz").write_bytes(ARCHIVE[:3])
+    assert package_source("vowels", "1.0", ARCHIVE_SHA256, tmp_path) == ARCHIVE
+    assert (tmp_path / "vowels-1.0.tar.gz").read_bytes() == ARCHIVE
+
+
+def test_a_source_that_pip_cannot_have_is_said_to_be_missing(tmp_path, monkeypatch):
+    """The real pip, kept from every index."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(ConnectionError, match=r"vowels==1\.0 is fetched once.*No matching distribution"):
+        package_source("vowels", "1.0", ARCHIVE_SHA256, tmp_path)

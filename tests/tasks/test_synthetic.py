@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from seqlab.tasks import adding, copying, delay
+from seqlab.tasks import adding, copying, delay, selective_copying
 from seqlab.tasks.task import UNJUDGED
 
-TASKS = [delay(length=20, lag=3), adding(length=15), copying(symbols=4, memorize=3, blanks=6)]
+TASKS = [
+    delay(length=20, lag=3),
+    adding(length=15),
+    copying(symbols=4, memorize=3, blanks=6),
+    selective_copying(symbols=4, memorize=3, length=12),
+]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -59,6 +64,23 @@ def test_adding_targets_are_the_marked_sum():
     assert (marks[:, 7:].sum(1) == 1).all()
     assert ((values >= 0) & (values < 1)).all()
     assert (marks.sum(0) > 0).all(), "every place is marked now and then"
+
+
+def test_selective_copying_layout():
+    """The symbols among the noise are those to answer, in their order, and stand anywhere."""
+    symbols, memorize, length = 5, 3, 14
+    task = selective_copying(symbols, memorize, length)
+    inputs, targets = next(task.batches(400, seed=1))
+    assert (inputs.sum(-1) == 1).all()
+    tokens = inputs.argmax(-1)
+    assert (tokens[:, -memorize:] == symbols + 1).all()
+    before = tokens[:, :-memorize]
+    assert (before <= symbols).all()
+    assert (targets[:, :-memorize] == UNJUDGED).all()
+    assert torch.equal(before[before < symbols].view(400, memorize), targets[:, -memorize:])
+    share = (before < symbols).float().mean(0)
+    assert (share - memorize / (length - memorize)).abs().max() < 0.1
+    assert set(targets[:, -1].tolist()) == set(range(symbols))
 
 
 def test_copying_layout():
@@ -114,6 +136,10 @@ def test_loss_of_even_logits_is_the_logarithm_of_the_classes():
         (lambda: delay(length=8, lag=-1), "lag: expected 0 <= lag < length = 8, got -1"),
         (lambda: adding(length=1), "length: expected at least 2, got 1"),
         (lambda: copying(symbols=1), "symbols: expected at least 2, got 1"),
+        (
+            lambda: selective_copying(memorize=5, length=9),
+            "length: expected at least 10, got 9",
+        ),
         (lambda: copying(memorize=0), "memorize: expected at least 1, got 0"),
         (lambda: copying(blanks=0), "blanks: expected at least 1, got 0"),
         (lambda: delay().batches(0, seed=0), "batch_size: expected at least 1, got 0"),

@@ -1,0 +1,130 @@
+"""Recall from the sequence itself: what was a key's value, what followed a mark?"""
+
+import numpy as np
+
+from seqlab.ops.arguments import choice
+from seqlab.tasks.synthetic import Drawn
+from seqlab.tasks.task import UNJUDGED
+
+JUDGED = ("last", "all")
+
+
+def associative_recall(
+    keys: int = 4,
+    values: int = 4,
+    length: int = 20,
+    judged: str = "last",
+    seed: int = 0,
+) -> Drawn:
+    """Pairs of a key and a value, then a mark and one of the keys: which value goes
+    with it? (Fu et al., 2023, arXiv 2212.14052, section 3.1, whose vocabulary of 10 has
+    four keys and four values.)
+
+    In each sequence every key has one value, drawn anew, and the pairs' keys are drawn
+    independently, so a pair may come several times. inputs (B, length, keys + values + 1)
+    are one-hot: keys, values, the mark. targets (B, length) are the value at the last
+    step and `UNJUDGED` (-100) before it, or the next token at every step.
+
+    Args:
+        keys: different keys, at least 2.
+        values: different values, at least 2.
+        length: tokens of a sequence, even and at least 4: (length - 2) / 2 pairs.
+        judged: "last", the answer alone, or "all", every step's next token.
+        seed: selects the test sequences.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    for name, value in (("keys", keys), ("values", values)):
+        if value < 2:
+            raise ValueError(f"{name}: expected at least 2, got {value}")
+    if length < 4 or length % 2:
+        raise ValueError(f"length: expected an even number from 4 on, got {length}")
+    choice("judged", judged, JUDGED)
+    pairs = length // 2 - 1
+
+    def draw(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        value_of = random.integers(0, values, (count, keys))
+        shown = random.integers(0, keys, (count, pairs))
+        rows = np.arange(count)[:, None]
+        occurs = np.zeros((count, keys), dtype=bool)
+        occurs[rows, shown] = True
+        asked = np.where(occurs, random.random((count, keys)), -1).argmax(1)
+        tokens = np.empty((count, length + 1), dtype=int)  # the answer is the last
+        tokens[:, 0 : length - 2 : 2] = shown
+        tokens[:, 1 : length - 1 : 2] = keys + value_of[rows, shown]
+        tokens[:, -3], tokens[:, -2] = keys + values, asked
+        tokens[:, -1] = keys + value_of[np.arange(count), asked]
+        return _task(tokens, keys + values + 1, judged)
+
+    by_step = [1 / values, 1 / keys] * pairs
+    by_step = [*by_step[:-1], 1, 1 / keys, 1 / values]  # the mark, the key, the answer
+    return Drawn(
+        name=f"associative recall of {keys} keys",
+        length=length,
+        inputs=keys + values + 1,
+        outputs=keys + values + 1,
+        pool=False,
+        classification=True,
+        chance=1 / values if judged == "last" else float(np.mean(by_step)),
+        draw=draw,
+        seed=seed,
+    )
+
+
+def induction_heads(
+    symbols: int = 18, length: int = 30, judged: str = "last", seed: int = 0
+) -> Drawn:
+    """Random symbols with a mark among them, and the mark again at the end: which symbol
+    followed it? (Olsson et al., 2022, arXiv 2209.11895; Fu et al., 2023, arXiv
+    2212.14052, section 3.1, whose vocabulary of 20 leaves 18 symbols.)
+
+    inputs (B, length, symbols + 1) are one-hot: the symbols, then the mark, which stands at
+    one random place and at the last. targets (B, length) are the symbol that followed, at
+    the last step, and `UNJUDGED` (-100) before it, or the next token at every step.
+
+    Args:
+        symbols: different symbols, at least 2.
+        length: tokens of a sequence, at least 3.
+        judged: "last", the answer alone, or "all", every step's next token.
+        seed: selects the test sequences.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    for name, value, least in (("symbols", symbols, 2), ("length", length, 3)):
+        if value < least:
+            raise ValueError(f"{name}: expected at least {least}, got {value}")
+    choice("judged", judged, JUDGED)
+    places = length - 2  # of the first mark, which a symbol follows
+
+    def draw(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        tokens = random.integers(0, symbols, (count, length + 1))
+        rows, mark = np.arange(count), random.integers(0, places, count)
+        tokens[rows, mark] = tokens[:, -2] = symbols
+        tokens[:, -1] = tokens[rows, mark + 1]
+        return _task(tokens, symbols + 1, judged)
+
+    among = max(1 / places, (1 - 1 / places) / symbols)
+    by_step = [*[among] * (places - 1), 1 / symbols, 1, 1 / symbols]
+    return Drawn(
+        name=f"induction heads over {length} steps",
+        length=length,
+        inputs=symbols + 1,
+        outputs=symbols + 1,
+        pool=False,
+        classification=True,
+        chance=1 / symbols if judged == "last" else float(np.mean(by_step)),
+        draw=draw,
+        seed=seed,
+    )
+
+
+def _task(
+    tokens: np.ndarray, vocabulary: int, judged: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets of sequences whose last token is the answer."""
+    targets = tokens[:, 1:].copy()
+    if judged == "last":
+        targets[:, :-1] = UNJUDGED
+    return np.eye(vocabulary)[tokens[:, :-1]], targets

@@ -1,0 +1,388 @@
+"""RWKV-4: token shift, the block, the language model, and its weights from transformers."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from layers import error, tensors
+from torch import nn
+
+from seqlab.nn import RWKV, ChannelMix, RWKVBlock, TimeMix, TokenShift
+from seqlab.ops.wkv import reference
+
+WIDTH, INNER, DEPTH, VOCABULARY = 6, 5, 3, 11
+
+
+def same(one, other, **tolerances):
+    torch.testing.assert_close(one, other, **tolerances)
+
+
+# ------------------------------------------------------------------------------------------- token shift
+
+
+def test_token_shift_is_a_causal_convolution_of_two_taps():
+    torch.manual_seed(0)
+    shift, u = TokenShift(4).double(), torch.randn(2, 7, 4, dtype=torch.float64)
+    nn.init.uniform_(shift.mu)
+    kernel = torch.stack((1 - shift.mu, shift.mu), dim=1)[:, None]
+    true = nn.functional.conv1d(nn.functional.pad(u.mT, (1, 0)), kernel, groups=4).mT
+    y, last = shift(u)
+    same(y, true)
+    same(last, u[:, -1])
+
+
+def test_token_shift_is_what_the_papers_code_pads():
+    """ZeroPad2d((0, 0, 1, -1)) moves every token one place on."""
+    torch.manual_seed(0)
+    shift, u = TokenShift(4), torch.randn(2, 7, 4)
+    before = nn.ZeroPad2d((0, 0, 1, -1))(u)
+    same(shift(u)[0], u * shift.mu + before * (1 - shift.mu))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_token_shift_goes_on_from_its_state_and_by_steps(dtype):
+    torch.manual_seed(0)
+    shift, u = TokenShift(4).to(dtype), torch.randn(2, 7, 4).to(dtype)
+    nn.init.uniform_(shift.mu)
+    whole, last = shift(u)
+    assert last.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    state = None
+    for t in range(7):
+        y_t, state = shift.step(u[:, t], state)
+        same(y_t, whole[:, t])
+    first, state = shift(u[:, :3])
+    second, state = shift(u[:, 3:], state)
+    same(torch.cat((first, second), dim=1), whole)
+    same(state, last)
+    places = {x.untyped_storage().data_ptr() for x in (u, y_t, second, state, last)}
+    assert len(places) == 5
+
+
+def test_token_shift_names_what_is_wrong():
+    shift, u = TokenShift(4), torch.randn(2, 7, 4)
+    for call in (lambda: shift(u[..., :3]), lambda: shift(u[0]), lambda: shift.step(u)):
+        with pytest.raises(ValueError, match=r"^u(_t)?: expected shape"):
+            call()
+    with pytest.raises(TypeError, match=r"state: expected dtype torch\.float32"):
+        shift(u, torch.zeros(2, 4, dtype=torch.float64))
+    with pytest.raises(ValueError, match="state: expected shape"):
+        shift.step(u[:, 0], torch.zeros(3, 4))
+    for wrong in (0, 4.0):
+        with pytest.raises((ValueError, TypeError), match="width: expected"):
+            TokenShift(wrong)
+
+
+# ---------------------------------------------------------------------------------------- the two mixings
+
+
+def test_time_mixing_is_its_equations():
+    """In NumPy: shifts, projections, the sum of chapter 8 and the gate."""
+    torch.manual_seed(0)
+    layer = TimeMix(4, 5, layer=1, depth=3).double()
+    u = torch.randn(2, 9, 4, dtype=torch.float64)
+    weights = {name: p.detach().numpy() for name, p in layer.named_parameters()}
+    x = u.numpy()
+    before = np.concatenate((0 * x[:, :1], x[:, :-1]), axis=1)
+    k, v, r = (
+        (weights[f"shift_{letter}.mu"] * x + (1 - weights[f"shift_{letter}.mu"]) * before)
+        @ weights[f"{name}.weight"].T
+        for letter, name in (("k", "key"), ("v", "value"), ("r", "receptance"))
+    )
+    average = reference.wkv_sum(np.exp(weights["decay"]), weights["bonus"], k, v)
+    y = (average / (1 + np.exp(-r))) @ weights["output.weight"].T
+    np.testing.assert_allclose(layer(u)[0].detach(), y, rtol=1e-10)
+
+
+def test_channel_mixing_is_its_equations():
+    torch.manual_seed(0)
+    layer = ChannelMix(4, 5).double()
+    nn.init.uniform_(layer.shift_k.mu)
+    u = torch.randn(2, 9, 4, dtype=torch.float64)
+    before = torch.cat((0 * u[:, :1], u[:, :-1]), dim=1)
+    k = torch.lerp(before, u, layer.shift_k.mu) @ layer.key.weight.T
+    r = torch.lerp(before, u, layer.shift_r.mu) @ layer.receptance.weight.T
+    y = torch.sigmoid(r) * (torch.relu(k) ** 2 @ layer.value.weight.T)
+    same(layer(u)[0], y)
+
+
+def test_a_layer_starts_as_the_paper_says():
+    width, inner, depth = 8, 6, 4
+    for layer in range(depth):
+        mix, deep = TimeMix(width, inner, layer, depth), layer / (depth - 1)
+        present = [(i / width) ** (1 - layer / depth) for i in range(width)]
+        same(mix.shift_k.mu, torch.tensor(present))
+        same(mix.shift_v.mu, torch.tensor(present) + 0.3 * deep)
+        same(mix.shift_r.mu, torch.tensor(present) ** 0.5)
+        decay = [-5 + 8 * (i / (inner - 1)) ** (0.7 + 1.3 * deep) for i in range(inner)]
+        same(mix.decay, torch.tensor(decay))
+        bonus = [np.log(0.3) + 0.5 * ((i + 1) % 3 - 1) for i in range(inner)]
+        same(mix.bonus, torch.tensor(bonus, dtype=torch.float32))
+        same(ChannelMix(width, layer=layer, depth=depth).shift_r.mu, torch.tensor(present))
+
+
+def test_a_place_is_in_its_model():
+    for kind in (TimeMix, ChannelMix, RWKVBlock):
+        with pytest.raises(ValueError, match="layer: expected 0 <= layer < depth = 2, got 2"):
+            kind(4, layer=2, depth=2)
+        with pytest.raises(TypeError, match="layer: expected an integer"):
+            kind(4, layer=0.5, depth=2)
+        with pytest.raises(ValueError, match=r"inner: |hidden: "):
+            kind(4, 0)
+
+
+# ------------------------------------------------------------------------------------ block and language model
+
+
+def randomized(module):
+    """Nothing at a special value, as after training."""
+    torch.manual_seed(0)
+    for name, p in module.named_parameters():
+        if name.endswith("mu"):
+            nn.init.uniform_(p)
+        elif p.ndim == 2:
+            nn.init.normal_(p, std=1.5 * p.shape[1] ** -0.5)
+        elif not name.endswith("decay"):
+            p.data += 0.3 * torch.randn_like(p)
+    return module
+
+
+@pytest.fixture
+def model():
+    return randomized(RWKV(VOCABULARY, WIDTH, DEPTH, INNER, hidden=9))
+
+
+@pytest.fixture
+def tokens():
+    return torch.randint(VOCABULARY, (2, 13), generator=torch.Generator().manual_seed(0))
+
+
+def test_a_block_adds_two_mixings_of_norms():
+    block, u = randomized(RWKVBlock(WIDTH, INNER)), torch.randn(2, 9, WIDTH)
+    x = u + block.time_mix(block.time_norm(u))[0]
+    same(block(u)[0], x + block.channel_mix(block.channel_norm(x))[0])
+
+
+def test_a_block_goes_on_from_its_state_and_by_steps():
+    block, u = randomized(RWKVBlock(WIDTH, INNER)).double(), torch.randn(2, 9, WIDTH).double()
+    whole, last = block(u)
+    state = None
+    for t in range(9):
+        y_t, state = block.step(u[:, t], state)
+        same(y_t, whole[:, t])
+    same(state, last)
+    first, state = block(u[:, :4])
+    second, state = block(u[:, 4:], state)
+    same(torch.cat((first, second), dim=1), whole)
+    same(state, last)
+
+
+def test_the_model_goes_on_from_its_state_and_by_steps(model, tokens):
+    model.double()
+    whole, last = model(tokens)
+    assert whole.shape == (2, 13, VOCABULARY)
+    state = None
+    for t in range(13):
+        logits, state = model.step(tokens[:, t], state)
+        same(logits, whole[:, t])
+    same(state, last)
+    _, state = model(tokens[:, :5])
+    second, state = model(tokens[:, 5:], state)
+    same(second, whole[:, 5:])
+    assert sum(part.numel() for block in state for part in tensors(block)) == 2 * DEPTH * (
+        2 * WIDTH + 3 * INNER
+    )
+
+
+def test_no_token_sees_a_later_one(model, tokens):
+    changed = tokens.clone()
+    changed[:, 7] = (changed[:, 7] + 1) % VOCABULARY
+    before, after = model(tokens)[0], model(changed)[0]
+    assert torch.equal(before[:, :7], after[:, :7])
+    assert not torch.isclose(before[:, 7], after[:, 7]).all()
+
+
+def test_the_model_starts_with_even_odds_and_learns_to_count(tokens):
+    torch.manual_seed(0)
+    model = RWKV(5, 16, 2)
+    text = torch.arange(40) % 5
+    logits, _ = model(text[None])
+    assert all(torch.equal(block.time_mix.output.weight, torch.zeros(16, 16)) for block in model.blocks)
+    same(model.head.weight @ model.head.weight.T, 0.25 * torch.eye(5), atol=1e-6, rtol=0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(30):
+        logits, _ = model(text[None, :-1])
+        loss = nn.functional.cross_entropy(logits[0], text[1:])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.05
+    counted = model.generate(text[None, :12], 13, temperature=0)
+    assert torch.equal(counted[0], torch.arange(12, 25) % 5)
+
+
+def test_what_is_generated_follows_the_odds(model):
+    prompt = torch.tensor([[1, 2, 3]])
+    odds = torch.softmax(model(prompt)[0][0, -1] / 0.7, dim=-1)
+    generator = torch.Generator().manual_seed(0)
+    drawn = model.generate(prompt.expand(4000, 3), 1, temperature=0.7, generator=generator)
+    counts = torch.bincount(drawn[:, 0], minlength=VOCABULARY) / 4000
+    assert (counts - odds).abs().max() < 4 * (0.25 / 4000) ** 0.5
+    again = model.generate(prompt, 6, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(again, model.generate(prompt, 6, generator=torch.Generator().manual_seed(3)))
+    assert not again.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_model_trains_under_autocast_and_runs_in_half_precision(model, tokens, dtype):
+    true, _ = model(tokens)
+    with torch.autocast("cpu", dtype=dtype):
+        logits, state = model(tokens)
+        model.step(tokens[:, 0], state)
+    assert error(logits, true) < 5e-2
+    assert {part.dtype for block in state for part in tensors(block)} == {torch.float32}
+    logits.float().square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+    logits, state = model.to(dtype)(tokens)
+    assert logits.dtype == dtype
+    assert error(logits, true) < 0.1
+    logits, _ = model.step(tokens[:, 0], state)
+    assert torch.isfinite(logits).all()
+
+
+def test_wrong_tokens_and_states_are_named(model, tokens):
+    for wrong in (tokens.int(), tokens.float(), tokens.tolist()):
+        with pytest.raises(TypeError, match="tokens: expected"):
+            model(wrong)
+    for wrong in (tokens[0], tokens[None], tokens[:, :0], tokens.to("meta")):
+        with pytest.raises(ValueError, match="tokens: expected"):
+            model(wrong)
+    with pytest.raises(ValueError, match="token_t: expected shape"):
+        model.step(tokens)
+    _, state = model(tokens)
+    for wrong in (state[:2], state[0], 3.0):
+        with pytest.raises(TypeError, match="state: expected a tuple"):
+            model(tokens, wrong)
+    with pytest.raises(TypeError, match=r"state: expected a tuple \(before, sums, mixed\), got a tuple of 2"):
+        model(tokens, (*state[:2], state[2][:2]))
+    with pytest.raises(ValueError, match="state sums: expected shape"):
+        model.step(tokens[:, 0], (state[0]._replace(sums=state[0].sums[:, :2]), *state[1:]))
+    for count, temperature in ((0, 1.0), (1, -1.0)):
+        with pytest.raises(ValueError, match=r"count: |temperature: "):
+            model.generate(tokens, count, temperature)
+
+
+# ------------------------------------------------------------------------------------------- transformers
+
+
+@pytest.fixture(scope="module")
+def transformers():
+    import transformers
+
+    return transformers
+
+
+def theirs(transformers, **options):
+    """A model of transformers with random weights, in evaluation."""
+    sizes = {"vocab_size": VOCABULARY, "hidden_size": WIDTH, "num_hidden_layers": DEPTH, "rescale_every": 0}
+    config = transformers.RwkvConfig(**{**sizes, **options})
+    return randomized(transformers.RwkvForCausalLM(config)).eval()
+
+
+def states_of(output, layer):
+    """Our state of a block, from theirs of all."""
+    mixed, before, a, b, m = (part[:, :, layer] for part in output.state)
+    return before, torch.stack((a / b, torch.ones_like(b), m + b.log()), dim=1), mixed
+
+
+@pytest.mark.parametrize("form", ["safetensors", "bin", "shards"])
+def test_logits_and_states_after_every_token_are_those_of_transformers(transformers, tokens, tmp_path, form):
+    true = theirs(transformers)
+    if form == "bin":
+        true.config.save_pretrained(tmp_path)
+        torch.save(true.state_dict(), tmp_path / "pytorch_model.bin")
+    else:
+        true.save_pretrained(tmp_path, max_shard_size="2KB" if form == "shards" else "1GB")
+    model = RWKV.from_pretrained(tmp_path)
+    assert form != "shards" or len(list(tmp_path.glob("*.safetensors"))) > 1
+    with torch.no_grad():
+        same(model(tokens)[0], true(tokens).logits, rtol=1e-4, atol=1e-4)
+        theirs_so_far, ours_so_far = None, None
+        # One sequence: in a step of one token, theirs mixes the sequences of a batch with each other.
+        for token in tokens[0]:
+            output = true(token[None, None], state=theirs_so_far, use_cache=True)
+            theirs_so_far = output.state
+            logits, ours_so_far = model.step(token[None], ours_so_far)
+            same(logits, output.logits[:, 0], rtol=1e-4, atol=1e-4)
+            for layer, state in enumerate(ours_so_far):
+                same(tuple(state), states_of(output, layer), rtol=1e-4, atol=1e-4)
+
+
+def test_generation_is_that_of_transformers(transformers, tokens, tmp_path):
+    true = theirs(transformers, bos_token_id=None, eos_token_id=None)
+    true.save_pretrained(tmp_path)
+    model = RWKV.from_pretrained(tmp_path)
+    texts = []
+    for prompt in (tokens[:1, :5], tokens[1:, :5], tokens[1:, 4:9]):
+        texts += true.generate(prompt, max_new_tokens=25, do_sample=False)[:, 5:].tolist()
+        assert model.generate(prompt, 25, temperature=0).tolist() == texts[-1:]
+    assert max(len(set(text)) for text in texts) > 2
+
+
+def test_what_transformers_halves_between_blocks_changes_what_eps_is_to_a_norm(
+    transformers, tokens, tmp_path
+):
+    """Halved after each of three blocks; without any eps the logits are the same."""
+    true = theirs(transformers, rescale_every=1, layer_norm_epsilon=0.0)
+    true.save_pretrained(tmp_path)  # before the first call, which changes the weights
+    model = RWKV.from_pretrained(tmp_path)
+    true.rwkv.ln_out.eps = model.norm.eps = 0.0
+    output = true(tokens, output_hidden_states=True)
+    same(model(tokens)[0], output.logits, rtol=1e-4, atol=1e-4)
+    first, _ = model.blocks[0](model.input_norm(model.embedding(tokens)))
+    same(output.hidden_states[0], first / 2)
+
+
+def test_other_widths_and_tied_embeddings_are_read(transformers, tokens, tmp_path):
+    true = theirs(transformers, attention_hidden_size=4, intermediate_size=7, tie_word_embeddings=True)
+    true.save_pretrained(tmp_path)
+    model = RWKV.from_pretrained(tmp_path)
+    same(model(tokens)[0], true(tokens, use_cache=False).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_it_comes_in_the_default_dtype(transformers, tmp_path):
+    theirs(transformers).half().save_pretrained(tmp_path)
+    assert {p.dtype for p in RWKV.from_pretrained(tmp_path).parameters()} == {torch.float32}
+
+
+def test_what_is_no_checkpoint_of_it_is_refused(transformers, tmp_path):
+    good = tmp_path / "good"
+    theirs(transformers).save_pretrained(good)
+
+    def changed(**entries):
+        folder = tmp_path / "changed"
+        shutil.copytree(good, folder, dirs_exist_ok=True)
+        config = json.loads((good / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **entries}))
+        return folder
+
+    for entries, words in (
+        ({"model_type": "mamba"}, "model_type is 'rwkv', got 'mamba'"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers = 1000000000 blocks"),
+        ({"num_hidden_layers": 2}, "num_hidden_layers = 2 blocks"),
+        ({"hidden_size": 10**6}, r"expected floating-point numbers of shape \(.*1000000"),
+        ({"vocab_size": 12}, r"expected floating-point numbers of shape \(12, 6\)"),
+        ({"intermediate_size": 3}, "expected floating-point numbers of shape"),
+        ({"attention_hidden_size": -1}, "^attention_hidden_size: expected"),
+        ({"layer_norm_epsilon": -1}, "^layer_norm_epsilon: expected"),
+        ({"hidden_size": 2**40}, "^path: expected sizes of tensors in .+config.json, got too large ones"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            RWKV.from_pretrained(changed(**entries))
+    base = tmp_path / "base"
+    theirs(transformers).rwkv.save_pretrained(base)
+    with pytest.raises(ValueError, match="path: expected"):
+        RWKV.from_pretrained(base)
+    with pytest.raises(FileNotFoundError, match="nothing is downloaded"):
+        RWKV.from_pretrained("RWKV/rwkv-4-169m-pile")

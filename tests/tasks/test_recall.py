@@ -1,0 +1,102 @@
+"""Tasks of recall hold exactly what their descriptions say, and shortcuts score what theory says."""
+
+import numpy as np
+import pytest
+import torch
+
+from seqlab.tasks import associative_recall, induction_heads
+from seqlab.tasks.task import UNJUDGED
+
+TASKS = [
+    associative_recall(keys=3, values=5, length=12),
+    associative_recall(judged="all"),
+    induction_heads(symbols=6, length=9),
+    induction_heads(judged="all"),
+]
+every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{task.name} {task.chance:.2f}")
+
+
+def tokens_of(inputs):
+    assert (inputs.sum(-1) == 1).all()
+    return inputs.argmax(-1).numpy()
+
+
+@every_task
+def test_shapes_types_and_seeds(task):
+    inputs, targets = next(task.batches(7, seed=0))
+    assert inputs.shape == (7, task.length, task.inputs)
+    assert (inputs.dtype, targets.dtype) == (torch.float32, torch.int64)
+    assert targets.shape == (7, task.length)
+    again, other = next(task.batches(7, seed=0)), next(task.batches(7, seed=1))
+    assert torch.equal(inputs, again[0])
+    assert not torch.equal(inputs, other[0])
+    assert torch.equal(task.test()[0], task.test()[0])
+    assert not torch.equal(task.test()[0][:7], inputs)
+
+
+def test_the_answer_of_recall_is_the_value_of_the_key_that_is_asked():
+    keys, values, length = 3, 5, 12
+    inputs, targets = next(associative_recall(keys, values, length).batches(200, seed=1))
+    tokens, answers = tokens_of(inputs), targets[:, -1].numpy()
+    assert (targets[:, :-1] == UNJUDGED).all()
+    assert (tokens[:, -2] == keys + values).all()
+    shown, given = tokens[:, : length - 2 : 2], tokens[:, 1 : length - 2 : 2]
+    assert (shown < keys).all()
+    assert ((given >= keys) & (given < keys + values)).all()
+    for row in range(200):
+        pairs = dict(zip(shown[row], given[row], strict=True))
+        assert [pairs[key] for key in shown[row]] == given[row].tolist()  # one value each
+        assert pairs[tokens[row, -1]] == answers[row]
+    assert set(answers) == set(range(keys, keys + values))
+    assert set(tokens[:, -1]) == set(range(keys))
+
+
+def test_the_answer_of_induction_is_what_followed_the_mark():
+    symbols, length = 6, 9
+    inputs, targets = next(induction_heads(symbols, length).batches(300, seed=1))
+    tokens = tokens_of(inputs)
+    assert (targets[:, :-1] == UNJUDGED).all()
+    assert ((tokens == symbols).sum(1) == 2).all()
+    assert (tokens[:, -1] == symbols).all()
+    first = (tokens == symbols).argmax(1)
+    assert set(first) == set(range(length - 2))
+    np.testing.assert_array_equal(targets[:, -1], tokens[np.arange(300), first + 1])
+    assert (targets[:, -1] < symbols).all()
+
+
+@pytest.mark.parametrize("make", [associative_recall, induction_heads])
+def test_all_tokens_are_judged_or_the_last(make):
+    (inputs, every), (same, last) = (
+        next(make(judged=judged).batches(9, seed=2)) for judged in ("all", "last")
+    )
+    assert torch.equal(inputs, same)
+    np.testing.assert_array_equal(every[:, :-1], tokens_of(inputs)[:, 1:])
+    assert torch.equal(every[:, -1], last[:, -1])
+
+
+@every_task
+def test_chance_is_the_score_of_the_best_answer_that_never_looks(task):
+    """The commonest target of each step, learned from many sequences."""
+    _, seen = next(task.batches(20000, seed=5))
+    judged = np.flatnonzero((seen != UNJUDGED).all(0).numpy())
+    counts = torch.nn.functional.one_hot(seen[:, judged], task.outputs).sum(0)
+    _, targets = next(task.batches(20000, seed=6))
+    right = (targets[:, judged] == counts.argmax(-1)).float().mean().item()
+    assert right == pytest.approx(task.chance, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: associative_recall(keys=1), "keys: expected at least 2, got 1"),
+        (lambda: associative_recall(values=1), "values: expected at least 2, got 1"),
+        (lambda: associative_recall(length=7), "length: expected an even number from 4 on, got 7"),
+        (lambda: associative_recall(length=2), "length: expected an even number from 4 on, got 2"),
+        (lambda: associative_recall(judged="first"), "judged: expected one of"),
+        (lambda: induction_heads(symbols=1), "symbols: expected at least 2, got 1"),
+        (lambda: induction_heads(length=2), "length: expected at least 3, got 2"),
+    ],
+)
+def test_bad_arguments_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
