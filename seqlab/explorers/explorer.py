@@ -3,10 +3,10 @@ page elsewhere."""
 
 import html
 import json
-import re
 import sys
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import anywidget
 import numpy as np
@@ -36,25 +36,20 @@ def _of_python(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.mjs)";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=const|function|class)", re.MULTILINE)
+def in_range(
+    proposal: Any, ranges: Mapping[str, tuple[str, Callable[[Any, Any], Any]]]
+) -> Any:
+    """The value proposed for a trait, where the range of its name holds for it and the
+    explorer; a range says what is expected, and whether it is so.
 
-
-def self_contained(name: str) -> str:
-    """The module of the explorer ``name`` as one source: what it imports from modules
-    beside it stands in its place.
-
-    A notebook holds a widget's module by itself, where ``import "./panel.mjs"`` would
-    find nothing. The names of both then share one scope, in which JavaScript refuses
-    to declare one twice.
+    Raises:
+        InvalidExplorerValue: it does not hold.
     """
-
-    def inlined(match: re.Match[str]) -> str:
-        return _EXPORT.sub("", Path(__file__).with_name(match[1]).read_text("utf-8"))
-
-    return _IMPORT.sub(
-        inlined, Path(__file__).with_name(f"{name}.mjs").read_text("utf-8")
-    )
+    name, value = proposal.trait.name, proposal.value
+    expected, holds = ranges[name]
+    if not holds(value, proposal.owner):
+        raise InvalidExplorerValue(f"{name}: expected {expected}, got {value!r}")
+    return value
 
 
 class Explorer(anywidget.AnyWidget):
@@ -65,17 +60,42 @@ class Explorer(anywidget.AnyWidget):
     and do nothing.
     """
 
-    name: str  # of the module: seqlab/explorers/<name>.mjs
+    name: str  # of the folder: seqlab/explorers/<name>/explorer.mjs
+    heights: ClassVar[dict[int, int]]  # pixels: how tall it is where it is so wide
+
+    question = traitlets.Unicode("").tag(sync=True)
+
+    _settled = True  # False while traits that belong together are brought into step
 
     def __init__(self, **traits: Any) -> None:
         if unknown := sorted(set(traits) - set(self.trait_names())):
-            own = type(self).class_own_traits(sync=True).items()
-            known = ", ".join(name for name, trait in own if not trait.read_only)
+            own = set(type(self).class_traits(sync=True, read_only=None))
+            known = ", ".join(sorted(own - set(anywidget.AnyWidget.class_traits())))
             raise TypeError(
                 f"{type(self).__name__}: expected arguments among {known}, "
                 f"got {', '.join(unknown)}"
             )
         super().__init__(**traits)
+
+    @contextmanager
+    def _settling(self, **traits: Any) -> Iterator[None]:
+        """Set traits, and in this context what follows from them, as one change."""
+        self._settled = False
+        try:
+            with self.hold_sync():
+                for name, value in traits.items():
+                    setattr(self, name, value)
+                yield
+        finally:
+            self._settled = True
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take what the front end sends, which is in step already."""
+        self._settled = False
+        try:
+            super().set_state(sync_data)
+        finally:
+            self._settled = True
 
     def parameters(self) -> dict[str, Any]:
         """What the HTML element starts from, as JSON values."""
@@ -87,10 +107,33 @@ class Explorer(anywidget.AnyWidget):
             "google.colab" in sys.modules
         ):  # it may choose HTML over a widget, and there the element would stay asleep
             return data, metadata
-        params = html.escape(json.dumps(self.parameters()))
-        element = (
+        return {**data, "text/html": self.element()}, metadata
+
+    def element(self) -> str:
+        """The HTML element that a page shows alive, and what stands in its place until
+        then."""
+        asked = {"question": self.question} if self.question else {}
+        params = html.escape(json.dumps({**self.parameters(), **asked}))
+        question = html.escape(self.question)
+        return (
             f'<seqlab-explorer name="{self.name}" params="{params}">'
-            "<p>An interactive figure: it is alive on the book's website and in a running notebook.</p>"
-            "</seqlab-explorer>"
+            f'<p class="explorer-question">{question}</p><div class="still">{self.still()}'
+            "<p>This is an interactive figure, shown still: it needs JavaScript on the "
+            "book's website, or a running notebook.</p></div></seqlab-explorer>"
         )
-        return {**data, "text/html": element}, metadata
+
+    def still(self) -> str:
+        """What it shows as an SVG, drawn in Python (``still.py``)."""
+        raise NotImplementedError
+
+    @classmethod
+    def page_style(cls) -> str:
+        """The rules of CSS by which a page keeps room for this explorer before its
+        module is there, so that nothing moves when it comes."""
+        rules = "".join(
+            f"@container explorer (min-width: {width}px) {{ "
+            f'seqlab-explorer[name="{cls.name}"] > :is(.still, .explorer-panel) '
+            f"{{ min-height: {height}px }} }}\n"
+            for width, height in cls.heights.items()
+        )
+        return f"@media screen and (scripting: enabled) {{\n{rules}}}\n"

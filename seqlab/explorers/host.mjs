@@ -1,4 +1,4 @@
-// <seqlab-explorer name="eigenvalues" params='{"r_min": 0.9}'> shows the explorer in ./eigenvalues.mjs on a page that has no
+// <seqlab-explorer name="eigenvalues" params='{"r_min": 0.9}'> shows the explorer of that folder on a page that has no
 // Python behind it. The explorer sees the same small interface that it sees in a notebook: a model and an element.
 
 class Model {
@@ -32,10 +32,10 @@ class SeqlabExplorer extends HTMLElement {
   async connectedCallback() {
     const name = this.getAttribute("name");
     if (!/^[a-z_]+$/.test(name ?? "")) throw new Error(`seqlab-explorer: no explorer is called ${name}`);
-    const { default: explorer } = await import(new URL(`./${name}.mjs`, import.meta.url));
+    const { default: explorer } = await import(new URL(`./${name}/explorer.mjs`, import.meta.url));
     if (!this.isConnected || this.model) return;
     this.model = new Model(JSON.parse(this.getAttribute("params") ?? "{}"));
-    this.replaceChildren(); // what was inside is for readers without JavaScript
+    this.replaceChildren(); // what was inside, a still picture, is for readers without JavaScript
     this.leave = explorer.render({ model: this.model, el: this });
   }
 

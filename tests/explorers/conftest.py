@@ -1,25 +1,28 @@
 """An explorer alone on a page with no Python behind it, in a real browser."""
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
+from explorers import place
 
-SOURCE = Path(__file__).parents[2] / "seqlab" / "explorers"
+SCRIPT = '<script type="module" src="host.mjs"></script>'
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
   <meta charset="utf-8"><meta name="viewport" content="width=device-width">
   <title>Explorer</title><link rel="icon" href="data:,">
   <script type="module" src="host.mjs"></script>
+  <link rel="stylesheet" href="explorers.css">
   <style>
     body { margin: 0; font-family: sans-serif }
     html[data-theme=dark] body { background: #14181e; color: #ced6dd }
   </style>
 </head>
 <body>
-  <main><h1>Explorer</h1><seqlab-explorer name="NAME" params='PARAMS'>asleep</seqlab-explorer></main>
+  <main>
+    <h1>Explorer</h1>
+    <seqlab-explorer name="NAME" params='PARAMS'>STILL</seqlab-explorer>
+  </main>
   <div style="height: 2000px"></div>
 </body>
 </html>"""
@@ -28,8 +31,7 @@ PAGE = """<!doctype html>
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    for module in SOURCE.glob("*.mjs"):
-        shutil.copy(module, folder)
+    place(folder)
     return folder
 
 
@@ -40,11 +42,17 @@ def address(folder, serve):
 
 @pytest.fixture
 def show_explorer(browser, address, folder):
-    """show_explorer(name, params, **context) -> a page with it drawn; an error or a foreign request fails it."""
+    """show_explorer(name, params, **context) -> a page with it drawn, or, asleep, with its place alone; an error or a
+    foreign request fails it."""
     contexts, complaints = [], []
 
-    def open_page(name, params=None, **options):
+    def open_page(name, params=None, asleep=False, still="asleep", **options):
+        asked = f'<p class="explorer-question">{(params or {}).get("question", "")}</p>'
+        inside = f'{asked}<div class="still">{still}</div>'
         page_text = PAGE.replace("NAME", name).replace("PARAMS", json.dumps(params or {}))
+        page_text = page_text.replace("STILL", inside)
+        if asleep:
+            page_text = page_text.replace(SCRIPT, "")
         (folder / "page.html").write_text(page_text)
         options = {"viewport": {"width": 1000, "height": 900}, **options}
         contexts.append(browser.new_context(**options))
@@ -56,6 +64,8 @@ def show_explorer(browser, address, folder):
             lambda request: request.url.startswith((address, "data:")) or complaints.append(request.url),
         )
         page.goto(f"{address}/page.html")
+        if asleep:
+            return page
         page.wait_for_selector("[role=slider]")
         page.wait_for_function("document.querySelector('output').textContent !== ''")
         return page

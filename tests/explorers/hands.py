@@ -5,10 +5,12 @@ from pathlib import Path
 import seqlab.explorers
 
 _FOLDER = Path(seqlab.explorers.__file__).parent
-EXPLORERS = sorted(
-    {path.stem for path in _FOLDER.glob("*.mjs")} & {path.stem for path in _FOLDER.glob("*.py")}
-)
-"""Whatever is both a module for pages and a class for notebooks."""
+EXPLORERS = sorted(module.parent.name for module in _FOLDER.glob("*/explorer.mjs"))
+"""Whatever is a folder with a module for pages."""
+CLASSES = {
+    getattr(seqlab.explorers, name).name: getattr(seqlab.explorers, name) for name in seqlab.explorers.__all__
+}
+"""The class of each, by its name."""
 
 
 def frame(page):
@@ -45,6 +47,17 @@ def swipe(page, start, end):
         points = [{"x": place[0], "y": place[1]}] if place else []
         client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     client.detach()
+    frame(page)
+
+
+def slide(page, name, value):
+    """A slider moved to a value and let go."""
+    page.evaluate(
+        """([name, value]) => { const field = document.querySelector(`[name=${name}]`);
+             field.value = value;
+             for (const event of ["input", "change"]) field.dispatchEvent(new Event(event)); }""",
+        [name, value],
+    )
     frame(page)
 
 

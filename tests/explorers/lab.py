@@ -1,5 +1,6 @@
 """Notebooks in a real JupyterLab, apart from any settings of one's own."""
 
+import json
 import os
 import re
 import socket
@@ -12,6 +13,9 @@ from urllib.error import URLError
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
+
+PATIENCE = 60_000  # milliseconds: JupyterLab beside other tests
 
 
 @contextmanager
@@ -32,11 +36,14 @@ def serve_notebooks(home, notebooks):
         "JUPYTERLAB_WORKSPACES",
     )
     own = {"IPYTHONDIR": str(home / "IPYTHON"), **{f"{kind}_DIR": str(home / kind) for kind in kinds}}
-    quiet = home / "JUPYTERLAB_SETTINGS" / "@jupyterlab" / "apputils-extension"
-    quiet.mkdir(parents=True)
-    (quiet / "notification.jupyterlab-settings").write_text(
-        '{"fetchNews": "false", "checkForUpdates": false}'
-    )
+    settings = {
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        "notebook-extension/tracker": {"windowingMode": "none"},  # cells out of sight stay in the page
+    }
+    for name, values in settings.items():
+        file = home / "JUPYTERLAB_SETTINGS" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
     options = {"port": port, "ip": "127.0.0.1", "root_dir": home}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += ["--IdentityProvider.token="]
@@ -69,23 +76,33 @@ def open_notebook(browser, address, name):
     """The page of a notebook, its first cell run and the explorer on the screen."""
     context = browser.new_context(viewport={"width": 1300, "height": 1000})
     page = context.new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     run_cell(page, 0)
-    page.wait_for_selector("[role=slider]", timeout=60_000)
+    page.wait_for_selector("[role=slider]")
     yield page
     context.close()
 
 
 def run_cell(page, n):
-    page.locator(".jp-CodeCell").nth(n).locator(".jp-InputArea-prompt").click()
+    """Start a cell; once its number is another one, the kernel has it."""
+    cell = page.locator(".jp-CodeCell").nth(n)
+    prompt = cell.locator(".jp-InputArea-prompt")
+    before = prompt.inner_text()
+    prompt.click()
+    expect(cell).to_have_class(re.compile("jp-mod-active"), timeout=PATIENCE)
+    page.wait_for_function(
+        "document.activeElement.closest('.explorer-panel') === null"
+    )  # which has keys of its own
     page.keyboard.press("Shift+Enter")
+    expect(prompt).not_to_have_text(before, timeout=PATIENCE)
 
 
 def printed(page, n, pattern):
     output = page.locator(".jp-CodeCell").nth(n).locator(".jp-OutputArea-output")
-    output.filter(has_text=re.compile(pattern)).wait_for(timeout=60_000)
+    output.filter(has_text=re.compile(pattern)).wait_for()
     return output.inner_text()
 
 
@@ -102,6 +119,5 @@ def seen_other_than(page, before):
         "(before) => ![...document.querySelectorAll('.jp-CodeCell')][1].innerText.includes(before)"
         " && [...document.querySelectorAll('.jp-CodeCell')][1].innerText.includes('seen: ')",
         arg=before,
-        timeout=60_000,
     )
     return printed(page, 1, "seen:")

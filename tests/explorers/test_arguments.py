@@ -1,14 +1,16 @@
 """What every explorer does with arguments that it does not have, and with numbers of NumPy."""
 
+import json
+
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
+from hands import CLASSES
 
 from seqlab.explorers import EigenvalueExplorer, FunctionExplorer, PoleExplorer
 
-EXPLORERS = (EigenvalueExplorer, FunctionExplorer, PoleExplorer)
 
-
-@pytest.mark.parametrize("explorer", EXPLORERS)
+@pytest.mark.parametrize("explorer", CLASSES.values(), ids=CLASSES)
 def test_refuses_an_argument_that_it_does_not_have(explorer):
     with pytest.raises(
         TypeError, match=rf"^{explorer.__name__}: expected arguments among .*, got state_sizes$"
@@ -20,7 +22,7 @@ def test_refuses_an_argument_that_it_does_not_have(explorer):
         assert name in explorer.__doc__
 
 
-@pytest.mark.parametrize("explorer", EXPLORERS)
+@pytest.mark.parametrize("explorer", CLASSES.values(), ids=CLASSES)
 def test_takes_what_every_widget_takes(explorer):
     assert explorer(layout={"width": "50%"}).layout.width == "50%"
 
@@ -44,3 +46,11 @@ def test_numbers_of_numpy_are_numbers(explorer, name, value):
         kept = getattr(made, name)
         assert kept == value
         assert not isinstance(kept, np.generic)  # it travels to the browser as JSON
+
+
+@pytest.mark.parametrize("explorer", CLASSES.values(), ids=CLASSES)
+def test_a_question_travels_to_the_page(explorer):
+    tag = BeautifulSoup(explorer(question="Is 1 < 2?").element(), "html.parser").find("seqlab-explorer")
+    assert tag.find(class_="explorer-question").text == "Is 1 < 2?"
+    assert json.loads(tag["params"])["question"] == "Is 1 < 2?"
+    assert explorer().get_state()["question"] == ""

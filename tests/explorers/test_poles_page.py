@@ -163,11 +163,13 @@ def test_the_nyquist_strip_follows_the_step(show):
     page.locator("[name=dt]").focus()
     for _ in range(10):
         page.keyboard.press("ArrowLeft")
+    frame(page)
     assert abs(model(page, "dt") - 10**-0.1) < 1e-3
     assert abs(strip() / before - 10**0.1) < 1e-2
     page.locator("[name=dt]").evaluate(
         "(input) => { input.value = -1; input.dispatchEvent(new Event('input')); }"
     )
+    frame(page)
     assert page.locator(".s .strip").count() == 0  # out of the picture
 
 
@@ -370,6 +372,32 @@ def test_a_system_that_explodes_is_drawn_all_the_same(show, method):
     assert page.locator("[role=slider]").count() == 2
     assert "NaN" not in page.inner_text("seqlab-explorer")
     assert "Unstable: 2 images" in page.inner_text("output")
+
+
+def test_the_axis_of_the_error_follows_it(show):
+    """Nothing of the line is cut off: it stays clear of the plot's upper edge, at 1300 times the peak as at a tenth."""
+    page = show({"preset": "oscillator", "method": "euler"})
+    assert "errs by up to 1300 times" in page.inner_text("output")
+
+    def highest():
+        return page.evaluate(
+            """() => { const canvas = document.querySelector(".error canvas");
+              const probe = document.createElement("canvas").getContext("2d");
+              const panel = getComputedStyle(document.querySelector(".explorer-panel"));
+              probe.fillStyle = panel.getPropertyValue("--panel-2");
+              probe.fillRect(0, 0, 1, 1);
+              const color = probe.getImageData(0, 0, 1, 1).data;
+              const { width, height } = canvas;
+              const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+              for (let i = 0; i < data.length; i += 4)
+                if ([0, 1, 2].every((k) => Math.abs(data[i + k] - color[k]) < 12))
+                  return Math.floor(i / 4 / width); }"""
+        )
+
+    assert highest() > 8 + 4  # the axis begins 8 pixels down
+    page.select_option("[name=method]", "bilinear")
+    frame(page)
+    assert highest() > 8 + 4
 
 
 def test_where_a_method_has_a_pole(show):

@@ -177,8 +177,9 @@ def test_every_initialization_can_be_picked(show, initialization):
     words, before = page.inner_text("output"), pictures(page)
     page.select_option("[name=initialization]", initialization)
     page.evaluate("""() => { const modes = document.querySelector("[name=state_size]");
-                             modes.value = 5; modes.dispatchEvent(new Event("input")); }""")
-    if page.locator("[name=method]").is_visible():
+                             modes.value = 5;
+                             for (const kind of ["input", "change"]) modes.dispatchEvent(new Event(kind)); }""")
+    if page.locator("[name=method]").is_enabled():
         page.select_option("[name=method]", "bilinear")
     wait_for_words(page, words)
     explorer = EigenvalueExplorer(initialization=initialization, state_size=32, method="bilinear", seed=3)
@@ -247,6 +248,21 @@ def test_fewest_and_most_modes(show, number):
     assert page.locator("[name=remove]").is_disabled() == (number == 1)
     assert page.locator("[name=add]").is_disabled() == (number == 256)
     assert "NaN" not in page.inner_text("seqlab-explorer")
+
+
+def test_a_crowd_moves_as_one_while_a_slider_does_and_each_point_follows_when_it_is_let_go(show):
+    page = show({"state_size": 256})
+    before = eigenvalues(page)
+    slide = """(kind) => { const field = document.querySelector("[name=r_max]");
+                 field.value = 1; field.dispatchEvent(new Event(kind)); }"""
+    page.evaluate(slide, "input")
+    frame(page)
+    assert page.get_attribute(".disk .crowd", "d").count("M") == 256
+    np.testing.assert_array_equal(eigenvalues(page), before)
+    page.evaluate(slide, "change")
+    frame(page)
+    assert page.get_attribute(".disk .crowd", "d") == ""
+    np.testing.assert_allclose(eigenvalues(page) / radius_of_disk(page), held(page), atol=1e-3)
 
 
 @pytest.mark.timing

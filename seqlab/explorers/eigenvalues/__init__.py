@@ -2,7 +2,7 @@
 a layer with them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import traitlets
@@ -14,9 +14,12 @@ from seqlab.explorers.explorer import (
     Flag,
     InvalidExplorerValue,
     Number,
-    self_contained,
+    in_range,
 )
+from seqlab.explorers.single_file import single_file
+from seqlab.explorers.still import SERIES, Axes, picture
 from seqlab.nn import eigenvalues as law
+from seqlab.nn.responses import impulse_response
 
 MOST_MODES = 256
 
@@ -121,6 +124,7 @@ class EigenvalueExplorer(Explorer):
         normalize: whether the responses weigh each mode by its γ = sqrt(1 - abs(λ)^2).
         selected: index of the highlighted mode, from 0.
         eigenvalues: complex (N,), instead of an initialization.
+        question: shown above it, for instance what a chapter asks about what it opens with.
 
     Raises:
         TypeError: an argument of another name.
@@ -129,7 +133,8 @@ class EigenvalueExplorer(Explorer):
     """
 
     name = "eigenvalues"
-    _esm = self_contained("eigenvalues")
+    heights: ClassVar = {0: 2085, 300: 1920, 330: 1865, 600: 1080, 1000: 810}
+    _esm = single_file("eigenvalues")
 
     initialization = traitlets.Unicode("ring").tag(sync=True)
     state_size = traitlets.Int(32).tag(sync=True)
@@ -143,10 +148,6 @@ class EigenvalueExplorer(Explorer):
     normalize = Flag(False).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
     eigenvalues = ComplexPoints(MOST_MODES)
-
-    _settled = (
-        True  # False while parameters and eigenvalues are being brought into step
-    )
 
     def __init__(self, **traits: Any) -> None:
         if "eigenvalues" in traits and (both := set(traits) & set(_PARAMETERS)):
@@ -174,14 +175,20 @@ class EigenvalueExplorer(Explorer):
             else shared
         )
 
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take what the front end sends: parameters and eigenvalues that are in step
-        already."""
-        self._settled = False
-        try:
-            super().set_state(sync_data)
-        finally:
-            self._settled = True
+    def still(self) -> str:
+        """The disk, and the impulse response of the mean of the modes."""
+        K = impulse_response(self.eigenvalues, self.horizon + 1)
+        disk = Axes("Eigenvalues", (-1.2, 1.2), (-1.2, 1.2), 1, 200, 200)
+        disk.unit_circle()
+        disk.dots(self.eigenvalues, SERIES[0])
+        low, high = min(0.0, K.min()), max(K.max(), 1e-9)
+        response = Axes(
+            "Impulse response", (0, self.horizon), (low, high), 215, 284, 200
+        )
+        response.line(np.arange(self.horizon + 1), K, SERIES[0])
+        radii = np.abs(self.eigenvalues)
+        words = f"{len(radii)} eigenvalues in the unit disk, of modulus {radii.min():.3f} to {radii.max():.3f}."
+        return picture(words, 500, 218, [*disk.parts, *response.parts])
 
     @traitlets.default("eigenvalues")
     def _draw(self) -> NDArray[np.complex128]:
@@ -207,19 +214,9 @@ class EigenvalueExplorer(Explorer):
             self._settle(initialization="custom", state_size=len(change.new))
 
     def _settle(self, **traits: Any) -> None:
-        self._settled = False
-        try:
-            with self.hold_sync():
-                for name, value in traits.items():
-                    setattr(self, name, value)
-                self.selected = min(self.selected, len(self.eigenvalues) - 1)
-        finally:
-            self._settled = True
+        with self._settling(**traits):
+            self.selected = min(self.selected, len(self.eigenvalues) - 1)
 
     @traitlets.validate(*_PARAMETERS, "horizon", "selected")
     def _check(self, proposal: Any) -> Any:
-        name, value = proposal.trait.name, proposal.value
-        expected, holds = _RANGES[name]
-        if not holds(value, self):
-            raise InvalidExplorerValue(f"{name}: expected {expected}, got {value!r}")
-        return value
+        return in_range(proposal, _RANGES)

@@ -2,7 +2,7 @@
 discretization makes of them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import traitlets
@@ -14,8 +14,10 @@ from seqlab.explorers.explorer import (
     Flag,
     InvalidExplorerValue,
     Number,
-    self_contained,
+    in_range,
 )
+from seqlab.explorers.single_file import single_file
+from seqlab.explorers.still import SERIES, Axes, picture
 from seqlab.nn import eigenvalues as law
 from seqlab.ops.discretize.reference import discretize
 
@@ -68,7 +70,7 @@ class PoleExplorer(Explorer):
     Args:
         preset: "s4d_lin", "s4d_real", "oscillator" (lightly damped), "stiff" (two real
             poles a hundredfold apart), "integrator" (a pole at 0), "aliasing" (two
-            poles that zero-order hold makes one pair of), or "custom", which it becomes
+            poles that zero-order hold cannot tell apart), or "custom", which it becomes
             whenever poles are placed by hand or set.
         state_size: number of poles N of the first two presets, 1 to 64.
         poles: complex (N,), 1 <= N <= 64, in radians per unit of time, instead of a
@@ -80,6 +82,7 @@ class PoleExplorer(Explorer):
         pairs: whether the conjugate of each pole is drawn as well. The responses are
             real parts, to which it makes no difference.
         selected: index of the highlighted pole, from 0.
+        question: shown above it, for instance what a chapter asks about what it opens with.
 
     Raises:
         TypeError: an argument of another name.
@@ -88,7 +91,8 @@ class PoleExplorer(Explorer):
     """
 
     name = "poles"
-    _esm = self_contained("poles")
+    heights: ClassVar = {0: 2085, 300: 2045, 370: 2120, 600: 1210, 1000: 1170}
+    _esm = single_file("poles")
 
     preset = traitlets.Unicode("s4d_lin").tag(sync=True)
     state_size = traitlets.Int(8).tag(sync=True)
@@ -99,8 +103,6 @@ class PoleExplorer(Explorer):
     pairs = Flag(True).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
     images = traitlets.Any(read_only=True)  # the page computes its own
-
-    _settled = True  # False while preset and poles are being brought into step
 
     def __init__(self, **traits: Any) -> None:
         placed = "poles" in traits
@@ -131,13 +133,24 @@ class PoleExplorer(Explorer):
         placed = self.preset == "custom"
         return {**shared, "poles": to_pairs(self.poles, self)} if placed else shared
 
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take what the front end sends: preset and poles that are in step already."""
-        self._settled = False
-        try:
-            super().set_state(sync_data)
-        finally:
-            self._settled = True
+    def still(self) -> str:
+        """Poles in the s-plane and their images in the z-plane."""
+        far = 1.15 * np.abs(self.poles).max() or 1.0
+        s = Axes("s-plane", (-1.5 * far, 0.5 * far), (-far, far), 1, 200, 200)
+        z = Axes("z-plane", (-1.5, 1.5), (-1.5, 1.5), 225, 200, 200)
+        z.unit_circle()
+        for plane, numbers, color in (
+            (s, self.poles, SERIES[0]),
+            (z, self.images, SERIES[1]),
+        ):
+            plane.dots(
+                np.append(numbers, numbers.conj()) if self.pairs else numbers, color
+            )
+        words = (
+            f"{len(self.poles)} poles in the s-plane and their images in the z-plane, of modulus "
+            f"{np.nanmin(np.abs(self.images)):.3f} to {np.nanmax(np.abs(self.images)):.3f}."
+        )
+        return picture(words, 426, 218, [*s.parts, *z.parts])
 
     @traitlets.default("poles")
     def _draw(self) -> NDArray[np.complex128]:
@@ -173,19 +186,9 @@ class PoleExplorer(Explorer):
         self.set_trait("images", self._sample())
 
     def _settle(self, **traits: Any) -> None:
-        self._settled = False
-        try:
-            with self.hold_sync():
-                for name, value in traits.items():
-                    setattr(self, name, value)
-                self.selected = min(self.selected, len(self.poles) - 1)
-        finally:
-            self._settled = True
+        with self._settling(**traits):
+            self.selected = min(self.selected, len(self.poles) - 1)
 
     @traitlets.validate(*_RANGES)
     def _check(self, proposal: Any) -> Any:
-        name, value = proposal.trait.name, proposal.value
-        expected, holds = _RANGES[name]
-        if not holds(value, self):
-            raise InvalidExplorerValue(f"{name}: expected {expected}, got {value!r}")
-        return value
+        return in_range(proposal, _RANGES)
