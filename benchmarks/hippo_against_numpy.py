@@ -13,21 +13,20 @@ The op keeps what depends on the length alone. Its first call makes that, later 
 compiled before both, by a call of another length, whose leavings are cleared.
 """
 
-import argparse
 import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from benchmarks.timed_rungs import out_and_quick, relative_error
 from seqlab import ops
 from seqlab.benchmark import called_milliseconds, processor, provenance
+from seqlab.benchmark.comparison import device_here
 from seqlab.ops.hippo import reference
 
 
@@ -53,13 +52,8 @@ QUICK = (Projection(4, 64, 8, True, 64), Projection(1, 1000, 8, False, 16))
 
 def main() -> None:
     """Compare at each size, print a line for each, keep the record up to date on disk."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes")
-    arguments = parser.parse_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    arguments = out_and_quick(__doc__)
+    device = device_here()
     record: dict[str, Any] = {
         **provenance(device),
         "numpy": np.__version__,
@@ -127,11 +121,6 @@ def go_on(c: np.ndarray, f: np.ndarray, before: int) -> np.ndarray:
         slope = (r * product * (sample - sums) + n * c) / below  # eq. 4.19
         c = c + (a + 0.5 / (k - 1)) * slope  # eq. 4.18
     return c
-
-
-def relative_error(found: Tensor, truth: np.ndarray) -> float:
-    """How far from the truth, in parts of its norm."""
-    return float(np.linalg.norm(found.cpu().numpy() - truth) / np.linalg.norm(truth))
 
 
 def clock(call: Callable[[], tuple[Any, Any]]) -> tuple[float, tuple[Any, Any]]:

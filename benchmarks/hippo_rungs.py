@@ -7,39 +7,33 @@ notebook; the last one is the op. Between them are the package's launches withou
 held to the last one before it is timed.
 """
 
-import argparse
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType
 from typing import Any
 
 import torch
 import triton
 from torch import Tensor
 
+from benchmarks.first_kernel import first_kernel, load
+from benchmarks.timed_rungs import out_and_quick
 from seqlab import ops
 from seqlab.benchmark import provenance, queued_milliseconds
+from seqlab.benchmark.comparison import device_here
 from seqlab.ops.hippo import kernel, legs
 from seqlab.ops.interpreter import runner
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "04_hippo.ipynb"
 SIZES = {"batch": 64, "length": 4096, "order": 64}
 TINY = {"batch": 2, "length": 9, "order": 5}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes")
-    arguments = parser.parse_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    arguments = out_and_quick(__doc__)
+    device = device_here()
     sizes = TINY if arguments.quick else SIZES
     record: dict[str, Any] = {**provenance(device), "shape": sizes, "rungs": []}
     f = torch.randn(sizes["batch"], sizes["length"], 1, device=device)
@@ -81,17 +75,8 @@ _chapter: dict[str, Any] = {}
 
 
 def chapter_kernel() -> Any:
-    """The kernel of the chapter's cell with the tag first-kernel."""
     if not _chapter:
-        cells = json.loads(NOTEBOOK.read_text())["cells"]
-        (cell,) = (cell for cell in cells if "first-kernel" in cell["metadata"].get("tags", ()))
-        lines = "".join(cell["source"]).splitlines()
-        end = next(i for i, line in enumerate(lines) if line.startswith("    for "))
-        text = "\n".join(line[4:] for line in lines[1:end])
-        folder = _chapter["folder"] = TemporaryDirectory()  # Triton reads the source again
-        file = Path(folder.name) / "first_kernel.py"
-        file.write_text(text)
-        _chapter["kernel"] = load(file).legs_kernel
+        _chapter["kernel"] = first_kernel("04_hippo").legs_kernel
     return _chapter["kernel"]
 
 
@@ -119,15 +104,6 @@ def never_late(folder: Path) -> Iterator[None]:
         yield
     finally:
         legs.recurrence_kernel = before
-
-
-def load(file: Path) -> ModuleType:
-    spec = spec_from_file_location(file.stem, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class Part:
 
 
 TINY_LADDER = "--side 14 --width 8 --state-size 8 --steps 2 --batch-size 4 --seeds 1 --ring-seeds 1"
+TINY_RUNS = "--steps 1 --width 4 --batch-size 2 --seeds 1 --rows 1"
 TINY_CELLS = "--side 14 --width 4 --order 4 --epochs 1 --rate-epochs 1 --batch-size 2000 --seeds 1"
 PARTS = (
     Part("first_calls", 150, ("benchmarks.first_calls",)),
@@ -66,7 +67,17 @@ PARTS = (
     Part("lru_ladder", 560, ("benchmarks.lru_ladder",), tuple(TINY_LADDER.split())),
     Part("hippo_against_numpy", 300, ("benchmarks.hippo_against_numpy",), ("--quick",)),
     Part("hippo_cells", 580, ("benchmarks.hippo_cells",), tuple(TINY_CELLS.split())),
-    Part("linear_scan_tilings", 180, ("benchmarks.linear_scan_tilings",), None),
+    Part("linear_scan_rungs", 120, ("benchmarks.linear_scan_rungs",), ("--quick",)),
+    Part("hippo_rungs", 120, ("benchmarks.hippo_rungs",), ("--quick",)),
+    Part("discretize_rungs", 120, ("benchmarks.discretize_rungs",), ("--quick",)),
+    Part("ssm_kernel_rungs", 120, ("benchmarks.ssm_kernel_rungs",), ("--quick",)),
+    Part("h3_rungs", 120, ("benchmarks.h3_rungs",), ("--quick",)),
+    Part("wkv_rungs", 120, ("benchmarks.wkv_rungs",), ("--quick",)),
+    Part("selective_scan_rungs", 120, ("benchmarks.selective_scan_rungs",), ("--quick",)),
+    Part("state_space_runs", 580, ("benchmarks.state_space_runs",), tuple(TINY_RUNS.split())),
+    Part("recall_runs", 580, ("benchmarks.recall_runs",), tuple(TINY_RUNS.split())),
+    Part("mamba_runs", 580, ("benchmarks.mamba_runs",), tuple(TINY_RUNS.split())),
+    Part("kernel_tilings", 580, ("benchmarks.kernel_tilings",), None),
 )
 
 

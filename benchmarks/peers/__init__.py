@@ -4,10 +4,18 @@ One module per library. An adapter prepares the inputs in the layout its kernel 
 timed, and raises ``Absent`` with the reason where the kernel does not compute what is asked.
 """
 
-from benchmarks.peers import accelerated_scan, flash_linear_attention, torch_associative_scan
+from benchmarks.peers import (
+    accelerated_scan,
+    flash_linear_attention,
+    mamba_ssm,
+    torch_associative_scan,
+    torch_convolutions,
+)
 
 PEERS = [
     *accelerated_scan.PEERS,
     *flash_linear_attention.PEERS,
+    *mamba_ssm.PEERS,
     *torch_associative_scan.PEERS,
+    *torch_convolutions.PEERS,
 ]

@@ -19,7 +19,7 @@ from seqlab.benchmark.comparison import benchmark
 from seqlab.benchmark.implementation import Absent, Call, Implementation, plain_call
 from seqlab.benchmark.limits import arithmetic_rate, copy_bandwidth
 from seqlab.benchmark.origin import ROOT, processor, provenance
-from seqlab.benchmark.records import recorded
+from seqlab.benchmark.records import recorded, rungs, tabulate
 from seqlab.benchmark.report import table
 
 __all__ = [
@@ -36,5 +36,7 @@ __all__ = [
     "provenance",
     "queued_milliseconds",
     "recorded",
+    "rungs",
     "table",
+    "tabulate",
 ]

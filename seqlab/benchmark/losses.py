@@ -125,7 +125,7 @@ def lost(records: Sequence[Record], explain: Explain) -> list[Table]:
         "Both numbers as called / queued; –: no peer computes it, or this record has no such time."
     ]
     return [
-        Table(head, _lines(found), where, notes)
+        Table(head, _lines(found), "Where we lose", [*notes, f"{where}."], wide=True)
         for where, found in tables.items()
         if found
     ]

@@ -79,9 +79,11 @@ def truth(
     # The portable form in float64, which ``verify`` holds to a plain loop: at these lengths a loop takes minutes.
     outputs = pairing.op(**{**arguments, **wide}, backend="portable")
     output = as_one(outputs[: pairing.results])
-    like = next(iter(given.values()))
     cotangent = torch.randn(
-        output.shape, dtype=like.dtype, device=like.device, generator=generator
+        output.shape,
+        dtype=_narrow(output, given),
+        device=output.device,
+        generator=generator,
     )
     gradients = torch.autograd.grad(
         output, list(wide.values()), cotangent.to(output.dtype)
@@ -90,6 +92,15 @@ def truth(
         "output": output.detach(),
         **dict(zip(wide, gradients, strict=True)),
     }
+
+
+def _narrow(output: Tensor, given: dict[str, Tensor]) -> torch.dtype:
+    """The dtype in which an op returns this result: that of its narrowest argument, real
+    or complex as the result is."""
+    narrowest = min(
+        (x.dtype for x in given.values()), key=lambda dtype: dtype.to_real().itemsize
+    )
+    return narrowest.to_complex() if output.is_complex() else narrowest.to_real()
 
 
 def _wide(x: Tensor) -> torch.dtype:

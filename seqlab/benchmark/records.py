@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,43 @@ def comparisons(records: Iterable[Record]) -> list[Record]:
 
 def recorded(op: str, folder: Path | None = None) -> Tables:
     """What is recorded of an op's speed in a folder, ``benchmarks/results`` if None, as
-    tables for a notebook: a line for each workload and pass, a column for each
-    implementation."""
+    tables for a notebook: for each workload a line for each implementation, with the
+    time and the share of the floor's speed of each pass."""
     tables = [
-        times([row for row in record["rows"] if row["op"] == op], origin(record))
+        times(own, f"{op} on {record['device']}", record)
         for record in comparisons(read(folder))
-        if any(row["op"] == op for row in record["rows"])
+        if (own := [row for row in record["rows"] if row["op"] == op])
     ]
     nothing = f"No benchmark of {op} is recorded beside this copy of the package: python -m seqlab bench makes one."
     return Tables(tables, nothing)
+
+
+def tabulate(
+    name: str, make: Callable[[Record], Table], folder: Path | None = None
+) -> Tables:
+    """Whatever is recorded as ``name_DEVICE.json`` in a folder, ``benchmarks/results`` if
+    None, as the tables that ``make`` makes of the records, each with its origin below."""
+    files = sorted((RESULTS if folder is None else folder).glob(f"{name}_*.json"))
+    tables = []
+    for record in (json.loads(path.read_text()) for path in files):
+        table = make(record)
+        tables.append(replace(table, notes=[*table.notes, f"{origin(record)}."]))
+    nothing = f"{name} is not recorded beside this copy of the package: python -m benchmarks.{name} makes a record."
+    return Tables(tables, nothing)
+
+
+def rungs(record: Record) -> Table:
+    """The versions of a kernel, the first one the simplest, with what each brings."""
+    times = [rung["milliseconds"] for rung in record["rungs"]]
+    columns = {
+        "version": [rung["name"] for rung in record["rungs"]],
+        "ms": list(map(milliseconds, times)),
+        "times as fast": [f"{times[0] / each:.1f}" for each in times],
+    }
+    if floor := record.get("floor_milliseconds"):
+        columns["of the floor"] = [percent(floor / each) for each in times]
+    lines = list(zip(*columns.values(), strict=True))
+    return Table(list(columns), lines, f"{shape(record['shape'])}, queued", wide=True)
 
 
 def origin(record: Record) -> str:
@@ -105,79 +134,109 @@ def speed_over_fastest_peer(
     return None if peer is None or taken is None else peer[TIMINGS[timing]] / taken
 
 
-def times(rows: Sequence[Row], caption: str) -> Table:
-    """Milliseconds as called and queued, with the share of the floor's speed."""
+def times(rows: Sequence[Row], caption: str, record: Record) -> Table:
+    """Milliseconds of each pass, queued and in brackets as called, with the share of the
+    floor's speed; the floor is the first line of each workload."""
+    called_too = any(row["called_milliseconds"] is not None for row in rows)
 
-    def cell(row: Row) -> str:
-        called, queued = (milliseconds(row[key]) for key in TIMINGS.values())
+    def cells(row: Row) -> tuple[str, str]:
+        called, queued = row["called_milliseconds"], row["queued_milliseconds"]
+        told = milliseconds(queued) + f"\n({milliseconds(called)})" * called_too
         reached = share(row, "queued")
-        return f"{called} / {queued}" + (
-            "" if reached is None else f"\n{percent(reached)}"
-        )
+        return told, "" if reached is None else percent(reached)
+
+    def floor(row: Row) -> tuple[str, str]:
+        # A word that fits the column of a phone.
+        limit = {"bytes": "bytes", "arithmetic": "compute"}[row["floor"]]
+        return milliseconds(row["floor_milliseconds"]), limit
 
     notes = [
-        "Milliseconds as called / queued; below, the share of the floor's speed that the queued call reaches."
+        "Milliseconds queued, many calls ahead of the GPU"
+        + "; in brackets as called, one at a time" * called_too
+        + ".",
+        "The floor: the least time that the bytes or the arithmetic (compute) could take; "
+        "of the floor: the share of its speed.",
     ]
-    if any(
+    if called_too and any(
         row["absent"] is None and None in (row[key] for key in TIMINGS.values())
         for row in rows
     ):
         notes.append("–: this record has no such time.")
-    reasons: dict[str, list[str]] = {}
-    errors: dict[str, float] = {}
+    notes += [*_errors(rows), *_absences(rows), f"{origin(record)}."]
+    heads = ("{}, ms", "of the floor")
+    return _by_workload(rows, heads, cells, caption, notes, floor)
+
+
+def _errors(rows: Iterable[Row]) -> list[str]:
+    worst: dict[str, float] = {}
     for row in rows:
-        name = row["implementation"]
+        if row["relative_error"] is not None:
+            key = f"{row['implementation']} in {row['dtype']}"
+            worst[key] = max(worst.get(key, 0.0), row["relative_error"])
+    told = "; ".join(
+        f"{key} {error:.0e}" if error else f"{key} 0" for key, error in worst.items()
+    )
+    return [f"Largest relative error against float64, gradients included: {told}."]
+
+
+def _absences(rows: Iterable[Row]) -> list[str]:
+    """Who was not timed, on what where that is not everything, and why: one note."""
+    every: dict[str, set[str]] = {}
+    absent: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        name, what = row["implementation"], f"{row['variant']} in {row['dtype']}"
+        every.setdefault(name, set()).add(what)
         if row["absent"]:
-            names = reasons.setdefault(row["absent"], [])
-            names += [name] * (name not in names)
-        elif row["relative_error"] is not None:
-            key = f"{name} in {row['dtype']}"
-            errors[key] = max(errors.get(key, 0.0), row["relative_error"])
-    worst = "; ".join(
-        f"{key} {error:.0e}" if error else f"{key} 0" for key, error in errors.items()
-    )
-    notes.append(
-        f"Largest relative error against float64, gradients included: {worst}."
-    )
-    notes += [
-        f"Absent ({reason}): {'; '.join(names)}." for reason, names in reasons.items()
-    ]
-    return _by_implementation(rows, cell, caption, notes)
+            where = absent.setdefault((name, row["absent"]), [])
+            where += [what] * (what not in where)
+    told = []
+    for (name, reason), where in absent.items():
+        part = "" if set(where) == every[name] else f" on {', '.join(where)}"
+        told.append(f"{name}{part}: {reason}")
+    return [f"Absent: {'; '.join(told)}."] if told else []
 
 
-def memory(rows: Sequence[Row], caption: str) -> Table | None:
+def memory(rows: Sequence[Row], caption: str, record: Record) -> Table | None:
     """Peak memory; None where none was recorded, as on a CPU."""
     rows = [row for row in rows if row["peak_memory_bytes"] is not None]
 
-    def cell(row: Row) -> str:
-        return f"{row['peak_memory_bytes'] / 2**20:,.1f}"
+    def cells(row: Row) -> tuple[str]:
+        return (f"{row['peak_memory_bytes'] / 2**20:,.1f}",)
 
     notes = [
-        "MiB that a call allocates beyond its inputs, and that ops keep for the next one."
+        "MiB that a call allocates beyond its inputs, and that ops keep for the next one.",
+        f"{origin(record)}.",
     ]
-    return _by_implementation(rows, cell, caption, notes) if rows else None
+    return _by_workload(rows, ("{}, MiB",), cells, caption, notes) if rows else None
 
 
-def _by_implementation(
+def _by_workload(
     rows: Sequence[Row],
-    cell: Callable[[Row], str],
+    heads: Sequence[str],
+    cells: Callable[[Row], Sequence[str]],
     caption: str,
     notes: Sequence[str],
+    floor: Callable[[Row], Sequence[str]] | None = None,
 ) -> Table:
-    columns = list(
-        dict.fromkeys(row["implementation"] for row in rows if not row["absent"])
-    )
-    lines: dict[tuple[str, str, str], dict[str, str]] = {}
+    """A heading for each workload, below it a line for each implementation that was
+    timed, with the ``cells`` of every pass side by side."""
+    passes = list(dict.fromkeys(row["pass"] for row in rows))
+    groups: dict[str, dict[str, dict[str, Sequence[str]]]] = {}
     for row in rows:
-        floor = f"{milliseconds(row['floor_milliseconds'])}\n{row['floor']}"
-        passes = row["pass"].replace("+", " +\n")
-        line = lines.setdefault((workload(row), passes, floor), {})
-        line[row["implementation"]] = "absent" if row["absent"] else cell(row)
-    body = [
-        (*first, *(found.get(column, "") for column in columns))
-        for first, found in lines.items()
-    ]
-    return Table(["workload", "pass", "floor, ms", *columns], body, caption, notes)
+        group = groups.setdefault(workload(row).replace("\n", "; "), {})
+        if floor is not None:
+            group.setdefault("floor", {})[row["pass"]] = floor(row)
+        if not row["absent"]:
+            group.setdefault(row["implementation"], {})[row["pass"]] = cells(row)
+    lines: list[Sequence[str]] = []
+    for heading, found in groups.items():
+        lines.append((heading,))
+        for name, by_pass in found.items():
+            missing = ("",) * len(heads)
+            each = [text for which in passes for text in by_pass.get(which, missing)]
+            lines.append((name, *each))
+    told = [head.format(name.replace("+", " + ")) for name in passes for head in heads]
+    return Table(["implementation", *told], lines, caption, notes)
 
 
 def percent(part: float) -> str:

@@ -10,46 +10,73 @@ SENTENCE = 40  # characters from which a cell is one
 @dataclass(frozen=True)
 class Table:
     """Lines of cells below a head of as many, the first of each naming its line; a
-    caption above, and notes below."""
+    caption above, and notes below. A line of one cell is the heading of those that
+    follow it.
+
+    On a narrow page of the website each line of a table that is ``wide`` becomes a card,
+    every cell with the head of its column.
+    """
 
     head: Sequence[str]
     lines: Sequence[Sequence[str]]
     caption: str
     notes: Sequence[str] = ()
+    wide: bool = False
 
     def _repr_html_(self) -> str:
         head = "".join(
-            f"<th scope='col'>{html.escape(text)}</th>" for text in self.head
+            f"<th role='columnheader' scope='col'>{html.escape(text)}</th>"
+            for text in self.head
         )
-        body = ""
-        for first, *rest in self.lines:
-            cells = "".join(map(_cell, rest))
-            body += f"<tr><th scope='row'>{_markup(first)}</th>{cells}</tr>"
+        bodies = "".join(map(self._body, _groups(self.lines)))
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        kinds = "table table-measurements" + " table-cards" * self.wide
+        # A narrow page lays the parts of a table out as blocks, which then need their roles said.
         return (
-            "<div class='pst-scrollable-table-container'><table class='table table-measurements'>"
+            f"<div class='pst-scrollable-table-container'><table role='table' class='{kinds}'>"
             f"<caption>{html.escape(self.caption)}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            f"<thead role='rowgroup'><tr role='row'>{head}</tr></thead>{bodies}</table></div>"
             + (f"<ul class='table-notes'>{notes}</ul>" if notes else "")
         )
 
+    def _body(self, lines: Sequence[Sequence[str]]) -> str:
+        rows = ""
+        for first, *rest in lines:
+            if not rest and len(self.head) > 1:
+                span = f"colspan='{len(self.head)}' class='table-heading'"
+                rows += f"<tr role='row'><th role='rowheader' scope='rowgroup' {span}>{_markup(first)}</th></tr>"
+                continue
+            cells = "".join(map(_cell, self.head[1:], rest))
+            rows += f"<tr role='row'><th role='rowheader' scope='row'>{_markup(first)}</th>{cells}</tr>"
+        return f"<tbody role='rowgroup'>{rows}</tbody>"
+
     def __repr__(self) -> str:
         rows = [[text.replace("\n", ", ") for text in line] for line in self.lines]
-        every = [list(self.head), *rows]
+        every = [list(self.head), *(row for row in rows if len(row) == len(self.head))]
         widths = [max(len(line[i]) for line in every) for i in range(len(self.head))]
         text = [
             "  ".join(
-                cell.ljust(width) for cell, width in zip(line, widths, strict=True)
+                cell.ljust(width) for cell, width in zip(line, widths, strict=False)
             ).rstrip()
-            for line in every
+            for line in (every[0], *rows)
         ]
         return "\n".join([self.caption, *text, *self.notes])
 
 
-def _cell(text: str) -> str:
+def _groups(lines: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
+    """The lines, cut before each heading."""
+    groups: list[list[Sequence[str]]] = []
+    for line in lines:
+        if len(line) == 1 or not groups:
+            groups.append([])
+        groups[-1].append(line)
+    return groups
+
+
+def _cell(head: str, text: str) -> str:
     # Numbers stay on their line; a sentence gets some width where the table scrolls.
-    style = "white-space: nowrap" if len(text) < SENTENCE else "min-width: 16rem"
-    return f"<td style='{style}'>{_markup(text)}</td>"
+    kind = "number" if len(text) < SENTENCE else "sentence"
+    return f"<td role='cell' class='{kind}' data-head='{html.escape(head, quote=True)}'>{_markup(text)}</td>"
 
 
 def _markup(text: str) -> str:

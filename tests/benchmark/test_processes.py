@@ -1,6 +1,5 @@
 """Peers in processes of their own: one failure costs no other measurement, and what was measured before it counts."""
 
-import dataclasses
 import json
 import subprocess
 from pathlib import Path
@@ -11,9 +10,6 @@ from seqlab.benchmark import Implementation, benchmark, plain_call, processes
 from seqlab.benchmark.command import load_peers
 from seqlab.benchmark.comparison import entrants
 from seqlab.benchmark.processes import compare_isolated
-from seqlab.catalogue import PAIRINGS
-
-SIZES = PAIRINGS["linear_scan"].workload_sizes  # which another process has as well
 
 
 @pytest.fixture
@@ -85,8 +81,12 @@ def test_an_interruption_loses_nothing(isolated):
 
 
 CRASHES = """
-import os
+import dataclasses, os
 from seqlab.benchmark import Implementation, plain_call
+from seqlab.catalogue import PAIRINGS, sizes
+
+small = {"cpu": (sizes(2, 6, 3),)}  # in this process and in those of peers
+PAIRINGS["linear_scan"] = dataclasses.replace(PAIRINGS["linear_scan"], workload_sizes=small)
 
 def prepare(die):
     def forward(a, b):
@@ -105,9 +105,7 @@ def test_a_peer_that_dies_takes_nobody_with_it(tmp_path, monkeypatch, brief):
     (tmp_path / "peers_that_crash.py").write_text(CRASHES)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{processes.Path(processes.__file__).parents[2]}")
-    monkeypatch.setitem(PAIRINGS, "linear_scan", dataclasses.replace(brief, workload_sizes=SIZES))
     peers = load_peers("peers_that_crash")
-    everything = [each for each in entrants(["linear_scan"], peers) if each.name != "python loop"]
-    result = compare_isolated(everything, True, "peers_that_crash", peers, None)
+    result = compare_isolated(entrants(["linear_scan"], peers), True, "peers_that_crash", peers, None)
     assert [reason is None for reason in reasons(result, "dies")] == [True] * 4 + [False] * 4
     assert set(reasons(result, "lives")) == {None}

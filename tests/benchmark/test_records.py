@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from bs4 import BeautifulSoup
 
-from seqlab.benchmark import recorded
+from seqlab.benchmark import recorded, rungs, tabulate
 from seqlab.benchmark.losses import losses, lost
 from seqlab.benchmark.records import (
     fastest_peer,
@@ -15,6 +16,7 @@ from seqlab.benchmark.records import (
     speed_over_fastest_peer,
     times,
 )
+from seqlab.benchmark.tables import Table
 
 OURS, FAST, SLOW = "seqlab, triton", "a fast peer", "a slow peer"
 
@@ -45,31 +47,72 @@ def test_what_was_not_timed_is_not_compared(row):
     assert share(rows[0], "queued") == pytest.approx(1 / 1.5)
 
 
-def test_a_table_has_both_times_the_share_and_a_dash_with_its_footnote(row):
+def test_a_table_has_both_times_the_share_and_a_dash_with_its_footnote(row, record):
     absent = {"absent": "computes quaternions only"}
     rows = [row(OURS, None, 1.25), row(FAST, 3.0, 2.0), row("narrow", None, None, **absent)]
-    table = times(rows, "of a test")
-    assert table.head == ["workload", "pass", "floor, ms", OURS, FAST]
+    table = times(rows, "of a test", record(*rows))
+    assert table.head == ["implementation", "forward, ms", "of the floor"]
     assert table.lines == [
-        (
-            "real varying, float32\nB 1, L 2",
-            "forward",
-            "1.000\nbytes",
-            "– / 1.250\n80%",
-            "3.000 / 2.000\n50%",
-        )
+        ("real varying, float32; B 1, L 2",),
+        ("floor", "1.000", "bytes"),
+        (OURS, "1.250\n(–)", "80%"),
+        (FAST, "2.000\n(3.000)", "50%"),
     ]
     assert "–: this record has no such time." in table.notes
-    assert "Absent (computes quaternions only): narrow." in table.notes
-    assert not [note for note in times(rows[1:], "").notes if note.startswith("–")]
+    assert "Absent: narrow: computes quaternions only." in table.notes
+    assert table.notes[-1] == "a GPU; torch 2; Python 3; commit 0123456789ab; 2026-01-01."
+    assert not [note for note in times(rows[1:], "", record()).notes if note.startswith("–")]
     assert "<caption>of a test</caption>" in table._repr_html_()
-    assert "<td style='white-space: nowrap'>3.000 / 2.000<br>50%</td>" in table._repr_html_()
-    assert "3.000 / 2.000, 50%" in repr(table)
+    assert ">2.000<br>(3.000)</td>" in table._repr_html_()
+    assert "2.000, (3.000)" in repr(table)
 
 
-def test_memory_is_shown_where_it_was_recorded(row):
-    assert memory([row(OURS, 1.0, 1.0)], "") is None
-    assert memory([row(OURS, 1.0, 1.0, peak_memory_bytes=2**21)], "").lines[0][-1] == "2.0"
+def test_passes_stand_side_by_side_and_times_as_called_only_where_there_are_some(row, record):
+    both = [row(OURS, None, 1.25), row(OURS, None, 2.5, **{"pass": "forward+backward"})]
+    table = times(both, "", record(*both))
+    assert table.head[3:] == ["forward + backward, ms", "of the floor"]
+    assert table.lines[-1] == (OURS, "1.250", "80%", "2.500", "40%")
+    assert not [note for note in table.notes if "brackets" in note]
+
+
+def test_an_absence_says_on_what_where_it_is_not_everything(row, record):
+    absent = {"absent": "its process failed: a long sentence that is told to its end"}
+    rows = [
+        row(FAST, None, 1.0),
+        row(FAST, None, None, dtype="bfloat16", **absent),
+        row(FAST, None, None, dtype="bfloat16", shape={"batch": 9}, **absent),
+    ]
+    assert times(rows, "", record()).notes[-2] == (
+        f"Absent: {FAST} on real varying in bfloat16: its process failed: a long sentence that is told to its end."
+    )
+
+
+def test_memory_is_shown_where_it_was_recorded(row, record):
+    assert memory([row(OURS, 1.0, 1.0)], "", record()) is None
+    table = memory([row(OURS, 1.0, 1.0, peak_memory_bytes=2**21)], "", record())
+    assert table.lines[-1] == (OURS, "2.0")
+
+
+def test_whatever_is_recorded_under_a_name_becomes_tables(record, tmp_path):
+    found = {**record(), "shape": {"batch": 1}, "rungs": [], "floor_milliseconds": 0.5}
+    found["rungs"] = [{"name": name, "milliseconds": ms} for name, ms in (("first", 2.0), ("last", 1.0))]
+    (tmp_path / "some_rungs_a_gpu.json").write_text(json.dumps(found))
+    (table,) = tabulate("some_rungs", rungs, tmp_path).tables
+    assert table.head == ["version", "ms", "times as fast", "of the floor"]
+    assert table.lines == [("first", "2.000", "1.0", "25%"), ("last", "1.000", "2.0", "50%")]
+    assert table.notes == ["a GPU; torch 2; Python 3; commit 0123456789ab; 2026-01-01."]
+    assert "other_rungs is not recorded" in repr(tabulate("other_rungs", rungs, tmp_path))
+
+
+def test_a_heading_spans_its_table_and_roles_survive_the_layout_as_cards():
+    page = BeautifulSoup(
+        Table(["a", "b"], [("heading",), ("x", 'says "b"')], "", wide=True)._repr_html_(), "html.parser"
+    )
+    heading = page.select_one("tbody th[scope=rowgroup]")
+    assert (heading["colspan"], heading.text) == ("2", "heading")
+    assert "table-cards" in page.select_one("table[role=table]")["class"]
+    (cell,) = page.select("tr[role=row] > td[role=cell]")
+    assert (cell["data-head"], cell.text) == ("b", 'says "b"')
 
 
 def test_a_share_that_rounds_to_nothing_has_a_digit_more():
@@ -126,7 +169,7 @@ def test_losses_are_one_table_for_each_origin(row, record):
         ("– / 50%", "– / –", "it waits"),
         ("– / 50%", "– / –", "as above"),
     ]
-    assert second.caption.startswith("another GPU")
+    assert second.notes[-1].startswith("another GPU")
 
 
 def test_what_is_recorded_of_an_op_is_found_by_its_name(row, record, tmp_path):
@@ -136,8 +179,8 @@ def test_what_is_recorded_of_an_op_is_found_by_its_name(row, record, tmp_path):
     )
     assert len(read(tmp_path)) == 2
     (table,) = recorded("wkv", tmp_path).tables
-    assert len(table.lines) == 1
-    assert table.caption == "a GPU; torch 2; Python 3; commit 0123456789ab; 2026-01-01"
+    assert [line[0] for line in table.lines] == ["real varying, float32; B 1, L 2", "floor", OURS]
+    assert table.caption == "wkv on a GPU"
     assert "No benchmark of gla is recorded" in repr(recorded("gla", tmp_path))
     assert "No benchmark of gla is recorded" in recorded("gla", tmp_path / "no such folder")._repr_html_()
 
@@ -146,4 +189,4 @@ def test_every_record_of_this_project_can_be_read():
     for op in ("linear_scan", "hippo_project", "discretize", "discretize_dense"):
         tables = recorded(op).tables
         assert tables
-        assert all(line[3:] for table in tables for line in table.lines)
+        assert all(len(line) in (1, len(table.head)) for table in tables for line in table.lines)

@@ -1,0 +1,179 @@
+"""Which tilings of the kernels are fastest?
+
+``python -m benchmarks.kernel_tilings --out benchmarks/results/kernel_tilings_DEVICE.json --ops mlstm``
+
+A setting gives names of an op's ``kernel`` module other values. Each takes part in a benchmark of its own: held to
+float64, then timed on every workload of the catalogue, with its memory; one that does not fit on the chip says so. What
+wins stands in the module. All are compiled beforehand, side by side. About a minute for an op on a Hopper GPU.
+"""
+
+import argparse
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping
+from functools import partial
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from benchmarks.timed_rungs import set_values
+from seqlab.benchmark import Call, Implementation, plain_call
+from seqlab.benchmark.command import write
+from seqlab.benchmark.comparison import compare, device_here
+from seqlab.benchmark.problem import problems
+from seqlab.catalogue import PAIRINGS, Arguments
+
+Setting = Mapping[str, Any]
+
+
+def settings(*names: str, values: Any) -> list[Setting]:
+    """For each value a setting that gives it to all the names."""
+    return [dict.fromkeys(names, value) for value in values]
+
+
+def tilings(names: str, *rows: tuple[int, ...]) -> list[dict[str, int]]:
+    return [dict(zip(names.split(), row, strict=True)) for row in rows]
+
+
+ROWS = [(32, 64), (64, 32), (64, 64), (64, 128)]
+MODES = [(modes, warps) for modes in (16, 32) for warps in (4, 8)]
+WALKS = [  # STEPS, RUNS, PAIRS, ENTRIES, warps
+    (16, 16, 32, 4, 8), (16, 16, 32, 8, 8), (16, 16, 16, 2, 4), (16, 16, 16, 4, 4), (16, 16, 16, 8, 4),
+    (16, 8, 32, 8, 4), (16, 8, 16, 4, 4), (16, 32, 8, 2, 8), (16, 32, 16, 2, 8), (8, 16, 32, 8, 4),
+    (8, 16, 16, 4, 8), (8, 8, 32, 8, 4), (8, 32, 16, 2, 4), (8, 32, 8, 2, 8), (4, 16, 32, 8, 4),
+]  # fmt: skip
+CHUNKS = tilings(
+    "CHUNK STEPS num_warps",
+    *((*steps, warps) for steps in [(32, 8), (64, 4), (64, 16), (128, 8)] for warps in (4, 8)),
+)
+
+SWEEPS: dict[str, list[Setting]] = {
+    "linear_scan": [{"TILINGS": {0: 4 * (walk,)}, "OF_16_BITS": 4 * (walk,)} for walk in WALKS],
+    "ssm_kernel": settings(
+        "FORWARD", "BACKWARD",
+        values=tilings("ROWS COLUMNS MODES num_warps", *((*rows, *modes) for rows in ROWS for modes in MODES)),
+    ),
+    "dplr_kernel": settings(
+        "FORWARD", "BACKWARD",
+        values=tilings("BLOCK num_warps", (128, 1), (256, 1), (256, 2), (512, 2), (512, 4), (1024, 8)),
+    ),
+    "causal_convolution": [
+        *settings("COMPILED", values=tilings("STEPS BLOCK", (16, 64), (16, 128), (32, 64), (32, 128), (64, 32))),
+        *settings("COMPILED_TAPS", values=tilings("TAPS BLOCK", (4, 64), (8, 64), (16, 32), (16, 128), (32, 32))),
+        *settings("SHORT", values=(0, 1000)),
+    ],
+    "ssm_scan": [*settings("COMPILED", values=CHUNKS), *settings("LANES", values=(64, 256))],
+    "ssm_convolution": [
+        *settings("T", values=(16, 64)),
+        *settings("WALK", "CORRELATION", values=tilings("ROWS num_warps", (16, 2), (16, 8), (32, 4), (32, 8))),
+        *settings("ENOUGH", values=(512, 2048)),
+    ],
+    "shift_ssm": settings(
+        "COMPILED", values=tilings("CHUNK BLOCK num_warps", (16, 128, 4), (32, 64, 2), (32, 256, 4), (64, 64, 4))
+    ),
+    "wkv": settings(
+        "COMPILED",
+        values=tilings(
+            "CHUNK STEPS BLOCK num_warps",
+            (64, 8, 128, 4), (128, 4, 128, 4), (128, 16, 128, 4), (128, 8, 64, 2), (128, 8, 256, 4), (256, 8, 128, 4),
+        ),
+    ),
+    "gated_linear_attention": [
+        *settings("COMPILED", values=[(64, 16), (64, 32), (128, 32), (256, 16)]),
+        *settings("NUMBERS", values=(4096, 16384)),
+    ],
+    "mlstm": [
+        {"COMPILED": {16: narrow, 32: (32, 32, 32)}, "WARPS": warps}
+        for narrow, warps in product([(64, 32, 64), (64, 64, 64), (128, 32, 32), (128, 64, 64), (32, 64, 64)], (4, 8))
+    ],
+    "selective_scan": [
+        *settings("COMPILED", values=tilings("STEPS", (4,), (16,))),
+        *settings("LANES", values=(256, 1024)),
+        *settings("BUSY", values=(2048, 8192)),
+        *settings(
+            "COMPILED_BACKWARD",
+            values=tilings("STEPS GROUPS num_warps", (4, 4, 2), (4, 4, 8), (8, 2, 4), (2, 8, 4), (4, 2, 4)),
+        ),
+    ],
+}  # fmt: skip
+
+
+def kernel_of(op: str) -> ModuleType:
+    return import_module(PAIRINGS[op].op.__module__.rpartition(".")[0] + ".kernel")
+
+
+def kernels(op: str) -> Iterator[Implementation]:
+    """The op with its kernel as it is, and with each setting of its sweep."""
+    module = kernel_of(op)
+    own = {name: getattr(module, name) for setting in SWEEPS[op] for name in setting}
+    others = (setting for setting in SWEEPS[op] if any(own[name] != value for name, value in setting.items()))
+    for setting in ({}, *others):
+        name = ", ".join(f"{key} = {value}" for key, value in setting.items()) or "as it is"
+        yield Implementation(name, op, partial(prepare, op, {**own, **setting}))
+
+
+def prepare(op: str, values: Setting, arguments: Arguments) -> Call:
+    """The op's call, from now on with these values in its kernel."""
+    set_values(kernel_of(op), **values)
+    return plain_call(op, PAIRINGS[op].op, arguments, backend="triton")
+
+
+def compile_for(op: str, number: int, quick: bool) -> None:
+    """Make Triton compile, and keep on the disk, what one setting launches."""
+    implementation = list(kernels(op))[number]
+    device = device_here()
+    for problem in problems([op], quick, device):
+        arguments = problem.workload.draw(
+            torch.Generator(device).manual_seed(0), problem.sizes, problem.dtype
+        )
+        call = implementation.prepare(arguments)
+        try:
+            leaves = [leaf.requires_grad_() for leaf in call.leaves]
+            outputs = call.forward(*leaves)
+            torch.autograd.grad(outputs, leaves, call.cotangents(torch.ones_like(call.output(outputs))))
+        except Exception as failure:  # the benchmark meets it again, and keeps it in the record
+            print(f"{op}, {implementation.name}: {type(failure).__name__}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--ops", nargs="+", choices=SWEEPS, default=list(SWEEPS))
+    parser.add_argument("--quick", action="store_true", help="one size and one dtype of each workload")
+    arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("Tilings are timed on a CUDA GPU, and there is none here.")
+    everything = [each for op in arguments.ops for each in kernels(op)]
+    numbered = [(op, n, arguments.quick) for op in arguments.ops for n, _ in enumerate(kernels(op))]
+    with multiprocessing.get_context("spawn").Pool(max(1, (os.cpu_count() or 2) - 1)) as pool:
+        pool.starmap(compile_for, numbered, chunksize=1)
+
+    result = compare(everything, arguments.quick, partial(write, out=arguments.out))
+    print_best(result["rows"])
+
+
+def print_best(rows: list[dict[str, Any]]) -> None:
+    """Of each problem and pass the three that were fastest, and how it is now."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        problem = row["op"], row["variant"], row["dtype"], str(row["shape"]), row["pass"]
+        groups.setdefault(problem, []).append(row)
+    for problem, group in groups.items():
+        print(*problem)
+        timed = sorted(
+            (row for row in group if row["queued_milliseconds"]), key=lambda row: row["queued_milliseconds"]
+        )
+        for row in timed[:3] + [row for row in timed[3:] if row["implementation"] == "as it is"]:
+            print(
+                f"    {row['queued_milliseconds']:8.3f} ms, error {row['relative_error']:.1e}: {row['implementation']}"
+            )
+
+
+if __name__ == "__main__":
+    main()

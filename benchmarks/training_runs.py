@@ -1,0 +1,73 @@
+"""What the runs at full length share: their arguments, training over seeds, and a record that is rewritten after every
+row, so that what was measured stays where time runs out."""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqlab.benchmark import provenance
+from seqlab.tasks import Task
+from seqlab.training import train
+
+
+def arguments_of_runs(
+    description: str | None, *, steps: int, width: int, batch_size: int, rows: int
+) -> argparse.Namespace:
+    """The arguments of the command line, with what stands for those that are not given."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--width", type=int, default=width)
+    parser.add_argument("--batch-size", type=int, default=batch_size)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=rows, help="so many of the rows, the first ones")
+    return parser.parse_args()
+
+
+def record_rows(arguments: argparse.Namespace, rows: Iterable[dict[str, Any]]) -> None:
+    """Write the record anew after each row, and print its scores."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    record: dict[str, Any] = {**provenance(device), "seeds": arguments.seeds, "rows": []}
+    for row in rows:
+        record["rows"].append(row)
+        names = "  ".join(row[key] for key in ("task", "block", "layer") if key in row)
+        print(names, row["scores"], row.get("further", ""), flush=True)
+        arguments.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def run_of(
+    arguments: argparse.Namespace,
+    task: Task,
+    make: Callable[[], nn.Module],
+    lr: float,
+    also: Callable[[nn.Module], None] | None = None,
+    **names: str,
+) -> dict[str, Any]:
+    """A row: a model trained from each seed, its scores, and, for each, what else is asked of it by ``also``."""
+    scores, parameters = [], 0
+    for seed in range(arguments.seeds):
+        torch.manual_seed(seed)
+        model = make()
+        parameters = sum(p.numel() for p in model.parameters())
+        history = train(
+            model, task, steps=arguments.steps, batch_size=arguments.batch_size, lr=lr, seed=seed, tests=1
+        )  # fmt: skip
+        scores.append(history.score)
+        if also is not None:
+            also(model)
+    return {
+        "task": task.name,
+        **names,
+        "parameters": parameters,
+        "steps": arguments.steps,
+        "scores": scores,
+        "chance": task.chance,
+        "seconds_per_step": history.seconds_per_step,
+    }
