@@ -39,14 +39,23 @@ def digest(root: Path) -> str:
     return result.hexdigest()[:16]
 
 
+def folder(root: Path) -> Path:
+    """Where the executions of the files as they are now are kept."""
+    return root / "_build" / "executions" / digest(root)
+
+
+def remove_others(current: Path) -> None:
+    """Remove the executions of other digests."""
+    for stale in set(current.parent.glob("*")) - {current}:
+        shutil.rmtree(stale)
+
+
 def choose_cache(app: Sphinx, config: Config) -> None:
     """Point the notebook cache at the folder of this digest and remove the folders of others."""
     root = Path(app.srcdir)
-    caches = root / "_build" / "executions"
-    current = caches / digest(root)
+    current = folder(root)
     if Path(app.outdir) == root / "_build" / "html":
-        for stale in set(caches.glob("*")) - {current}:
-            shutil.rmtree(stale)
+        remove_others(current)
     config.nb_execution_cache_path = str(current)
     os.environ["SEQLAB_BOOK"] = "1"
 

@@ -1,29 +1,34 @@
-"""What starts folded on the site: the solution of an exercise, and the code of a chapter's set-up cell.
+"""What starts folded on the site: solutions, answers, what a package adds, and the code of the set-up cell.
 
-Notebooks stay plain: a Markdown paragraph that begins with **Solution.** opens a solution, which reaches to
-the next **Exercise** or the end of its section. A cell tagged ``setup`` shows its output and folds its code.
+Notebooks stay plain: a Markdown paragraph that begins with **Solution.**, **Answer.** or **In the package.** opens
+a fold of that name, which reaches to the next **Exercise** or the end of its section. A cell tagged ``setup`` shows
+its output and folds its code.
 """
 
 from docutils import nodes
 from docutils.transforms import Transform
+from references import begins_with
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
+FOLDED = ("Solution", "Answer", "In the package")
+
 
 class solution(nodes.container):
-    """A solution: a ``<details>`` element that starts closed."""
+    """A ``<details>`` element that starts closed, with its attribute ``words`` as the summary."""
 
 
 class FoldSolutions(Transform):
-    """Move each solution into a node of its own."""
+    """Move each solution, and whatever else starts folded, into a node of its own."""
 
     default_priority = 420
 
     def apply(self) -> None:
         for section in list(self.document.findall(nodes.section)):
             for child in list(section.children):
-                if begins_with(child, "Solution"):
-                    fold(section, child)
+                for words in FOLDED:
+                    if begins_with(child, words):
+                        fold(section, child, words)
 
 
 class FoldSetup(Transform):
@@ -39,13 +44,13 @@ class FoldSetup(Transform):
                 cell["prompt_hide"] = "Hide the set-up code"
 
 
-def fold(section: nodes.section, first: nodes.Node) -> None:
+def fold(section: nodes.section, first: nodes.Node, words: str) -> None:
     """Wrap ``first`` and what follows it, up to the next exercise or section."""
     start = section.index(first)
     end = start + 1
     while end < len(section) and not ends_solution(section[end]):
         end += 1
-    folded = solution("", *section.children[start:end])
+    folded = solution("", *section.children[start:end], words=words)
     for cell in folded.findall(nodes.container):
         cell.attributes.pop("hide_mode", None)  # folded with the solution, not once more inside it
     section.children[start:end] = [folded]
@@ -54,20 +59,12 @@ def fold(section: nodes.section, first: nodes.Node) -> None:
 
 def ends_solution(node: nodes.Node) -> bool:
     """Whether a solution stops before ``node``."""
-    return isinstance(node, nodes.section) or begins_with(node, "Exercise", "Solution")
-
-
-def begins_with(node: nodes.Node, *words: str) -> bool:
-    """Whether ``node`` is a paragraph that opens with one of ``words`` in bold."""
-    if not isinstance(node, nodes.paragraph):
-        return False
-    opening = next((child for child in node if child.astext()), None)
-    return isinstance(opening, nodes.strong) and opening.astext().startswith(words)
+    return isinstance(node, nodes.section) or begins_with(node, "Exercise", *FOLDED)
 
 
 def open_details(self: HTML5Translator, node: solution) -> None:
     """Begin the element and say what it holds."""
-    self.body.append('<details class="solution"><summary>Solution</summary>\n')
+    self.body.append(f'<details class="solution"><summary>{node["words"]}</summary>\n')
 
 
 def close_details(self: HTML5Translator, node: solution) -> None:

@@ -1,7 +1,8 @@
 """The reference pages, written from the package itself: its docstrings and its catalogue.
 
 Docstrings are read as Markdown, with sections such as ``Args:`` as lists. ``{interface} seqlab.ops``
-describes what that module makes public, ``{ops-table}`` lists every op of the catalogue.
+describes what that module makes public, below a table of its names. ``{ops-table}`` lists every op of the
+catalogue, and ``{numpy-references}`` prints what each of them is held to.
 """
 
 import importlib
@@ -28,8 +29,11 @@ class Interface(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         module = importlib.import_module(self.arguments[0])
         introduction = markdown(inspect.getdoc(module) or "")
-        entries = [describe(module.__name__, name, thing) for name, thing in public(module)]
-        return self.parse_text_to_nodes("\n\n".join([introduction, *entries]))
+        things = list(public(module))
+        names = [(link(f"{module.__name__}.{name}", name), summary(thing)) for name, thing in things]
+        contents = table(("name", "what it is"), names) if len(names) > 1 else ""
+        entries = [describe(module.__name__, name, thing) for name, thing in things]
+        return self.parse_text_to_nodes("\n\n".join([introduction, contents, *entries]))
 
 
 class OpsTable(SphinxDirective):
@@ -39,13 +43,32 @@ class OpsTable(SphinxDirective):
         from seqlab.catalogue import PAIRINGS
         from seqlab.chapters import CHAPTERS
 
-        rows = ["| op | equation | backends | chapter |", "|---|---|---|---|"]
+        rows = []
         for name, pairing in PAIRINGS.items():
-            backends = ", ".join(pairing.sizes)
+            reference = f"{pairing.reference.__module__}.{pairing.reference.__name__}"
             page = f"notebooks/{CHAPTERS[pairing.chapter]}"
-            chapter = f"{{doc}}`/{page}`" if page in self.env.found_docs else str(pairing.chapter)
-            rows.append(f"| `{name}` | `{pairing.equation}` | {backends} | {chapter} |")
-        return self.parse_text_to_nodes("\n".join(rows))
+            number = str(pairing.chapter)
+            rows.append(
+                (
+                    link(f"seqlab.ops.{pairing.op.__name__}", name),
+                    f"`{pairing.equation}`",
+                    link(reference, "loop"),
+                    "kernel" if "cuda" in pairing.sizes else "–",
+                    f"{{doc}}`{number} </{page}>`" if page in self.env.found_docs else number,
+                )
+            )
+        head = ("op", "equation", "NumPy", "Triton", "chapter")
+        return self.parse_text_to_nodes(table(head, rows))
+
+
+class NumPyReferences(SphinxDirective):
+    """What each op of ``seqlab.catalogue`` is held to, with its source."""
+
+    def run(self) -> list[nodes.Node]:
+        from seqlab.catalogue import PAIRINGS
+
+        references = dict.fromkeys(pairing.reference for pairing in PAIRINGS.values())
+        return self.parse_text_to_nodes("\n\n".join(map(listed, references)))
 
 
 def public(module: ModuleType) -> Iterator[tuple[str, Any]]:
@@ -78,6 +101,36 @@ def describe(module: str, name: str, thing: Any) -> str:
         elif inspect.isfunction(value):
             parts.append(directive("py:method", f"{member}{signature(value)}", markdown(written)))
     return directive("py:class", f"{module}.{name}{signature(thing)}", "\n\n".join(parts), fence=":" * 6)
+
+
+def listed(function: Any) -> str:
+    """One entry as Markdown: the signature, the docstring, and the source behind a click."""
+    source = f"```python\n{inspect.getsource(function)}```"
+    folded = f":::{{dropdown}} Its source\n{source}\n:::"
+    name = f"{function.__module__}.{function.__name__}{signature(function)}"
+    written = markdown(inspect.getdoc(function) or "")
+    # Names as long as these do not fit into the list of contents beside the page.
+    return directive("py:function", f"{name}\n:no-contents-entry:", f"{written}\n\n{folded}")
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A table as Markdown, whose first column holds names, which stay whole."""
+    lines = [head, ("---",) * len(head), *rows]
+    written = "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    )
+    return f"::::{{table}}\n:class: table-names\n\n{written}\n::::"
+
+
+def link(target: str, text: str) -> str:
+    """A link to the entry of a function or class."""
+    return f"{{py:obj}}`{text} <{target}>`"
+
+
+def summary(thing: Any) -> str:
+    """The first sentence of a docstring, on one line."""
+    written = markdown(inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ")
+    return re.split(r"(?<=[.:?]) (?=\W?[A-Z`(])", written)[0].rstrip(":,")
 
 
 def signature(thing: Any) -> str:
@@ -124,7 +177,8 @@ def markdown(docstring: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register both directives."""
+    """Register the directives."""
     app.add_directive("interface", Interface)
     app.add_directive("ops-table", OpsTable)
+    app.add_directive("numpy-references", NumPyReferences)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

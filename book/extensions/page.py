@@ -1,31 +1,31 @@
-"""The finished page: explorers beside it, nothing in it without a use, markup that a screen reader reads."""
+"""The finished page: nothing in it without a use, markup that a screen reader reads."""
 
-import shutil
-from pathlib import Path
+import re
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
-EXPLORERS = Path("seqlab") / "explorers"
-
-
-def place_explorers(app: Sphinx) -> None:
-    """Copy the explorers' modules from the package to where the site serves them."""
-    target = Path(app.srcdir) / "book" / "assets" / "explorers"
-    target.mkdir(parents=True, exist_ok=True)
-    for module in (Path(app.srcdir) / EXPLORERS).glob("*.mjs"):
-        shutil.copyfile(module, target / module.name)
+PLAIN = re.compile(r'<span class="(?:n|p|w)">([^<]*)</span>')
 
 
 def lighten(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Leave out what this page has no use for: the state of widgets (no kernel here), the styles of cards."""
-    unneeded = ["widget-state"]
-    if "sd-card" not in context.get("body", ""):
-        unneeded += ["sphinx-design", "design-tabs"]
+    """Leave out what this page has no use for: the state of widgets (no kernel here), the script that keeps tabs
+    of several sets in step (which would move what is being read), the styles of cards and tabs."""
+    if "body" in context:
+        context["body"] = plain_words(context["body"])
+    unneeded = ["widget-state", "design-tabs"]
+    if not any(kind in context.get("body", "") for kind in ("sd-card", "sd-tab-set")):
+        unneeded.append("sphinx-design")
     for kind in ("css_files", "script_files"):
         context[kind] = [file for file in context[kind] if not any(name in told(file) for name in unneeded)]
+
+
+def plain_words(body: str) -> str:
+    """Listings without the elements around names, punctuation and blanks, which have the color of the text anyway:
+    a sixth of a chapter's page."""
+    return PLAIN.sub(r"\1", body)
 
 
 def told(file: Any) -> str:
@@ -44,8 +44,7 @@ def close_citation(self: HTML5Translator, node: nodes.citation) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Place the explorers before static files are gathered, and finish each page after everyone else."""
-    app.connect("builder-inited", place_explorers)
+    """Finish each page after everyone else."""
     app.connect("html-page-context", lighten, priority=900)
     app.add_node(nodes.citation, override=True, html=(open_citation, close_citation))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

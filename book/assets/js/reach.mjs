@@ -10,9 +10,11 @@ function offerFocus() {
   }
 }
 
-const afterLayout = () => requestAnimationFrame(offerFocus);
-await window.MathJax?.startup?.promise;
+let due = 0;
+const sizes = new ResizeObserver(() => {
+  cancelAnimationFrame(due);
+  due = requestAnimationFrame(offerFocus);
+});
+for (const box of document.querySelectorAll(SCROLLERS)) sizes.observe(box); // at once, and whenever a box changes its size
 await document.fonts.ready;
-afterLayout();
-addEventListener("resize", afterLayout);
-document.addEventListener("toggle", afterLayout, true);
+offerFocus();
