@@ -1,4 +1,6 @@
-"""Fail unless every page in the table of contents was built: python scripts/check_pages.py _build/html"""
+"""Fail unless every page in the table of contents was built, and the index of the search: python scripts/check_pages.py
+_build/html
+"""
 
 import sys
 from pathlib import Path
@@ -16,8 +18,9 @@ def named_pages() -> list[str]:
 
 
 def missing_pages(site: Path) -> list[str]:
-    """Pages of the table of contents that are not in the built site, or are empty there."""
+    """Pages of the table of contents that are not in the built site, or are empty there; and the search's index."""
     built = {page: site / f"{page}.html" for page in [*named_pages(), "index", "search"]}
+    built["the index of the search"] = site / "pagefind" / "pagefind-entry.json"
     return [page for page, file in built.items() if not (file.is_file() and file.stat().st_size)]
 
 

@@ -2,10 +2,11 @@
 
 import sys
 
-from seqlab.tasks import japanese_vowels
+from seqlab.tasks import japanese_vowels, shakespeare
 
 if __name__ == "__main__":
     try:
         japanese_vowels()
+        shakespeare()
     except OSError as error:
         sys.exit(str(error))

@@ -59,7 +59,7 @@ def entries(root: Path, number: int, stem: str, title: str) -> dict[Path, str]:
 
     card = CARD.format(number=number, title=title, stem=stem)
     section = NOTATION.format(number=number, title=title)
-    last_card, papers = "::::{grid-item-card} How fast is it?", "## What the papers write"
+    last_card, letters = "::::{grid-item-card} How fast is it?", "## One letter, several meanings"
     item = f"{number}. [{title}](notebooks/{stem}.ipynb): to write: what the chapter shows, in half a line."
     return {
         root / "seqlab/chapters.py": after_last(
@@ -70,7 +70,7 @@ def entries(root: Path, number: int, stem: str, title: str) -> dict[Path, str]:
         ),
         root / "README.md": after_last(r"^\d+\. \[.*$", read("README.md"), item),
         root / "book/index.md": read("book/index.md").replace(last_card, card + last_card),
-        root / "book/notation.md": read("book/notation.md").replace(papers, section + papers),
+        root / "book/notation.md": read("book/notation.md").replace(letters, section + letters),
     }
 
 

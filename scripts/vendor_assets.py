@@ -1,11 +1,9 @@
-"""Copy what the site serves from packages into book/assets/vendor: MathJax, a text face, a few icons.
+"""Copy what the site serves from packages into book/assets/vendor: a text face, a few icons.
 
 Nothing here is committed, and the finished site asks no other host for anything.
 """
 
 import re
-import shutil
-from importlib.metadata import files
 from pathlib import Path
 
 import pydata_sphinx_theme  # type: ignore[import-untyped]
@@ -55,28 +53,6 @@ ICON_FONTS = {
     "fa-solid-900": ("Font Awesome 6 Free", 900, ICONS),
     "fa-brands-400": ("Font Awesome 6 Brands", 400, {"github": 0xF09B}),
 }
-MATHJAX = (
-    "startup.js",
-    "core.js",
-    "input/tex.js",
-    "input/tex/extensions",
-    "output/chtml.js",
-    "output/chtml/fonts",
-    "a11y/assistive-mml.js",
-)
-
-
-def mathjax() -> None:
-    """MathJax 3 from sphinx-mathjax-offline: its parts, its fonts and the extensions it loads on demand."""
-    script = next(file for file in files("sphinx-mathjax-offline") or [] if file.name == "startup.js")
-    source = Path(str(script.locate())).parent
-    for part in MATHJAX:
-        target = VENDOR / "mathjax" / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (source / part).is_dir():
-            shutil.copytree(source / part, target, dirs_exist_ok=True)
-        else:
-            shutil.copyfile(source / part, target)
 
 
 def face() -> None:
@@ -129,7 +105,6 @@ def theme() -> None:
 
 if __name__ == "__main__":
     (VENDOR / "fonts").mkdir(parents=True, exist_ok=True)
-    mathjax()
     face()
     icons()
     theme()

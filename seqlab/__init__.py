@@ -9,18 +9,21 @@ import importlib
 from types import ModuleType
 
 from seqlab.doctor import doctor
-from seqlab.show import show
+from seqlab.exercises import check
+from seqlab.show import show, show_tabs
 
 __version__ = (
     "0.1.0"  # pyproject.toml reads it; a copy that is not installed has it too
 )
 __all__ = [
     "__version__",
+    "check",
     "doctor",
     "explorers",
     "nn",
     "ops",
     "show",
+    "show_tabs",
     "tasks",
     "training",
 ]

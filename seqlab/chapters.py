@@ -7,4 +7,9 @@ CHAPTERS = {
     3: "03_lru",
     4: "04_hippo",
     5: "05_discretization",
+    6: "06_convolution_or_recurrence",
+    7: "07_hungry_hungry_hippos",
+    8: "08_rwkv",
+    9: "09_xlstm",
+    10: "10_mamba",
 }

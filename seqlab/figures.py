@@ -73,16 +73,21 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(_STYLE)
 
 
-def display(figure: Figure, *, alt: str, caption: str | None = None) -> None:
+def display(
+    figure: Figure, *, alt: str, label: str | None = None, caption: str | None = None
+) -> None:
     """Show ``figure`` as one inline SVG, and close it so that it is shown once.
 
     ``alt`` says in words what the figure shows: a screen reader speaks it, a text-only
-    output prints it. ``caption``, if given, is printed below. Raises ``ValueError``
-    when ``alt`` is empty.
+    output prints it. ``label``, such as "2.3", is its number: it then opens the caption,
+    which it needs, and the book's website links "Figure 2.3" in any text to it.
+    ``caption``, if given, is printed below. Raises ``ValueError`` when ``alt`` is empty,
+    or a label is no such number or has no caption.
     """
-    shown = _Shown(to_html(figure, alt=alt, caption=caption), alt)
+    markup = to_html(figure, alt=alt, label=label, caption=caption)
+    below = [_number(label) + caption] if caption else []
     plt.close(figure)
-    display_output(shown)
+    display_output(_Shown(markup, "\n".join([*below, alt])))
 
 
 @dataclass(frozen=True)
@@ -90,16 +95,18 @@ class _Shown:
     """What a notebook gets: the markup, or where there is only text, the words."""
 
     markup: str
-    alt: str
+    words: str
 
     def _repr_html_(self) -> str:
         return self.markup
 
     def __repr__(self) -> str:
-        return self.alt
+        return self.words
 
 
-def to_html(figure: Figure, *, alt: str, caption: str | None = None) -> str:
+def to_html(
+    figure: Figure, *, alt: str, label: str | None = None, caption: str | None = None
+) -> str:
     """The HTML that ``display`` shows: a ``<figure>`` holding the SVG and the
     caption."""
     if not isinstance(figure, Figure):
@@ -110,13 +117,27 @@ def to_html(figure: Figure, *, alt: str, caption: str | None = None) -> str:
         raise ValueError(
             f"alt: expected a description of the figure in words, got {alt!r}"
         )
+    if label is not None and not re.fullmatch(r"\d+\.\d+", label):
+        raise ValueError(f'label: expected chapter and number, as "2.3", got {label!r}')
+    if label is not None and not caption:
+        raise ValueError(f"caption: expected words for figure {label}, got {caption!r}")
     with style(), io.StringIO() as file:
         no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(file, format="svg", metadata=no_metadata)
         svg = file.getvalue()
-    svg = _own_identifiers(_colors_as_variables(_short_paths(_scalable(svg, alt))))
-    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-    return f'<figure class="seqlab-figure" style="margin: 0">{svg}{below}</figure>'
+    svg = _own_identifiers(_colors_as_variables(_short(_scalable(svg, alt))))
+    anchor = f'id="figure-{label.replace(".", "-")}" ' if label else ""
+    number = f"<strong>{_number(label)}</strong>" if label else ""
+    below = (
+        f"<figcaption>{number}{html.escape(caption)}</figcaption>" if caption else ""
+    )
+    return (
+        f'<figure {anchor}class="seqlab-figure" style="margin: 0">{svg}{below}</figure>'
+    )
+
+
+def _number(label: str | None) -> str:
+    return f"Figure {label}. " if label else ""
 
 
 def _scalable(svg: str, alt: str) -> str:
@@ -134,7 +155,7 @@ def _scalable(svg: str, alt: str) -> str:
     # The style sheet that matplotlib writes would reach the whole page: its two properties move to the root.
     # Matplotlib leaves the color out where it is black: the root's fill is what such shapes then get.
     root = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+        f'<svg xmlns="http://www.w3.org/2000/svg"'
         f' viewBox="{drawn[2]}" role="img" aria-label="{words}"'
         f' style="display: block; width: 100%; min-width: {narrowest:.0f}pt; max-width: {drawn[1]};'
         f' height: auto; fill: {TEXT}; stroke-linejoin: round; stroke-linecap: butt">'
@@ -143,17 +164,18 @@ def _scalable(svg: str, alt: str) -> str:
     return root + re.sub(r">\s+<", "><", body).strip()
 
 
-def _short_paths(svg: str) -> str:
-    """Coordinates of paths to a hundredth of a point, on one line: half the bytes and
-    nothing to see."""
+def _short(svg: str) -> str:
+    """Coordinates to a hundredth of a point, paths on one line, no comments: half the
+    bytes and nothing to see."""
 
-    def shorten(path: re.Match[str]) -> str:
+    def shorten(found: re.Match[str]) -> str:
         numbers = re.sub(
-            r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", path[0]
+            r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", found[0]
         )
         return " ".join(numbers.split()).replace(' "', '"')
 
-    return re.sub(r' d="[^"]*"', lambda path: " " + shorten(path), svg)
+    placed = r'(?<= )(?:d|x|y)="[^"]*"|translate\([^)]*\)'
+    return re.sub(placed, shorten, re.sub(r"<!--.*?-->", "", svg))
 
 
 def _colors_as_variables(svg: str) -> str:
@@ -164,14 +186,19 @@ def _colors_as_variables(svg: str) -> str:
 
 
 def _own_identifiers(svg: str) -> str:
-    """Keep only identifiers that something refers to, under names no other figure on
-    the page has."""
-    referred = set(re.findall(r"#([\w-]+)[\")]", svg))
-    content = hashlib.sha256(svg.encode()).hexdigest()[:8]
-    prefix = f"figure-{content}-{next(_numbers)}-"
+    """Keep only identifiers that something refers to, under short names that no other
+    figure on the page has."""
+    referred = dict.fromkeys(re.findall(r'(?:url\(|href=")#([\w-]+)', svg))
+    content = hashlib.sha256(svg.encode()).hexdigest()[:4]
+    prefix = f"f{content}-{next(_numbers)}-"
+    names = {name: f"{prefix}{n:x}" for n, name in enumerate(referred)}
     svg = re.sub(
         r' id="([^"]+)"',
-        lambda found: f' id="{prefix}{found[1]}"' if found[1] in referred else "",
+        lambda found: f' id="{names[found[1]]}"' if found[1] in names else "",
         svg,
     )
-    return re.sub(r'(url\(|href=")#', rf"\g<1>#{prefix}", svg)
+    return re.sub(
+        r'(?:xlink:)?(url\(|href=")#([\w-]+)',
+        lambda found: f"{found[1]}#{names[found[2]]}",
+        svg,
+    )

@@ -1,8 +1,9 @@
 """Source views: a function as the installed package holds it, its equation tags turned
-into links."""
+into links, alone or beside the same lines in another library."""
 
 import html
 import inspect
+import itertools
 import os
 import re
 from pathlib import Path
@@ -14,6 +15,8 @@ from seqlab.chapters import CHAPTERS
 
 EQUATION_TAG = re.compile(r"\beq\. (\d+)\.(\d+)")
 """How code names the equation it implements: ``# eq. 3.2``, the second equation of chapter 3."""
+
+_groups = itertools.count(1)
 
 # Colors with a contrast of at least 4.5 on their own background, for notebooks: the website brings its own.
 _NOTEBOOK_COLORS = """<style>
@@ -67,6 +70,72 @@ def show(thing: object) -> None:
     from IPython.display import display
 
     display(source(thing))
+
+
+Forms = object | tuple[object, ...] | None
+
+
+class Tabs:
+    """The same lines in several forms: tabs on the website, one after the other
+    elsewhere; ``print`` gives the plain text."""
+
+    def __init__(self, forms: dict[str, list[Source]]):
+        self.forms = forms
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"# {name}\n" + ("\n".join(map(str, sources)) or f"# {_missing(name)}\n")
+            for name, sources in self.forms.items()
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        listings = {
+            name: "".join(source._repr_html_() for source in sources)
+            or f"<p>{html.escape(_missing(name))}</p>"
+            for name, sources in self.forms.items()
+        }
+        if not _on_the_website():
+            return "".join(
+                f"<p><strong>{html.escape(name)}</strong></p>{listing}"
+                for name, listing in listings.items()
+            )
+        # The markup of sphinx-design, whose style sheet the website has: radio buttons, no script.
+        group = f"tabs-{next(_groups)}"
+        parts = "".join(
+            f'<input type="radio" name="{group}" id="{group}-{number}"{" checked" * (number == 0)}>'
+            f'<label class="sd-tab-label" for="{group}-{number}">{html.escape(name)}</label>'
+            f'<div class="sd-tab-content">{listing}</div>'
+            for number, (name, listing) in enumerate(listings.items())
+        )
+        return f'<div class="sd-tab-set">{parts}</div>'
+
+
+def _missing(name: str) -> str:
+    return f"{name}: not installed on this machine."
+
+
+def show_tabs(**forms: Forms) -> None:
+    """Display the same lines in several forms, each from the installed package.
+
+    forms: under the name of its tab what ``show`` takes, several of them as a tuple, or
+    None for a form that cannot be imported here: ``show_tabs(NumPy=reference.phi,
+    PyTorch=portable.phi, Triton=kernel.phi if has_triton() else None)``. Raises
+    ``TypeError`` as ``show`` does.
+    """
+    from IPython.display import display
+
+    display(tabs(**forms))
+
+
+def tabs(**forms: Forms) -> Tabs:
+    """What ``show_tabs`` displays, as an object."""
+    several = {
+        name: () if form is None else form if isinstance(form, tuple) else (form,)
+        for name, form in forms.items()
+    }
+    return Tabs({name: list(map(source, things)) for name, things in several.items()})
 
 
 def source(thing: object) -> Source:

@@ -195,8 +195,9 @@ def table(rows: Iterable[Row]) -> str:
             f"{op}: relative error against float64, the largest over samples and sizes",
             "",
         ]
+        widths = {name: max(9, len(name) + 2) for name in quantities}
         head = f"{'backend':<13}{'dtype':<12}{'inputs':<10}" + "".join(
-            f"{name:>12}" for name in quantities
+            f"{name:>{width}}" for name, width in widths.items()
         )
         lines += [head, "-" * (len(head) + 6)]
         for backend, dtype, hard in dict.fromkeys(
@@ -209,7 +210,10 @@ def table(rows: Iterable[Row]) -> str:
             ]
             lines.append(
                 f"{backend:<13}{dtype:<12}{'hard' if hard else 'ordinary':<10}"
-                + "".join(f"{_largest(group, name):>12}" for name in quantities)
+                + "".join(
+                    f"{_largest(group, name):>{width}}"
+                    for name, width in widths.items()
+                )
                 + ("    ok" if all(row.passed for row in group) else "  OVER")
             )
     over = [row for row in rows if not row.passed]

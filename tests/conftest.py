@@ -1,13 +1,19 @@
-"""What tests with a browser share: Chromium, a server on this machine, and the accessibility checker."""
+"""What tests share: transformers without a network, and for those with a browser Chromium, a server on this machine and
+the accessibility checker."""
 
 import functools
 import http.server
+import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
+
+# Before anything imports transformers: neither models nor kernels come from anywhere but this machine.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["USE_HUB_KERNELS"] = "NO"
 
 ROOT = Path(__file__).parent.parent
 sys.path += [str(ROOT / "scripts"), str(ROOT / "book" / "extensions")]
@@ -33,8 +39,8 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium; a test that needs one fails, and says so, where there is none."""
+def launch():
+    """launch(*flags) -> a headless Chromium; a test that needs one fails, and says so, where there is none."""
     from find_browser import on_path
     from playwright.sync_api import sync_playwright
 
@@ -44,9 +50,21 @@ def browser():
             pytest.fail(
                 "This test needs Chromium, and there is none on the PATH: run make test, or install it."
             )
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
+        started = []
+
+        def start(*flags):
+            started.append(playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags]))
+            return started[-1]
+
+        yield start
+        for chromium in started:
+            chromium.close()
+
+
+@pytest.fixture(scope="module")
+def browser(launch):
+    """A headless Chromium."""
+    return launch()
 
 
 class CountingHandler(http.server.SimpleHTTPRequestHandler):

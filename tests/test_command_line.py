@@ -61,16 +61,17 @@ def test_importing_the_package_loads_nothing_heavy():
     assert python("-c", code).stdout.strip() == "[]"
 
 
-def test_imports_and_computes_without_triton():
+def test_computes_and_trains_without_triton_matplotlib_and_ipython():
     code = (
-        "import sys; sys.modules['triton'] = None\n"
+        "import sys; sys.modules.update(dict.fromkeys(('triton', 'matplotlib', 'IPython')))\n"
         "import torch, seqlab\n"
         "h, last = seqlab.ops.linear_scan(torch.full((2,), 0.5), torch.ones(1, 3, 2))\n"
-        "print(last.tolist())"
+        "history = seqlab.training.train(torch.nn.Linear(1, 1), seqlab.tasks.delay(length=8, lag=2), steps=2)\n"
+        "print(last.tolist(), len(history.losses))"
     )
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[[1.75, 1.75]]"
+    assert done.stdout.strip() == "[[1.75, 1.75]] 2"
 
 
 def test_subpackages_are_found_when_named():

@@ -121,6 +121,12 @@ def test_train(python):
     assert "mean squared error" in python("-m", "seqlab", "train", "--task", "delay", *small)
 
 
+def test_an_exercise_is_checked(python):
+    answer = "lambda: ([[-0.1, 10], [-10, -0.1]], 0.1)"
+    told = python("-c", f"import seqlab; print(seqlab.check('5.7', {answer}), seqlab.check('5.8', None))")
+    assert told == "Exercise 5.7: right. Exercise 5.8: expected a Triton kernel, got None.\n"
+
+
 def test_every_explorer_shows(python):
     shown = python("-c", EXPLORE).splitlines()
     assert len(shown) >= 3
@@ -171,6 +177,7 @@ def page(address: str) -> str:
 RUN_HERE = {
     "make book": "make test builds the book by the same target",
     "make read": "test_make_read_serves_the_book",
+    "make pdf": "tests/book/test_print_book.py, on two small pages",
     "pip install -e .": "test_an_editable_installation_imports_the_copy",
     "python -m seqlab doctor": "test_doctor",
     "python -m seqlab verify": "test_verify, and in full tests/test_verify.py",

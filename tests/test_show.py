@@ -10,8 +10,8 @@ from IPython.core.formatters import DisplayFormatter
 import seqlab
 from seqlab import address, catalogue, doctor
 from seqlab.chapters import CHAPTERS
-from seqlab.ops.linear_scan import reference
-from seqlab.show import Source, equation_address, link_equations, source
+from seqlab.ops.linear_scan import portable, reference
+from seqlab.show import Source, equation_address, link_equations, source, tabs
 
 
 def text_of(html: str) -> str:
@@ -106,3 +106,35 @@ def test_show_displays_both_forms(monkeypatch):
     data, _ = DisplayFormatter().format(output)
     assert data["text/plain"] == str(source(reference.combine)).rstrip("\n")
     assert data["text/html"] == source(reference.combine)._repr_html_()
+
+
+def test_forms_are_tabs_on_the_website(monkeypatch):
+    from bs4 import BeautifulSoup
+
+    monkeypatch.setenv("SEQLAB_BOOK", "1")
+    forms = {"NumPy": reference.combine, "PyTorch": (portable, Source), "Triton": None}
+    one, other = (BeautifulSoup(tabs(**forms)._repr_html_(), "html.parser") for _ in range(2))
+    (group,) = one.select("div.sd-tab-set")
+    assert [label.text for label in group.select("label")] == ["NumPy", "PyTorch", "Triton"]
+    assert [label["for"] for label in group.select("label")] == [
+        field["id"] for field in group.select("input")
+    ]
+    assert ["checked" in field.attrs for field in group.select("input")] == [True, False, False]
+    numpy, pytorch, triton = group.select(".sd-tab-content")
+    assert numpy.find("pre").text.strip() == source(reference.combine).text.strip()
+    assert len(pytorch.select("pre")) == 2
+    assert triton.text == "Triton: not installed on this machine."
+    assert not {field["id"] for field in one.select("input")} & {
+        field["id"] for field in other.select("input")
+    }
+
+
+def test_forms_are_listings_in_a_row_elsewhere(monkeypatch):
+    monkeypatch.delenv("SEQLAB_BOOK", raising=False)
+    shown = tabs(NumPy=reference.combine, PyTorch=portable)
+    html = shown._repr_html_()
+    assert "sd-tab" not in html
+    assert "<input" not in html
+    assert html.index("<strong>NumPy</strong>") < html.index("<strong>PyTorch</strong>")
+    assert str(shown).startswith("# NumPy\n# seqlab/ops/linear_scan/reference.py")
+    assert source(portable).text in str(shown)

@@ -28,6 +28,10 @@ def altered(monkeypatch):
     return alter
 
 
+REAL = ("float64", "float32", "bfloat16", "float16")
+COMPLEX = ("complex128", "complex64")  # of an op that takes complex inputs alone
+
+
 def rows_of(backend: str, rows: list[Row]) -> list[Row]:
     return [row for row in rows if row.backend == backend]
 
@@ -37,21 +41,26 @@ def rows_of(backend: str, rows: list[Row]) -> list[Row]:
 def test_a_portable_op_passes_on_every_sample(name):
     rows = verify([name], ["portable"])
     assert all(row.passed for row in rows), table(rows)
-    for dtype in ("float64", "float32", "bfloat16", "float16"):
+    for dtype in REAL if any(not sample.imaginary for sample in PAIRINGS[name].samples) else COMPLEX:
         assert {row.hard for row in rows_of("portable", rows) if row.dtype == dtype} == {True, False}
 
 
 @pytest.mark.spread
 @pytest.mark.skipif(not has_triton(), reason="Triton exists for Linux only")
 @pytest.mark.parametrize("name", [name for name in PAIRINGS if "interpreter" in PAIRINGS[name].sizes])
-def test_a_kernel_passes_in_the_interpreter(name):
-    """Every kind of input, at sizes that are no multiple of a block, under a watch over memory."""
-    from sanitizer import watched
+@pytest.mark.parametrize("halves", [False, pytest.param(True, marks=pytest.mark.thorough)])
+def test_a_kernel_passes_in_the_interpreter(name, halves):
+    """Every kind of input, at sizes that are no multiple of a block, under a watch over memory; 16 bits are loaded,
+    computed in float32 and stored by the same lines."""
+    from seqlab.ops.sanitizer import watched
 
+    every = [each for each in comparisons([name], ["interpreter"]) if each.backend]
+    chosen = [each for each in every if (each.precision == "float16") == halves]
     with watched():
-        rows = verify([name], ["interpreter"])
+        rows = [each.run() for each in chosen]
+    assert rows or halves
     assert all(row.passed for row in rows), table(rows)
-    assert {row.hard for row in rows_of("interpreter", rows)} == {True, False}
+    assert halves or {row.hard for row in rows} == {True, False}
 
 
 def test_quick_takes_ordinary_inputs_of_one_size_in_two_dtypes():

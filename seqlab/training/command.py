@@ -26,6 +26,13 @@ TASKS: dict[str, Callable[[], Task]] = {
     "copying": tasks.copying,
     "delay": tasks.delay,
     "adding": tasks.adding,
+    "associative-recall": tasks.associative_recall,
+    "induction-heads": tasks.induction_heads,
+    "listops": tasks.listops,
+    "short-listops": lambda: tasks.listops(33, 127, depth=6),
+    "pathfinder": tasks.pathfinder,
+    "python-documentation": tasks.python_documentation,
+    "shakespeare": tasks.shakespeare,
 }
 LAYERS: dict[str, Callable[[int], nn.Module]] = {
     # A ring near the circle: memories of ten to a thousand steps, what these tasks ask for.

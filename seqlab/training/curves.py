@@ -1,19 +1,19 @@
 """Training curves: one that grows while a notebook's reader watches, and the final
-figure of several runs."""
+figure of several runs. Matplotlib and IPython are imported where a curve is drawn, as
+training needs neither."""
 
 from collections.abc import Sequence
 from itertools import cycle
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import display
-from matplotlib.figure import Figure
 
-from seqlab import figures
 from seqlab.training.history import History
 from seqlab.training.progress import building_the_site, in_notebook
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SECONDS_BETWEEN_DRAWINGS = 2.0
 POINTS = 60  # a noisy loss is averaged into about this many points
@@ -35,6 +35,8 @@ def plot_histories(
     Raises:
         ValueError: there is no history, or measures differ.
     """
+    from seqlab import figures
+
     if not histories:
         raise ValueError("histories: expected at least one, got none")
     measures = sorted({history.measure for history in histories})
@@ -44,7 +46,11 @@ def plot_histories(
         figures.display(_draw(histories, title or histories[0].task), alt=alt)
 
 
-def _draw(histories: Sequence[History], title: str) -> Figure:
+def _draw(histories: Sequence[History], title: str) -> "Figure":
+    import matplotlib.pyplot as plt
+
+    from seqlab import figures
+
     figure, (losses, scores) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
     labels = dict.fromkeys(history.label for history in histories)
     color = dict(zip(labels, cycle(figures.SERIES), strict=False))
@@ -68,7 +74,7 @@ def _draw(histories: Sequence[History], title: str) -> Figure:
     scores.set(xlabel="step", ylabel=f"test {histories[0].measure}")
     if histories[0].measure == "accuracy":
         scores.set_ylim(0, 1.02)
-    else:
+    elif histories[0].measure == "mean squared error":
         losses.set_yscale("log")
         scores.set_yscale("log")
     figure.suptitle(title)
@@ -108,6 +114,11 @@ class LiveCurve:
             self._draw()
 
     def _draw(self) -> None:
+        import matplotlib.pyplot as plt
+        from IPython.display import display
+
+        from seqlab import figures
+
         with figures.style():
             figure = _draw(
                 [self._history], f"{self._history.label}: {self._history.task}"

@@ -13,7 +13,8 @@ class History:
     Attributes:
         label: what was trained, for legends.
         task: the task's name.
-        measure: what a score measures: "accuracy" (0 to 1) or "mean squared error".
+        measure: what a score measures: "accuracy" (0 to 1), "mean squared error" or
+            "bits per character".
         chance: the score of the best answer that never looks at the input.
         seed: the seed of the training batches.
         device: where the run took place, "cpu" or "cuda".

@@ -1,8 +1,8 @@
 """Where the reader is watching from, and a progress bar that suits it."""
 
 import os
+import sys
 
-from IPython import get_ipython
 from tqdm.auto import tqdm
 
 
@@ -14,7 +14,8 @@ def building_the_site() -> bool:
 
 def in_notebook() -> bool:
     """Whether this runs in a Jupyter kernel (Colab included)."""
-    return hasattr(get_ipython(), "kernel")
+    loaded = sys.modules.get("IPython")  # as it is long before a kernel runs a cell
+    return loaded is not None and hasattr(loaded.get_ipython(), "kernel")
 
 
 def progress_bar(steps: int, label: str) -> tqdm:

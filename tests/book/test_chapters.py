@@ -15,6 +15,11 @@ EQUATION = re.compile(r"\\tag\{(\d+)\.(\d+)\}")
 CODE_TAG = re.compile(r"\beq\. (\d+\.\d+)")
 PICTURE = re.compile(r"!\[([^\]]*)\]\(")
 LONGEST_CELL = 40
+LABEL = re.compile(r'\blabel="(\d+\.\d+)"')
+CAPTION = re.compile(r"^\*\*Figure (\d+\.\d+)\.\*\*", re.MULTILINE)
+FIGURE = re.compile(r"(?<!\*\*)Figure (\d+\.\d+)")
+# Code that only plots or reads records.
+BEHIND = re.compile(r"\bfigures\.(style|display)\(|\bplt\.|\brecorded\(|\bread_records?\(")
 
 # Equations that the package implements. A line here goes when its equation goes, and not before.
 IMPLEMENTED = {
@@ -25,6 +30,27 @@ IMPLEMENTED = {
     *("4.2", "4.5", "4.6", "4.7", "4.8", "4.9", "4.10", "4.11", "4.12", "4.13", "4.14", "4.15", "4.18"),
     *("4.19", "4.20", "4.21", "4.22", "4.23"),
     *("5.4", "5.5", "5.6", "5.7", "5.8", "5.9", "5.10", "5.11", "5.12", "5.13", "5.14"),
+    *("6.1", "6.2", "6.3", "6.4", "6.5", "6.6", "6.7", "6.8", "6.11", "6.12", "6.13", "6.14", "6.15", "6.17"),
+    *("7.1", "7.2", "7.3", "7.4", "7.7", "7.8", "7.9", "7.10", "7.11", "7.12", "7.14", "7.16", "7.17"),
+    *(
+        "8.2",
+        "8.4",
+        "8.5",
+        "8.6",
+        "8.8",
+        "8.9",
+        "8.10",
+        "8.11",
+        "8.12",
+        "8.13",
+        "8.14",
+        "8.15",
+        "8.16",
+        "8.17",
+        "8.18",
+    ),
+    *("8.19", "8.20"),
+    *("9.2", "9.3", "9.4", "9.6", "9.8", "9.9", "9.11", "9.12"),
 }
 
 
@@ -123,6 +149,40 @@ def test_pictures_in_prose_are_described(chapter):
     _, notebook = chapter
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     assert [source[:80] for source in prose for alt in PICTURE.findall(source) if not alt.strip()] == []
+
+
+def test_every_figure_has_a_number_and_a_sentence_that_refers_to_it(chapter):
+    number, notebook = chapter
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    captions = CAPTION.findall(prose)
+    labels = LABEL.findall(code)
+    unlabelled = code.count("figures.display(") - len(labels)
+    assert unlabelled == 0, f"chapter {number}: {unlabelled} figures have no label="
+    found = sorted([*labels, *captions], key=lambda label: int(label.partition(".")[2]))
+    assert found == [f"{number}.{n}" for n in range(1, len(found) + 1)], "figures count up from 1"
+    referred = FIGURE.findall(prose)
+    assert [label for label in found if label not in referred] == [], "no sentence refers to these"
+
+
+def test_figures_that_are_referred_to_exist():
+    cells = [cell for notebook in notebooks().values() for cell in notebook.cells]
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert set(FIGURE.findall(prose)) - {*LABEL.findall(code), *CAPTION.findall(prose)} == set()
+
+
+def test_code_that_only_plots_or_reads_records_is_folded(chapter):
+    number, notebook = chapter
+    folded = {"hide-input", "hide-cell"}
+    unfolded = [
+        cell.source[:60]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        and BEHIND.search(cell.source)
+        and not folded & set(cell.metadata.get("tags", []))
+    ]
+    assert unfolded == [], f"chapter {number}: these cells lack the tag hide-input"
 
 
 def test_exercises_have_solutions_that_run(chapter):

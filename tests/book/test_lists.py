@@ -50,6 +50,14 @@ def test_the_readme_lists_a_chapter_by_its_title(number):
     assert title(number).startswith(line[1]), f"README.md calls chapter {number} {line[1]}"
 
 
+def test_the_pictures_of_the_readme_are_there_said_in_words_and_small():
+    pictures = re.findall(r"!\[(.*)\]\((book/.*)\)", text("README.md"))
+    assert pictures
+    assert all(alt for alt, _ in pictures)
+    sizes = {path: (ROOT / path).stat().st_size for _, path in pictures}
+    assert {path: size for path, size in sizes.items() if size >= 150_000} == {}
+
+
 @every_chapter
 def test_the_landing_page_has_a_card_of_a_chapter(number):
     card = re.search(

@@ -1,5 +1,7 @@
 """The built pages as files: links lead somewhere, pictures are described, nothing comes from another host."""
 
+import re
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -8,20 +10,31 @@ from bs4 import BeautifulSoup
 from check_pages import missing_pages, named_pages
 
 PAGES = named_pages()
+MOST_ELEMENTS = 40_000  # a formula is some thirty
+FORMULA = re.compile(r'(<(?:span|div) class="math"[^>]*>)(.*?)(</(?:span|div)>)', re.DOTALL)
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
 
 
 @pytest.fixture(scope="module")
 def soup(site):
-    """soup(path) parses a built page, once."""
-    parsed = {}
+    """soup(path) parses a built page, once, without what is inside its formulas."""
 
+    @cache
     def parse(path):
-        if path not in parsed:
-            parsed[path] = BeautifulSoup(path.read_text("utf8"), "html.parser")
-        return parsed[path]
+        return BeautifulSoup(FORMULA.sub(r"\1\3", path.read_text("utf8")), "html.parser")
 
     return parse
+
+
+@pytest.fixture(scope="module")
+def anchors(soup):
+    """anchors(path): every anchor of a built page."""
+
+    @cache
+    def collect(path):
+        return {tag["id"] for tag in soup(path).find_all(id=True)}
+
+    return collect
 
 
 def test_every_page_was_built(site):
@@ -29,11 +42,11 @@ def test_every_page_was_built(site):
 
 
 def test_a_missing_page_is_noticed(tmp_path):
-    assert missing_pages(tmp_path) == [*PAGES, "index", "search"]
+    assert missing_pages(tmp_path) == [*PAGES, "index", "search", "the index of the search"]
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_on_the_site_leads_somewhere(site, soup, page):
+def test_every_link_on_the_site_leads_somewhere(site, soup, anchors, page):
     path = site / f"{page}.html"
     broken = []
     for link in soup(path).select("a[href]"):
@@ -41,13 +54,10 @@ def test_every_link_on_the_site_leads_somewhere(site, soup, page):
         if parts.scheme or parts.netloc:
             continue
         target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-        if not target.is_file() or not has_anchor(soup, target, unquote(parts.fragment)):
+        anchored = parts.fragment and target.suffix == ".html"
+        if not target.is_file() or (anchored and unquote(parts.fragment) not in anchors(target)):
             broken.append(link["href"])
     assert broken == []
-
-
-def has_anchor(soup, target, fragment):
-    return not fragment or target.suffix != ".html" or soup(target).find(id=fragment) is not None
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -78,6 +88,41 @@ def test_chapters_print_source_that_links_to_their_own_equations(site, soup, pag
 def test_no_error_was_printed(site, soup, page):
     article = soup(site / f"{page}.html").select_one("article.bd-article")
     assert article.select(".output.traceback, .output.error") == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_formula_is_set_before_a_reader_comes(site, page):
+    text = (site / f"{page}.html").read_text("utf8")
+    formulas = [found.groups() for found in FORMULA.finditer(text)]
+    assert len(formulas) == text.count('class="math"')
+    for opening, inside, _ in formulas:
+        assert "<mjx-math" in inside
+        assert "<math" in inside  # for a screen reader
+        assert "<mjx-merror" not in inside
+        assert "<mjx-labels" in inside or 'id="eq-' not in opening
+    assert "mathjax/" not in text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_not_too_many_elements(site, page):
+    assert (site / f"{page}.html").read_text("utf8").count("</") < MOST_ELEMENTS
+
+
+def test_every_numbered_equation_can_be_shown_elsewhere(site, anchors):
+    shown = {file.stem for file in (site / "_static" / "equations").iterdir()}
+    assert shown == {
+        name for page in CHAPTERS for name in anchors(site / f"{page}.html") if name.startswith("eq-")
+    }
+
+
+def test_every_page_is_described_in_its_own_words(site, soup):
+    heads = [soup(site / f"{page}.html").head for page in PAGES]
+    said = [head.select_one("meta[name=description]")["content"] for head in heads]
+    assert [text for text in said if not 40 <= len(text) <= 310] == []
+    assert len(set(said)) == len(said)
+    for text, head in zip(said, heads, strict=True):
+        assert head.select_one("meta[property='og:description']")["content"] == text
+        assert head.select_one("meta[property='og:title']")["content"]
 
 
 def test_no_page_shows_a_path_of_the_machine_it_was_built_on(site):

@@ -174,6 +174,19 @@ def test_histories_are_plotted_once_per_label(monkeypatch):
     assert [text.get_text() for text in scores.get_legend().get_texts()] == ["taps", "chance"]
 
 
+@pytest.mark.parametrize(
+    ("measure", "scale"),
+    [("accuracy", "linear"), ("mean squared error", "log"), ("bits per character", "linear")],
+)
+def test_scores_lie_on_the_scale_of_their_measure(measure, scale, monkeypatch):
+    shown = []
+    monkeypatch.setattr("seqlab.figures.display", lambda figure, alt: shown.append(figure))
+    history = History("a", "t", measure, 4.5, 0, "cpu", losses=[3.0, 2.0], scored_at=[2], scores=[2.5])
+    plot_histories([history], alt="one run")
+    losses, scores = shown[0].axes
+    assert losses.get_yscale() == scores.get_yscale() == scale
+
+
 def test_plots_need_histories_of_one_measure():
     with pytest.raises(ValueError, match="histories: expected at least one, got none"):
         plot_histories([], alt="nothing")
@@ -192,7 +205,7 @@ def test_a_notebook_sees_the_curve_and_the_site_does_not(monkeypatch):
 
     shown = []
     monkeypatch.setattr(curves, "in_notebook", lambda: True)
-    monkeypatch.setattr(curves, "display", lambda figure, display_id: shown.append(figure) or Shown())
+    monkeypatch.setattr("IPython.display.display", lambda figure, display_id: shown.append(figure) or Shown())
     monkeypatch.setattr(curves, "SECONDS_BETWEEN_DRAWINGS", 0.0)
     monkeypatch.delenv("SEQLAB_BOOK", raising=False)
     small_run(steps=3)
