@@ -3,8 +3,8 @@
 ``python -m benchmarks.verification --out benchmarks/results/verification_DEVICE.json``
 
 The same comparisons as ``python -m seqlab verify``, with every error and its bound written down beside where and
-when they were found. As many processes as there are cores share the work. Fails, after writing, when an error is
-over its bound.
+when they were found. As many processes as there are cores share the work, and the file is written anew after each
+comparison, with the number of those that are left. Fails when an error is over its bound.
 """
 
 import argparse
@@ -29,17 +29,19 @@ def main() -> int:
     parser.add_argument("--ops", nargs="+", choices=PAIRINGS, help="default: all of the catalogue")
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, help="default: all that this machine has")
     arguments = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    record = {**provenance(device), "absent": absent_backends(), "comparisons": []}
+    chosen = comparisons(arguments.ops, arguments.backends)
+    rows = []
     # A GPU cannot be shared with processes that are forked: they are started afresh.
     context = multiprocessing.get_context("spawn")
     with context.Pool(os.cpu_count(), torch.set_num_threads, (1,)) as pool:
-        rows = pool.map(Comparison.run, comparisons(arguments.ops, arguments.backends), chunksize=1)
+        for row in pool.imap_unordered(Comparison.run, chosen):
+            rows.append(row)
+            record["comparisons"].append({**asdict(row), "passed": row.passed})
+            record["left"] = len(chosen) - len(rows)
+            arguments.out.write_text(json.dumps(record, indent=1) + "\n")
     print(table(rows))
-    result = {
-        **provenance(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
-        "absent": absent_backends(),
-        "comparisons": [{**asdict(row), "passed": row.passed} for row in rows],
-    }
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     return 0 if all(row.passed for row in rows) else 1
 
 
