@@ -7,7 +7,9 @@ timed, and raises ``Absent`` with the reason where the kernel does not compute w
 from benchmarks.peers import (
     accelerated_scan,
     flash_linear_attention,
+    flashrnn,
     mamba_ssm,
+    mlstm_kernels,
     torch_associative_scan,
     torch_convolutions,
 )
@@ -15,7 +17,9 @@ from benchmarks.peers import (
 PEERS = [
     *accelerated_scan.PEERS,
     *flash_linear_attention.PEERS,
+    *flashrnn.PEERS,
     *mamba_ssm.PEERS,
+    *mlstm_kernels.PEERS,
     *torch_associative_scan.PEERS,
     *torch_convolutions.PEERS,
 ]
