@@ -75,7 +75,7 @@ def dplr_kernel(
     length = positive_integer("L", L)
     name = choose_backend(backend, Lambda, KERNEL_DTYPES)
     v = weights(length, Lambda, P, B, C, dt).to(Lambda.dtype)
-    return torch.fft.irfft(_dplr_spectrum(Lambda, v, dt, length, name)[0], length)
+    return _dplr_kernel(Lambda, v, dt, length, name)[0]
 
 
 def check_system(Lambda: Tensor, P: Tensor, B: Tensor, C: Tensor, dt: Tensor) -> None:
@@ -94,7 +94,7 @@ def _forward(
     Lambda: Tensor, weights: Tensor, dt: Tensor, length: int, backend: str
 ) -> tuple[Tensor]:
     form = kernel_of("dplr") if backend == "triton" else portable
-    return (form.spectrum(Lambda, weights, dt, length),)
+    return (torch.fft.irfft(form.spectrum(Lambda, weights, dt, length), length),)
 
 
 def _backward(
@@ -106,7 +106,11 @@ def _backward(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     form = kernel_of("dplr") if backend == "triton" else portable
-    return form.gradients(Lambda, weights, dt, length, grad)
+    # The transform belongs to the op, as what torch.compile makes of its gradient in
+    # CUDA graphs is half of it (PyTorch 2.11).
+    spectrum = torch.fft.rfft(grad, norm="forward")
+    spectrum[:, 1 : (length + 1) // 2] *= 2  # each stands for its conjugate as well
+    return form.gradients(Lambda, weights, dt, length, spectrum)
 
 
 def _save(arguments, outputs):
@@ -114,13 +118,13 @@ def _save(arguments, outputs):
 
 
 def _fake(Lambda, weights, dt, length, backend):
-    return (Lambda.new_empty((Lambda.shape[0], length // 2 + 1)),)
+    return (dt.new_empty((Lambda.shape[0], length)),)
 
 
 def _fake_backward(Lambda, weights, dt, grad, length, backend):
     return tuple(x.new_empty(x.shape) for x in (Lambda, weights, dt))
 
 
-_dplr_spectrum = register(
-    "dplr_spectrum", _forward, _backward, _save, _fake, _fake_backward
+_dplr_kernel = register(
+    "dplr_kernel", _forward, _backward, _save, _fake, _fake_backward
 )
