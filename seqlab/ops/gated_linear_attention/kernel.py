@@ -262,7 +262,7 @@ def plan_launches(
         ((shape.chunks - 1) * programs,),
         (shape.chunks * programs,),
         (*(COMPILED if on_gpu else INTERPRETED), BLOCK_K, BLOCK_V, precision),
-        num_warps=4 if 2 * BLOCK_K * BLOCK_V <= NUMBERS else 8,
+        num_warps=2 if 2 * BLOCK_K * BLOCK_V <= NUMBERS else 4,
     )
 
 

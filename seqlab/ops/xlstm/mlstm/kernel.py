@@ -53,10 +53,10 @@ from seqlab.ops.interpreter import runner
 from seqlab.ops.xlstm.mlstm import portable
 
 SIZES = ["batch", "length", "heads", "chunks", "scale"]
-COMPILED = {16: (64, 32, 32), 32: (32, 32, 32)}
+COMPILED = {16: (32, 64, 64), 32: (32, 32, 64)}
 """STEPS, BLOCK_K and BLOCK_V for numbers of 16 and of 32 bits."""
 INTERPRETED = 4, 4, 4
-WARPS = 8
+WARPS = 4
 SCAN = 256, 4  # steps that the maximum takes at once: compiled, interpreted
 LOWEST = tl.constexpr(portable.LOWEST)
 TINY = tl.constexpr(torch.finfo(torch.float32).tiny)

@@ -92,6 +92,25 @@ def load_state(pointer, place, alive, default: tl.constexpr):
 
 
 @triton.jit
+def load_gates(x, features, alive):
+    """The four pre-activations of one step, of which ``x`` points at the first."""
+    i = tl.load(x, mask=alive, other=0.0).to(tl.float32)
+    f = tl.load(x + features, mask=alive, other=0.0).to(tl.float32)
+    z = tl.load(x + 2 * features, mask=alive, other=0.0).to(tl.float32)
+    o = tl.load(x + 3 * features, mask=alive, other=0.0).to(tl.float32)
+    return i, f, z, o
+
+
+@triton.jit
+def load_before(pointer, count, alive):
+    """c, n and m before one step."""
+    c = tl.load(pointer, mask=alive, other=0.0)
+    n = tl.load(pointer + count, mask=alive, other=0.0)
+    m = tl.load(pointer + 2 * count, mask=alive, other=0.0)
+    return c, n, m
+
+
+@triton.jit
 def product(x, R, PRECISION: tl.constexpr):
     """In float32, x rounded as R is."""
     return tl.dot(x.to(R.dtype), R, input_precision=PRECISION)
@@ -144,14 +163,17 @@ def forward_kernel(
         b_z = tl.load(here + 2 * features, mask=row < width, other=0.0).to(tl.float32)
         b_o = tl.load(here + 3 * features, mask=row < width, other=0.0).to(tl.float32)
     count = (batch * length).to(tl.int64) * features
+    x = gates_ptr + entry * length * 4 * features + head * width + row
+    next_i, next_f, next_z, next_o = load_gates(x, features, alive)
     for t in range(0, length):
         token = entry * length + t
         place = token * features + head * width + row
-        x = gates_ptr + token * 4 * features + head * width + row
-        i = tl.load(x, mask=alive, other=0.0).to(tl.float32) + b_i
-        f = tl.load(x + features, mask=alive, other=0.0).to(tl.float32) + b_f
-        z = tl.load(x + 2 * features, mask=alive, other=0.0).to(tl.float32) + b_z
-        o = tl.load(x + 3 * features, mask=alive, other=0.0).to(tl.float32) + b_o
+        i, f, z, o = next_i + b_i, next_f + b_f, next_z + b_z, next_o + b_o
+        # The next step's are on their way while this one is taken.
+        x += 4 * features
+        next_i, next_f, next_z, next_o = load_gates(
+            x, features, alive & (t + 1 < length)
+        )
         tl.store(before_ptr + place, c, mask=alive)
         tl.store(before_ptr + count + place, n, mask=alive)
         tl.store(before_ptr + 2 * count + place, m, mask=alive)
@@ -196,18 +218,22 @@ def backward_kernel(
         R_o = load_matrix(R_ptr, 3, head, heads, width, d, d, False)
     count = (batch * length).to(tl.int64) * features
     c, n = tl.zeros_like(dc), tl.zeros_like(dc)
+    token = entry * length + (length - 1)
+    place = token * features + head * width + column
+    x = x_ptr + token * 4 * features + head * width + column
+    next_i, next_f, next_z, next_o = load_gates(x, features, alive)
+    next_c, next_n, next_m = load_before(before_ptr + place, count, alive)
+    next_dh = tl.load(grad_y_ptr + place, mask=alive, other=0.0).to(tl.float32)
     for back in range(0, length):
-        token = entry * length + (length - 1 - back)
-        place = token * features + head * width + column
-        x = x_ptr + token * 4 * features + head * width + column
-        i = tl.load(x, mask=alive, other=0.0)
-        f = tl.load(x + features, mask=alive, other=0.0)
-        z = tl.load(x + 2 * features, mask=alive, other=0.0)
-        o = tl.load(x + 3 * features, mask=alive, other=0.0)
-        c = tl.load(before_ptr + place, mask=alive, other=0.0)
-        n = tl.load(before_ptr + count + place, mask=alive, other=0.0)
-        m = tl.load(before_ptr + 2 * count + place, mask=alive, other=0.0)
-        dh += tl.load(grad_y_ptr + place, mask=alive, other=0.0).to(tl.float32)
+        i, f, z, o = next_i, next_f, next_z, next_o
+        c, n, m = next_c, next_n, next_m
+        dh += next_dh
+        # The step before is on its way while this one is taken.
+        place -= features
+        earlier = alive & (back + 1 < length)
+        next_i, next_f, next_z, next_o = load_gates(x - 4 * features, features, earlier)
+        next_c, next_n, next_m = load_before(before_ptr + place, count, earlier)
+        next_dh = tl.load(grad_y_ptr + place, mask=earlier, other=0.0).to(tl.float32)
         past, decay, weight, z, gate, c_t, _, _, inverse = take(
             i, f, z, o, c, n, m, EXPONENTIAL
         )
@@ -232,6 +258,7 @@ def backward_kernel(
         dh += mix(dx_o, R_o, R_ptr, 3, head, heads, width, False, BLOCK_D, PRECISION)
         dc *= decay
         dn *= decay
+        x -= 4 * features
     count = (batch * features).to(tl.int64)
     tl.store(first_ptr + states, dc, mask=alive)
     tl.store(first_ptr + count + states, dn, mask=alive)
