@@ -29,7 +29,8 @@ def fading_maximum(answer: Callable) -> None:
     cases = [(stretch(5), stretch(5)), ((0.5, -np.inf), (0.25, -3.0))]
     compare(join, joined, cases, ("w", "x"))
     given = unpacked(neutral, ("w of neutral", "x of neutral"))
-    for pair, where in (((0.5, -7.0), "before"), ((0.5, 7.0), "after")):
+    pairs = (0.5, -7.0), (0.5, 7.0), (0.5, -np.inf)
+    for pair, where in zip(pairs, ("before", "after", "before"), strict=True):
         operands = (given, pair) if where == "before" else (pair, given)
         made = tuple(float(x) for x in joined(*operands))
         if made != pair:

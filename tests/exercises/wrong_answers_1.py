@@ -34,6 +34,7 @@ WRONG = {
         ("old * below + new", "below + new", "y[0] is"),
         ("larger = tl.maximum(largest, s)", "larger = 0.0 * s", "y[0] is nan"),
         ('float("-inf")', "0.0", "y[0] is nan, expected"),
+        ("tl.maximum(largest, s)", "tl.where(t == 0, s, largest)", "y[1] is nan, expected"),
         ("above / below, mask=ours", "above / below", "a store of 3 numbers beside"),
         (
             "t * D + d, mask=ours, other=0.0)\n            larger",

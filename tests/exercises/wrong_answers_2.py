@@ -6,6 +6,11 @@ WRONG = {
         ("np.maximum(x1 - w2, x2)", "np.maximum(x1 - w1, x2)", "x[1] is"),
         ("w1 + w2, np", "w2, np", "w[0] is"),
         ("(0.0, -np.inf)", "(0.0, 0.0)", "neutral before the pair (0.5, -7.0) makes (0.5, -0.5) of it"),
+        (
+            "(0.0, -np.inf)",
+            "(0.0, -1e9)",
+            "neutral before the pair (0.5, -inf) makes (0.5, -1000000000.5) of it",
+        ),
         ("(0.0, -np.inf)", "(1.0, -np.inf)", "neutral before the pair (0.5, -7.0) makes (1.5, -7.0) of it"),
         ("return join, (0.0, -np.inf)", "return join", "expected 2 results, join, neutral, got 1"),
     ],
