@@ -216,6 +216,8 @@ def test_a_notebook_sees_the_curve_and_the_site_does_not(monkeypatch):
     small_run(steps=3)
     assert len(shown) == 2
     assert Shown.updates == 4, "at the end alone, since a drawing may not take more of the run"
+    small_run(steps=3, curve=False)
+    assert len(shown) == 2
     monkeypatch.setenv("SEQLAB_BOOK", "1")
     small_run(steps=3)
     assert len(shown) == 2
