@@ -58,7 +58,7 @@ def train(
         label: the run's name in legends; None means the model's class name.
         tests: how often to score the test set, spread evenly over the run, at least 1
             (the end).
-        curve: draw a curve in a notebook while it happens.
+        curve: in a notebook, draw the losses as they come.
 
     Returns:
         the `History`. A run that stops early, out of time or with a loss that is not
