@@ -15,7 +15,8 @@ from seqlab.training.progress import building_the_site, in_notebook
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SECONDS_BETWEEN_DRAWINGS = 2.0
+SECONDS_BETWEEN_DRAWINGS = 2.0  # at least
+DRAWING = 0.05  # share of a run that drawing takes at most, its first and last aside
 POINTS = 60  # a noisy loss is averaged into about this many points
 
 
@@ -94,18 +95,19 @@ def _averaged(losses: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
 
 
 class LiveCurve:
-    """The curve of one run, redrawn every other second in a notebook; nothing anywhere
+    """The curve of one run, redrawn every few seconds in a notebook; nothing anywhere
     else."""
 
     def __init__(self, history: History):
         self._history = history
         self._shown: Any = None
         self._drawn_at = monotonic()
+        self._pause = SECONDS_BETWEEN_DRAWINGS
         self._watched = in_notebook() and not building_the_site()
 
     def refresh(self) -> None:
         """Redraw if the last drawing is old enough."""
-        if self._watched and monotonic() - self._drawn_at > SECONDS_BETWEEN_DRAWINGS:
+        if self._watched and monotonic() - self._drawn_at > self._pause:
             self._draw()
 
     def finish(self) -> None:
@@ -119,6 +121,7 @@ class LiveCurve:
 
         from seqlab import figures
 
+        started = monotonic()
         with figures.style():
             figure = _draw(
                 [self._history], f"{self._history.label}: {self._history.task}"
@@ -129,3 +132,6 @@ class LiveCurve:
                 self._shown.update(figure)
             plt.close(figure)
         self._drawn_at = monotonic()
+        self._pause = max(
+            SECONDS_BETWEEN_DRAWINGS, (self._drawn_at - started) / DRAWING
+        )

@@ -36,12 +36,12 @@ def train(
     device: str | torch.device | None = None,
     label: str | None = None,
     tests: int = 5,
+    curve: bool = True,
 ) -> History:
     """Train `model` in place on `task` and return the record of the run.
 
     Adam, whose learning rate rises linearly to `lr` over the first tenth of the steps
-    and falls to zero along a cosine; gradients longer than 1 are shortened to 1. In a
-    notebook a curve is drawn as it happens.
+    and falls to zero along a cosine; gradients longer than 1 are shortened to 1.
 
     Args:
         model: maps inputs (B, length, inputs) to answers, as `Task` describes them.
@@ -58,6 +58,7 @@ def train(
         label: the run's name in legends; None means the model's class name.
         tests: how often to score the test set, spread evenly over the run, at least 1
             (the end).
+        curve: in a notebook, draw the losses as they come.
 
     Returns:
         the `History`. A run that stops early, out of time or with a loss that is not
@@ -87,7 +88,7 @@ def train(
         device=device.type,
     )
     test_after = {round(steps * part / tests) for part in range(1, tests)}
-    curve = LiveCurve(history)
+    drawing = LiveCurve(history) if curve else None
     try:
         with progress_bar(steps, history.label) as progress:
             for step in range(steps):
@@ -112,12 +113,14 @@ def train(
                     _score(model, task, history)
                 progress.update()
                 progress.set_postfix(loss=f"{loss:.4g}", refresh=False)
-                curve.refresh()
+                if drawing is not None:
+                    drawing.refresh()
         _score(model, task, history)
     except KeyboardInterrupt:
         history.stopped = f"interrupted after {len(history.losses)} of {steps} steps"
         raise Interrupted(history) from None
-    curve.finish()
+    if drawing is not None:
+        drawing.finish()
     if history.stopped is not None:
         print(f"{history.label}: stopped early, {history.stopped}.")
     return history

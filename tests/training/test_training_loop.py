@@ -207,13 +207,20 @@ def test_a_notebook_sees_the_curve_and_the_site_does_not(monkeypatch):
     monkeypatch.setattr(curves, "in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", lambda figure, display_id: shown.append(figure) or Shown())
     monkeypatch.setattr(curves, "SECONDS_BETWEEN_DRAWINGS", 0.0)
+    monkeypatch.setattr(curves, "DRAWING", float("inf"))
     monkeypatch.delenv("SEQLAB_BOOK", raising=False)
     small_run(steps=3)
     assert len(shown) == 1
     assert Shown.updates == 3, "after steps 2 and 3, and at the end"
+    monkeypatch.setattr(curves, "DRAWING", 1e-9)
+    small_run(steps=3)
+    assert len(shown) == 2
+    assert Shown.updates == 4, "at the end alone, since a drawing may not take more of the run"
+    small_run(steps=3, curve=False)
+    assert len(shown) == 2
     monkeypatch.setenv("SEQLAB_BOOK", "1")
     small_run(steps=3)
-    assert len(shown) == 1
+    assert len(shown) == 2
 
 
 def test_the_site_shows_no_progress_bar(monkeypatch, capsys):
