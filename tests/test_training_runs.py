@@ -37,7 +37,7 @@ def recorded(runs, monkeypatch, tmp_path):
 
 def test_the_rows_of_xlstm_are_recorded_with_their_longer_tests(recorded, monkeypatch, runs):
     module = runs("xlstm_runs")
-    rows = (("cycle navigation", "mLSTM, sLSTM"), ("search", "transformer"))
+    rows = (("cycle navigation", "mLSTM, sLSTM", 1e-2), ("search", "transformer", 1e-3))
     monkeypatch.setattr(module, "ROWS", rows)
     monkeypatch.setattr(module, "FURTHER", (3, 5))
     record = recorded("xlstm_runs", 2)
@@ -50,18 +50,19 @@ def test_the_rows_of_xlstm_are_recorded_with_their_longer_tests(recorded, monkey
         "transformer",
         [],
     )
+    assert (language["lr"], search["lr"]) == (1e-2, 1e-3)
     assert [row["measure"] for row in record["rows"]] == ["accuracy", "mean squared error"]
     assert all(len(row["scores"]) == 2 for row in record["rows"])
 
 
 def test_every_row_of_xlstm_has_a_model_whose_answers_fit_its_task(runs):
     module = runs("xlstm_runs")
-    assert module.ROWS[:2] == (("parity", "sLSTM"), ("parity", "mLSTM"))
+    assert [row[:2] for row in module.ROWS[:2]] == [("parity", "sLSTM"), ("parity", "mLSTM")]
     assert len(set(module.ROWS)) == len(module.ROWS)
-    assert {layer for _, layer in module.ROWS} == set(module.BLOCKS)
-    tasks = {name: module.task_of(name) for name, _ in module.ROWS}
+    assert {layer for _, layer, _ in module.ROWS} == set(module.BLOCKS)
+    tasks = {name: module.task_of(name) for name, _, _ in module.ROWS}
     batches = {name: next(task.batches(2, 0)) for name, task in tasks.items()}
-    for name, layer in module.ROWS:
+    for name, layer, _ in module.ROWS:
         inputs, targets = batches[name]
         model = module.model_of(layer, tasks[name], 4)
         assert torch.isfinite(tasks[name].loss(model(inputs), targets))
