@@ -18,6 +18,7 @@ from seqlab.nn import (
     TimeMix,
     TokenShift,
 )
+from seqlab.nn.time_mix import TimeMixState
 from seqlab.ops.wkv import reference
 
 WIDTH, INNER, DEPTH, VOCABULARY = 6, 5, 3, 11
@@ -201,6 +202,23 @@ def test_mixing_with_a_matrix_is_the_equations_of_the_paper(kind, loop):
     np.testing.assert_allclose(y.detach(), true, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(sums.detach(), S, rtol=1e-9, atol=1e-11)
     assert torch.equal(before, u[:, -1])
+
+
+@pytest.mark.parametrize("kind", [EagleTimeMix, FinchTimeMix])
+def test_gradients_of_mixing_with_a_matrix_are_differences(kind):
+    """In every parameter, the input, and both parts of the state, through the output and the next state."""
+    few = {"rank": 1, "decay_rank": 2} if kind is FinchTimeMix else {}
+    layer = randomized(kind(3, 2, 4, layer=1, depth=2, **few)).double()
+    names = [name for name, _ in layer.named_parameters()]
+
+    def run(u, before, sums, *values):
+        parameters = dict(zip(names, values, strict=True))
+        y, state = torch.func.functional_call(layer, parameters, (u, TimeMixState(before, sums)))
+        return y, *state
+
+    sizes = (2, 4, 3), (2, 3), (2, 2, 2, 2)
+    inputs = [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes]
+    assert torch.autograd.gradcheck(run, (*inputs, *layer.parameters()))
 
 
 def test_finch_starts_as_eagle_and_then_sees_the_data():
