@@ -6,8 +6,8 @@ queries, and the search for the nearest neighbor, by sLSTM, mLSTM, both, an LSTM
 Two blocks of width 64, as the authors' code has them for parity (Beck et al., 2024, section 4.1). The answers after
 all symbols are judged in training, and the last one alone in the tests at other lengths. The recipe is that of
 `seqlab.training.train`, with one learning rate for all models, and a lower one beside it in the first three tasks, so
-that no model fails by a rate that suits another. The record is rewritten after every row, so that what was measured stays
-where time runs out; the rows that matter most come first.
+that no model fails by a rate that suits another. The record is rewritten after every row, so that what was measured
+stays where time runs out; the rows that matter most come first.
 """
 
 from collections.abc import Callable
