@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks.training_runs import arguments_of_runs, record_rows, run_of
+from benchmarks.training_runs import Stack, arguments_of_runs, record_rows, run_of
 from seqlab.nn import S4D, S6, MambaBlock, ResidualBlock, SequenceModel
 from seqlab.tasks import induction_heads, selective_copying
 from seqlab.tasks.task import Task
@@ -37,28 +37,10 @@ FURTHER = (1, 4, 16, 64, 512)  # times the trained length of induction heads
 TESTED = 32  # sequences at each of these lengths, one after the other
 
 
-class Stack(nn.Module):
-    """One-hot tokens, Mamba's blocks with a layer inside, logits at each step."""
-
-    def __init__(self, layer: Callable[[int], nn.Module], task: Task, width: int, depth: int = 2) -> None:
-        super().__init__()
-        self.encode = nn.Linear(task.inputs, width)
-        self.blocks = nn.ModuleList(
-            ResidualBlock(MambaBlock(width, layer=layer), width) for _ in range(depth)
-        )
-        self.norm = nn.RMSNorm(width)
-        self.readout = nn.Linear(width, task.outputs)
-
-    def forward(self, u: Tensor) -> Tensor:
-        x = self.encode(u)
-        for block in self.blocks:
-            x, _ = block(x)
-        return self.readout(self.norm(x))
-
-
 def model_of(block: str, layer: str, task: Task, width: int) -> nn.Module:
     if block == "Mamba":
-        return Stack(LAYERS[layer], task, width)
+        blocks = (ResidualBlock(MambaBlock(width, layer=LAYERS[layer]), width) for _ in range(2))
+        return Stack(blocks, task, width)
     return SequenceModel(LAYERS[layer], task.inputs, width, 2, task.outputs, pool=False)
 
 

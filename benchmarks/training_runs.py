@@ -1,5 +1,5 @@
-"""What the runs at full length share: their arguments, training over seeds, and a record that is rewritten after every
-row, so that what was measured stays where time runs out."""
+"""What the runs at full length share: their arguments, a stack of blocks, training over seeds, and a record that is
+rewritten after every row, so that what was measured stays where time runs out."""
 
 import argparse
 import json
@@ -8,11 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seqlab.benchmark import provenance
 from seqlab.tasks import Task
 from seqlab.training import train
+
+
+class Stack(nn.Module):
+    """An encoder at each step, blocks, a norm and a readout at each step."""
+
+    def __init__(self, blocks: Iterable[nn.Module], task: Task, width: int) -> None:
+        super().__init__()
+        self.encode = nn.Linear(task.inputs, width)
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = nn.RMSNorm(width)
+        self.readout = nn.Linear(width, task.outputs)
+
+    def forward(self, u: Tensor) -> Tensor:
+        x = self.encode(u)
+        for block in self.blocks:
+            x, _ = block(x)
+        return self.readout(self.norm(x))
 
 
 def arguments_of_runs(
@@ -69,5 +86,6 @@ def run_of(
         "steps": arguments.steps,
         "scores": scores,
         "chance": task.chance,
+        "measure": task.measure,
         "seconds_per_step": history.seconds_per_step,
     }

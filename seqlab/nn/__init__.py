@@ -26,6 +26,7 @@ from seqlab.nn.lstm import LSTM
 from seqlab.nn.mamba import Mamba
 from seqlab.nn.mamba_block import MambaBlock
 from seqlab.nn.matrix_memory import MatrixMemory
+from seqlab.nn.matrix_time_mix import EagleTimeMix, FinchTimeMix, MatrixTimeMix
 from seqlab.nn.mlstm import MLSTM, MLSTMBlock
 from seqlab.nn.readout import Readout
 from seqlab.nn.residual_block import ResidualBlock
@@ -70,7 +71,9 @@ __all__ = [
     "ChannelMix",
     "DiagonalRecurrence",
     "DiagonalSSM",
+    "EagleTimeMix",
     "FeedForwardBlock",
+    "FinchTimeMix",
     "GatedLinearAttention",
     "H3Block",
     "HippoRNN",
@@ -83,6 +86,7 @@ __all__ = [
     "Mamba",
     "MambaBlock",
     "MatrixMemory",
+    "MatrixTimeMix",
     "RWKVBlock",
     "Readout",
     "ResidualBlock",

@@ -1,4 +1,8 @@
-"""How many features there are in the heads of a layer (chapters 8 and 9)."""
+"""The heads of a layer: how many features there are in each, and a norm of each (chapters
+8 and 9)."""
+
+from torch import Tensor
+from torch.nn.functional import group_norm
 
 from seqlab.ops.arguments import positive_integer
 
@@ -21,3 +25,12 @@ def of_heads(name: str, size: object, heads: int, least: int = 1) -> int:
             f"{whole} in all"
         )
     return whole
+
+
+def normed_heads(o: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
+    """o (..., heads, features) with a norm of each head, times ``scale`` and plus ``bias``,
+    (heads x features,) -> (..., heads x features)."""
+    flat = o.flatten(-2)
+    tokens = flat.flatten(0, -2).to(scale.dtype)
+    # By the function, as a compiled graph would first be made with eps left open.
+    return group_norm(tokens, o.shape[-2], scale, bias).view(flat.shape)

@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import group_norm, silu
+from torch.nn.functional import silu
 
-from seqlab.nn.heads import of_heads
+from seqlab.nn.heads import normed_heads, of_heads
 from seqlab.ops import gated_linear_attention, gated_linear_attention_step
 from seqlab.ops.arguments import (
     accumulation_dtype,
@@ -98,11 +98,8 @@ class MatrixMemory(nn.Module):
         return q, k, v
 
     def _out(self, u: Tensor, o: Tensor) -> Tensor:
-        flat = o.flatten(-2)
-        tokens = flat.flatten(0, -2)
-        # By the function, as a compiled graph would first be made with eps left open.
-        tokens = group_norm(tokens, self.heads, self.norm.weight, self.norm.bias)
-        return self.output(silu(self.gate(u)) * tokens.view(flat.shape))
+        normed = normed_heads(o, self.norm.weight, self.norm.bias)
+        return self.output(silu(self.gate(u)) * normed)
 
     def _dtype(self) -> torch.dtype:
         return self.output.weight.dtype

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import group_norm, linear, silu
+from torch.nn.functional import linear, silu
 
-from seqlab.nn.heads import of_heads
+from seqlab.nn.heads import normed_heads, of_heads
 from seqlab.nn.short_convolution import ShortConvolution
 from seqlab.ops import MLSTMState, mlstm, mlstm_step
 from seqlab.ops.arguments import (
@@ -145,10 +145,7 @@ class MLSTM(nn.Module):
         return q, k, v, i, f
 
     def _out(self, h: Tensor, c: Tensor, z: Tensor) -> Tensor:
-        flat = h.flatten(-2)
-        tokens = flat.flatten(0, -2).to(self.scale.dtype)
-        normed = group_norm(tokens, self.heads, self.scale).view(flat.shape)
-        return self.out((normed + self.skip * c) * silu(z))
+        return self.out((normed_heads(h, self.scale) + self.skip * c) * silu(z))
 
     def _parts(
         self, state: MLSTMLayerState | None, u: Tensor

@@ -1,4 +1,4 @@
-"""RWKV-4: the block and the language model (chapter 8)."""
+"""RWKV-4, 5 and 6: the block and the language model (chapter 8)."""
 
 from functools import partial
 from os import PathLike
@@ -9,14 +9,19 @@ from torch import Tensor, nn
 from seqlab.nn.channel_mix import ChannelMix
 from seqlab.nn.checkpoint import check_depth, made_of, read_config, read_tensors
 from seqlab.nn.language_model import LanguageModel
-from seqlab.nn.time_mix import TimeMix, TimeMixState
+from seqlab.nn.matrix_time_mix import EagleTimeMix, FinchTimeMix
+from seqlab.nn.time_mix import TimeMix, TimeMixState, orthogonal
 from seqlab.ops.arguments import (
     check_sequence,
     check_step,
+    integer,
     number,
     parts_of,
     positive_integer,
 )
+
+HEAD = 64
+"""Features of a head, where there is room for as many."""
 
 
 class RWKVState(NamedTuple):
@@ -25,25 +30,31 @@ class RWKVState(NamedTuple):
     before: Tensor
     """the last token that time mixing saw, (batch, width)"""
     sums: Tensor
-    """WKV's numerators, denominators and exponents, (batch, 3, inner)"""
+    """what time mixing sums up, as in its `TimeMixState`"""
     mixed: Tensor
     """the last token that channel mixing saw, (batch, width)"""
 
 
 class RWKVBlock(nn.Module):
-    """x = u + TimeMix(norm(u)), then x + ChannelMix(norm(x)) (Peng et al., 2023, section
-    3).
+    """x = u + time_mix(norm(u)), then x + ChannelMix(norm(x)) (Peng et al., 2023, section
+    3, and 2024, section 4), where RWKV-4's time mixing is `TimeMix`, RWKV-5's
+    `EagleTimeMix` and RWKV-6's `FinchTimeMix`.
 
     Args:
         width: features between the blocks, at least 1.
-        inner: features of `TimeMix`, at least 1; `width` if None.
-        hidden: features inside `ChannelMix`, at least 1; four times `width` if None.
+        inner: features of time mixing, at least 1; `width` if None.
+        hidden: features inside `ChannelMix`, at least 1; if None, four times `width` in
+            RWKV-4, and three and a half times, rounded up, in the later ones.
         layer, depth: which of how many blocks it is, 0 <= layer < depth.
         eps: added to the variance in both norms.
+        version: 4, 5 or 6.
+        heads: of time mixing, from version 5 on; if None, as many as have room for 64
+            features each, and at least 1.
 
     Attributes:
         time_norm, channel_norm: LayerNorm.
-        time_mix, channel_mix: `TimeMix` and `ChannelMix`.
+        time_mix: `TimeMix`, `EagleTimeMix` or `FinchTimeMix`.
+        channel_mix: `ChannelMix`.
 
     Raises:
         TypeError, ValueError: an argument is not as described.
@@ -57,9 +68,13 @@ class RWKVBlock(nn.Module):
         layer: int = 0,
         depth: int = 1,
         eps: float = 1e-5,
+        version: int = 4,
+        heads: int | None = None,
     ) -> None:
         super().__init__()
-        self.time_mix = TimeMix(width, inner, layer, depth)
+        self.time_mix = _time_mix(version, heads, width, inner, layer, depth)
+        if hidden is None and version > 4:
+            hidden = -(-7 * self.time_mix.width // 2)
         self.channel_mix = ChannelMix(width, hidden, layer, depth)
         self.width = self.time_mix.width
         eps = number("eps", eps, least=0)
@@ -95,16 +110,9 @@ class RWKVBlock(nn.Module):
 
     def close(self) -> None:
         """Start as a block that does nothing yet."""
-        time_mix, channel_mix = self.time_mix, self.channel_mix
-        _orthogonal(time_mix.value)
-        _orthogonal(channel_mix.key)
-        for closed in (
-            time_mix.key,
-            time_mix.receptance,
-            time_mix.output,
-            channel_mix.receptance,
-            channel_mix.value,
-        ):
+        self.time_mix.close()
+        orthogonal(self.channel_mix.key)
+        for closed in (self.channel_mix.receptance, self.channel_mix.value):
             nn.init.zeros_(closed.weight)
 
     def _parts(
@@ -117,18 +125,20 @@ class RWKVBlock(nn.Module):
 
 
 class RWKV(LanguageModel):
-    """RWKV-4, a language model: embeddings and their norm, blocks, a norm and the logits
-    of the next token (Peng et al., 2023, section 3).
+    """RWKV-4, RWKV-5 (Eagle) or RWKV-6 (Finch), a language model: embeddings and their
+    norm, blocks, a norm and the logits of the next token (Peng et al., 2023, section 3,
+    and 2024, section 4).
 
     It starts as its authors start it: with tiny embeddings, which the norm makes large
-    and a step of training moves far; with blocks that do nothing yet, as the matrices of
-    keys, receptances and outputs are zero; and with all others orthogonal.
+    and a step of training moves far; with blocks that do nothing yet, as the matrices
+    that lead out of them are zero; and with the others orthogonal, but for the keys and
+    receptances of RWKV-4's time mixing, which are zero too.
 
     Args:
         vocabulary: how many tokens there are, at least 1.
         width: features between the blocks, at least 1.
         depth: number of blocks, at least 1.
-        inner, hidden, eps: as in `RWKVBlock`.
+        inner, hidden, eps, version, heads: as in `RWKVBlock`.
 
     Attributes:
         embedding, blocks, norm, head: as in `LanguageModel`; each block is an `RWKVBlock`.
@@ -146,23 +156,26 @@ class RWKV(LanguageModel):
         inner: int | None = None,
         hidden: int | None = None,
         eps: float = 1e-5,
+        version: int = 4,
+        heads: int | None = None,
     ) -> None:
         width = positive_integer("width", width)
         depth = positive_integer("depth", depth)
         blocks = [
-            RWKVBlock(width, inner, hidden, layer, depth, eps) for layer in range(depth)
+            RWKVBlock(width, inner, hidden, layer, depth, eps, version, heads)
+            for layer in range(depth)
         ]
         super().__init__(vocabulary, width, blocks, nn.LayerNorm(width), tied=False)
         self.input_norm = nn.LayerNorm(width, eps)
         nn.init.uniform_(self.embedding.weight, -1e-4, 1e-4)
         assert self.head is not None
-        _orthogonal(self.head, 0.5)
+        orthogonal(self.head, 0.5)
         for block in blocks:
             block.close()
 
     @classmethod
     def from_pretrained(cls, path: str | PathLike[str]) -> Self:
-        """The model of a checkpoint that transformers saved as an `RwkvForCausalLM`, such
+        """The RWKV-4 of a checkpoint that transformers saved as an `RwkvForCausalLM`, such
         as RWKV/rwkv-4-169m-pile, in torch's default dtype and on its default device.
         Nothing is downloaded, and nothing in the files is run.
 
@@ -199,6 +212,31 @@ class RWKV(LanguageModel):
         return self.input_norm(self.embedding(tokens))
 
 
+def _time_mix(
+    version: int,
+    heads: int | None,
+    width: int,
+    inner: int | None,
+    layer: int,
+    depth: int,
+) -> TimeMix | EagleTimeMix | FinchTimeMix:
+    """The time mixing of a version."""
+    version = integer("version", version)
+    if version not in (4, 5, 6):
+        raise ValueError(f"version: expected 4, 5 or 6, got {version}")
+    if version == 4:
+        if heads is not None:
+            raise ValueError(f"heads: expected None, as RWKV-4 has none, got {heads!r}")
+        return TimeMix(width, inner, layer, depth)
+    kind = EagleTimeMix if version == 5 else FinchTimeMix
+    if heads is None:
+        features = positive_integer("width", width)
+        if inner is not None:
+            features = positive_integer("inner", inner)
+        heads = max(1, features // HEAD)
+    return kind(width, heads, inner, layer, depth)
+
+
 def _options(config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a model from a config.json, with what stands for those it lacks."""
     eps = number("layer_norm_epsilon", config.get("layer_norm_epsilon", 1e-5), least=0)
@@ -228,10 +266,3 @@ _NAMES = (
     (r"shift_r\.mu", "time_mix_receptance"),
 )
 """What transformers calls a parameter, part by part."""
-
-
-def _orthogonal(linear: nn.Linear, scale: float = 1.0) -> None:
-    """A random matrix that keeps lengths, or one that leads into more features and makes
-    each of them as large as those it comes from."""
-    rows, columns = linear.weight.shape
-    nn.init.orthogonal_(linear.weight, scale * max(1.0, rows / columns) ** 0.5)

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, group_norm, silu
+from torch.nn.functional import gelu, silu
 
-from seqlab.nn.heads import of_heads
+from seqlab.nn.heads import normed_heads, of_heads
 from seqlab.nn.short_convolution import ShortConvolution
 from seqlab.ops import SLSTMState, slstm, slstm_step
 from seqlab.ops.arguments import (
@@ -88,7 +88,7 @@ class SLSTM(nn.Module):
         gates = self._gates(u, silu(x))
         R, b = self.R.to(gates.dtype), self.b.to(gates.dtype)
         h, last = slstm(gates, R, b, before)
-        return self._normed(h), SLSTMLayerState(*last, window)
+        return normed_heads(h, self.scale), SLSTMLayerState(*last, window)
 
     def step(
         self, u_t: Tensor, state: SLSTMLayerState | None = None
@@ -105,7 +105,7 @@ class SLSTM(nn.Module):
             before = SLSTMState(nothing, nothing, nothing - math.inf, nothing)
         R, b = self.R.to(gates.dtype), self.b.to(gates.dtype)
         h, last = slstm_step(gates, R, before, b)
-        return self._normed(h), SLSTMLayerState(*last, window)
+        return normed_heads(h, self.scale), SLSTMLayerState(*last, window)
 
     def _gates(self, u: Tensor, convolved: Tensor) -> Tensor:
         """(..., 4, heads, features)."""
@@ -113,11 +113,6 @@ class SLSTM(nn.Module):
         of = "ghde,...he->...ghd"
         i_f = torch.einsum(of, self.W[:2], convolved.to(self.W.dtype))
         return torch.cat((i_f, torch.einsum(of, self.W[2:], u.to(self.W.dtype))), -3)
-
-    def _normed(self, h: Tensor) -> Tensor:
-        flat = h.flatten(-2)
-        tokens = flat.flatten(0, -2).to(self.scale.dtype)
-        return group_norm(tokens, self.heads, self.scale).view(flat.shape)
 
     def _parts(
         self, state: SLSTMLayerState | None, u: Tensor

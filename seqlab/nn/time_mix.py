@@ -25,7 +25,9 @@ class TimeMixState(NamedTuple):
     before: Tensor
     """the last token, (batch, width)"""
     sums: Tensor
-    """WKV's numerators, denominators and exponents, (batch, 3, inner)"""
+    """WKV's numerators, denominators and exponents, (batch, 3, inner); of `EagleTimeMix`
+    and `FinchTimeMix` decayed sums of keys times values, (batch, heads, inner / heads,
+    inner / heads)"""
 
 
 class TimeMix(nn.Module):
@@ -61,7 +63,7 @@ class TimeMix(nn.Module):
         self.width = positive_integer("width", width)
         self.inner = self.width if inner is None else positive_integer("inner", inner)
         layer, depth = place(layer, depth)
-        deep = layer / max(depth - 1, 1)  # from 0 in the first layer to 1 in the last
+        deep = depth_of(layer, depth)
         present = share_of_the_present(self.width, layer, depth)
         self.shift_k, self.shift_v, self.shift_r = (
             TokenShift(self.width) for _ in range(3)
@@ -73,10 +75,9 @@ class TimeMix(nn.Module):
         self.value = nn.Linear(self.width, self.inner, bias=False)
         self.receptance = nn.Linear(self.width, self.inner, bias=False)
         self.output = nn.Linear(self.inner, self.width, bias=False)
-        i = torch.arange(self.inner)
-        curve = (i / max(self.inner - 1, 1)) ** (0.7 + 1.3 * deep)
+        curve = decay_curve(self.inner, deep)
         self.decay = nn.Parameter(8 * curve - 5)  # eq. 8.13
-        self.bonus = nn.Parameter(0.5 * ((i + 1) % 3 - 1) + math.log(0.3))
+        self.bonus = nn.Parameter(0.5 * zigzag(self.inner) + math.log(0.3))
 
     def forward(
         self, u: Tensor, state: TimeMixState | None = None
@@ -115,6 +116,12 @@ class TimeMix(nn.Module):
         y, sums = wkv_step(*self._rates(), k, v, sums)
         return self._out(shifted_r, y), TimeMixState(last, sums)
 
+    def close(self) -> None:
+        """Start as a layer that does nothing yet."""
+        orthogonal(self.value)
+        for closed in (self.key, self.receptance, self.output):
+            nn.init.zeros_(closed.weight)
+
     def _rates(self) -> tuple[Tensor, Tensor]:
         """w and the bonus, in float32 at least: exp(-w) may be very close to 1."""
         wide = accumulation_dtype(self.decay.dtype)
@@ -150,3 +157,26 @@ def share_of_the_present(width: int, layer: int, depth: int) -> Tensor:
     """How a token shift starts: (width,), from 0 in the first channel up to nearly 1, and
     in deeper layers nearer to 1."""
     return (torch.arange(width) / width) ** (1 - layer / depth)
+
+
+def depth_of(layer: int, depth: int) -> float:
+    """How deep a layer stands, from 0 for the first one to 1 for the last."""
+    return layer / max(depth - 1, 1)
+
+
+def decay_curve(inner: int, deep: float) -> Tensor:
+    """How the decays of the channels start: (inner,), from 0 in the first, which forgets
+    least, to 1 in the last, and in deeper layers nearer to 0."""
+    return (torch.arange(inner) / max(inner - 1, 1)) ** (0.7 + 1.3 * deep)
+
+
+def zigzag(inner: int) -> Tensor:
+    """How neighboring bonuses start apart: (inner,), 0, 1, -1 and so on."""
+    return (torch.arange(inner) + 1) % 3 - 1
+
+
+def orthogonal(linear: nn.Linear, scale: float = 1.0) -> None:
+    """A random matrix that keeps lengths, or one that leads into more features and makes
+    each of them as large as those it comes from."""
+    rows, columns = linear.weight.shape
+    nn.init.orthogonal_(linear.weight, scale * max(1.0, rows / columns) ** 0.5)

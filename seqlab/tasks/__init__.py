@@ -7,10 +7,16 @@ end, `.test()` gives the held-out sequences, and `.loss` and `.score` say how an
 is judged.
 """
 
+from seqlab.tasks.formal import formal_language
 from seqlab.tasks.images import full_mnist, sequential_digits, sequential_mnist
 from seqlab.tasks.listops import listops
 from seqlab.tasks.pathfinder import pathfinder
-from seqlab.tasks.recall import associative_recall, induction_heads
+from seqlab.tasks.recall import (
+    associative_recall,
+    induction_heads,
+    multi_query_recall,
+    nearest_neighbor,
+)
 from seqlab.tasks.speech import japanese_vowels
 from seqlab.tasks.synthetic import adding, copying, delay, selective_copying
 from seqlab.tasks.task import Task
@@ -23,10 +29,13 @@ __all__ = [
     "characters",
     "copying",
     "delay",
+    "formal_language",
     "full_mnist",
     "induction_heads",
     "japanese_vowels",
     "listops",
+    "multi_query_recall",
+    "nearest_neighbor",
     "pathfinder",
     "python_documentation",
     "selective_copying",

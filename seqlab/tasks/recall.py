@@ -1,4 +1,5 @@
-"""Recall from the sequence itself: what was a key's value, what followed a mark?"""
+"""Recall from the sequence itself: what was a key's value, what followed a mark, what
+came with the nearest neighbor?"""
 
 import numpy as np
 
@@ -115,6 +116,106 @@ def induction_heads(
         pool=False,
         classification=True,
         chance=1 / symbols if judged == "last" else float(np.mean(by_step)),
+        draw=draw,
+        seed=seed,
+    )
+
+
+def multi_query_recall(
+    keys: int = 64, values: int = 64, pairs: int = 8, length: int = 64, seed: int = 0
+) -> Drawn:
+    """Pairs of a key and a value, then all of the keys again, scattered and in any order:
+    multi-query associative recall (Arora et al., 2023, arXiv 2312.04927, where keys come
+    back rather early than late; here all places are alike, and blanks fill the others).
+
+    The keys of a sequence are different ones, and each has a value drawn anew. inputs (B,
+    length, keys + values + 1) are one-hot: keys, values, the blank. targets (B, length)
+    are the value where a key comes back, counted from 0, and `UNJUDGED` (-100) elsewhere.
+
+    Args:
+        keys: different keys, at least `pairs`.
+        values: different values, at least 2.
+        pairs: of a sequence, at least 1.
+        length: tokens of a sequence, at least 3 pairs.
+        seed: selects the test sequences.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    for name, value, least in (
+        ("pairs", pairs, 1),
+        ("keys", keys, pairs),
+        ("values", values, 2),
+        ("length", length, 3 * pairs),
+    ):
+        if value < least:
+            raise ValueError(f"{name}: expected at least {least}, got {value}")
+    blank = keys + values
+
+    def draw(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.arange(count)[:, None]
+        key = random.random((count, keys)).argsort(1)[:, :pairs]
+        value = random.integers(0, values, (count, pairs))
+        places = random.random((count, length - 2 * pairs)).argsort(1)[:, :pairs]
+        tokens = np.full((count, length), blank)
+        tokens[:, 0 : 2 * pairs : 2], tokens[:, 1 : 2 * pairs : 2] = key, keys + value
+        targets = np.full((count, length), UNJUDGED)
+        tokens[rows, 2 * pairs + places] = key
+        targets[rows, 2 * pairs + places] = value
+        return np.eye(blank + 1)[tokens], targets
+
+    return Drawn(
+        name=f"recall of {pairs} pairs over {length} steps",
+        length=length,
+        inputs=blank + 1,
+        outputs=values,
+        pool=False,
+        classification=True,
+        chance=1 / values,
+        draw=draw,
+        seed=seed,
+    )
+
+
+def nearest_neighbor(length: int = 64, seed: int = 0) -> Drawn:
+    """Directions, each with a value: which value came with the one nearest to the first
+    direction? What is stored has to be given up whenever a nearer one shows up (Beck et
+    al., 2024, section 1 and figure 2).
+
+    inputs (B, length, 3) are a random direction in the plane, of length 1, and its value,
+    uniform on [0, 1); the first one is the reference, with a 0 for its value. targets (B,
+    length, 1) are the value of the nearest direction so far, and 0 at the reference.
+    Always answering 1/2 there after has mean squared error 1/12 at each of these steps.
+
+    Args:
+        length: time steps, at least 2.
+        seed: selects the test sequences.
+
+    Raises:
+        ValueError: length is out of its range.
+    """
+    if length < 2:
+        raise ValueError(f"length: expected at least 2, got {length}")
+
+    def draw(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        angle = random.uniform(0, 2 * np.pi, (count, length))
+        value = random.random((count, length))
+        value[:, 0] = 0
+        likeness = np.cos(angle - angle[:, :1])
+        likeness[:, 0] = -2  # the reference is no neighbor of itself
+        nearest = np.maximum.accumulate(likeness, axis=1) == likeness
+        since = np.maximum.accumulate(np.where(nearest, np.arange(length), 0), axis=1)
+        inputs = np.stack([np.cos(angle), np.sin(angle), value], axis=-1)
+        return inputs, np.take_along_axis(value, since, axis=1)[..., None]
+
+    return Drawn(
+        name=f"nearest of {length - 1} neighbors",
+        length=length,
+        inputs=3,
+        outputs=1,
+        pool=False,
+        classification=False,
+        chance=(length - 1) / length / 12,
         draw=draw,
         seed=seed,
     )

@@ -35,7 +35,9 @@ from seqlab.nn import (
     ChannelMix,
     DiagonalRecurrence,
     DiagonalSSM,
+    EagleTimeMix,
     FeedForwardBlock,
+    FinchTimeMix,
     GatedLinearAttention,
     H3Block,
     HippoRNN,
@@ -47,6 +49,7 @@ from seqlab.nn import (
     Mamba,
     MambaBlock,
     MatrixMemory,
+    MatrixTimeMix,
     MLSTMBlock,
     Readout,
     ResidualBlock,
@@ -76,10 +79,15 @@ class Layer:
     sizes: tuple[str, ...] = field(kw_only=True)  # which of the arguments are positive integers
     # A loop over time in Python: a graph holds one length of it, as it does of torch.nn.GRU.
     loop: bool = field(default=False, kw_only=True)
+    # Parameters that start at zero, so that others would have no gradient to compare: made random.
+    moved: tuple[str, ...] = field(default=(), kw_only=True)
 
     def make(self, **others):
         torch.manual_seed(0)
-        return self.kind(**{**self.arguments, **others})
+        layer = self.kind(**{**self.arguments, **others})
+        for name in self.moved:
+            nn.init.normal_(layer.get_parameter(name), std=0.5)
+        return layer
 
 
 EIGENVALUES = np.array([0.9 * np.exp(0.5j), 0.5, -0.3, 0.99 * np.exp(2j), 0.7j])
@@ -126,6 +134,17 @@ LAYERS = {
         {"width": INPUTS, "inner": 5, "layer": 1, "depth": 3},
         sizes=("width", "depth"),
     ),
+    "EagleTimeMix": Layer(
+        EagleTimeMix,
+        {"width": INPUTS, "heads": 2, "inner": 16, "layer": 1, "depth": 3},
+        sizes=("width", "heads", "depth"),
+    ),
+    "FinchTimeMix": Layer(
+        FinchTimeMix,
+        {"width": INPUTS, "heads": 2, "inner": 16, "layer": 1, "depth": 3, "rank": 3, "decay_rank": 5},
+        sizes=("width", "heads", "depth", "rank", "decay_rank"),
+        moved=("mix_in.weight", "mix_out", "decay_in.weight", "decay_out.weight"),
+    ),
     "ChannelMix": Layer(
         ChannelMix,
         {"width": INPUTS, "inner": 8, "layer": 1, "depth": 3},
@@ -158,6 +177,7 @@ SHARED = (
     DiagonalRecurrence,
     DiagonalSSM,
     MatrixMemory,
+    MatrixTimeMix,
     TokenShift,
 )  # by layers: there is no layer of this kind alone
 STATELESS = (SGConv, BiGS, Hyena, HyenaFilter)  # without a step: see test_convolutions.py

@@ -1,4 +1,4 @@
-"""RWKV-4: token shift, the block, the language model, and its weights from transformers."""
+"""RWKV-4, 5 and 6: token shift, the mixings, the block, the language model, and weights from transformers."""
 
 import json
 import shutil
@@ -9,10 +9,21 @@ import torch
 from layers import error, tensors
 from torch import nn
 
-from seqlab.nn import RWKV, ChannelMix, RWKVBlock, TimeMix, TokenShift
+from seqlab.nn import (
+    RWKV,
+    ChannelMix,
+    EagleTimeMix,
+    FinchTimeMix,
+    RWKVBlock,
+    TimeMix,
+    TokenShift,
+)
+from seqlab.nn.time_mix import TimeMixState
 from seqlab.ops.wkv import reference
 
 WIDTH, INNER, DEPTH, VOCABULARY = 6, 5, 3, 11
+HEADED = {"inner": 16, "heads": 2}  # of eight features: the norm of a head of few makes much of a rounding
+every_version = pytest.mark.parametrize("version", [4, 5, 6])
 
 
 def same(one, other, **tolerances):
@@ -122,14 +133,177 @@ def test_a_layer_starts_as_the_paper_says():
         same(ChannelMix(width, layer=layer, depth=depth).shift_r.mu, torch.tensor(present))
 
 
+def eagle(layer, x):
+    """RWKV-5's time mixing as the paper's section 4.1 has it, token by token, in NumPy: (outputs, S)."""
+    p = {name: each.detach().numpy() for name, each in layer.named_parameters()}
+    mu = dict(zip("rkvg", 1 - p["mu"], strict=True))  # of the past
+    decay = np.exp(-np.exp(p["decay"]))
+
+    def mixed(a, b):
+        return {letter: lerp(a, b, share) for letter, share in mu.items()}, decay
+
+    return matrix_loop(layer, p, x, mixed)
+
+
+def finch(layer, x):
+    """RWKV-6's, section 4.2, where low ranks see the data."""
+    p = {name: each.detach().numpy() for name, each in layer.named_parameters()}
+    A = np.split(p["mix_in.weight"].T, 5, axis=1)
+    B = -p["mix_out"]
+    lora = {
+        letter: lambda z, i=i: 1 - p["mu"][i] + np.tanh(z @ A[i]) @ B[i] for i, letter in enumerate("rkvgw")
+    }
+
+    def mixed(a, b):
+        z = lerp(a, b, 1 - p["mu_x"])
+        x = {letter: lerp(a, b, share(z)) for letter, share in lora.items()}
+        d = p["decay"] + np.tanh(x["w"] @ p["decay_in.weight"].T) @ p["decay_out.weight"].T
+        return x, np.exp(-np.exp(d))
+
+    return matrix_loop(layer, p, x, mixed)
+
+
+def lerp(a, b, mu):
+    return a + (b - a) * mu
+
+
+def matrix_loop(layer, p, x, mixed):
+    """What both versions do with what they have mixed: x is (batch, length, width)."""
+    heads, size = layer.heads, layer.inner // layer.heads
+    outputs, last = np.zeros_like(x), np.zeros((len(x), heads, size, size))
+    u = p["bonus"].reshape(heads, size)
+    for i, sequence in enumerate(x):
+        before, S = np.zeros(x.shape[-1]), last[i]
+        for t, token in enumerate(sequence):
+            of, w = mixed(token, before)
+            r, k, v = (
+                (p[f"{name}.weight"] @ of[name[0]]).reshape(heads, size)
+                for name in ("receptance", "key", "value")
+            )
+            g = p["gate.weight"] @ of["g"]
+            o = np.zeros((heads, size))
+            for h, decay in enumerate(np.broadcast_to(w, layer.inner).reshape(heads, size)):
+                o[h] = r[h] @ (S[h] + np.diag(u[h]) @ np.outer(k[h], v[h]))
+                S[h] = np.diag(decay) @ S[h] + np.outer(k[h], v[h])
+            # The code divides by 8 = 64^1/2 in front of a norm with an eps of 1e-5.
+            o = (o - o.mean(1, keepdims=True)) / np.sqrt(o.var(1, keepdims=True) + 1e-5 * size)
+            o = p["norm.weight"] * o.ravel() + p["norm.bias"]
+            outputs[i, t] = p["output.weight"] @ (g / (1 + np.exp(-g)) * o)
+            before = token
+    return outputs, last
+
+
+@pytest.mark.parametrize(("kind", "loop"), [(EagleTimeMix, eagle), (FinchTimeMix, finch)])
+def test_mixing_with_a_matrix_is_the_equations_of_the_paper(kind, loop):
+    layer = randomized(kind(WIDTH, 2, 8, layer=1, depth=3)).double()
+    u = torch.randn(2, 21, WIDTH, dtype=torch.float64)
+    true, S = loop(layer, u.numpy())
+    y, (before, sums) = layer(u)
+    np.testing.assert_allclose(y.detach(), true, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(sums.detach(), S, rtol=1e-9, atol=1e-11)
+    assert torch.equal(before, u[:, -1])
+
+
+@pytest.mark.parametrize("kind", [EagleTimeMix, FinchTimeMix])
+def test_gradients_of_mixing_with_a_matrix_are_differences(kind):
+    """In every parameter, the input, and both parts of the state, through the output and the next state."""
+    few = {"rank": 1, "decay_rank": 2} if kind is FinchTimeMix else {}
+    layer = randomized(kind(3, 2, 4, layer=1, depth=2, **few)).double()
+    names = [name for name, _ in layer.named_parameters()]
+
+    def run(u, before, sums, *values):
+        parameters = dict(zip(names, values, strict=True))
+        y, state = torch.func.functional_call(layer, parameters, (u, TimeMixState(before, sums)))
+        return y, *state
+
+    sizes = (2, 4, 3), (2, 3), (2, 2, 2, 2)
+    inputs = [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes]
+    assert torch.autograd.gradcheck(run, (*inputs, *layer.parameters()))
+
+
+def test_finch_starts_as_eagle_and_then_sees_the_data():
+    torch.manual_seed(0)
+    finch, eagle = FinchTimeMix(WIDTH, 2, 8, 1, 3), EagleTimeMix(WIDTH, 2, 8, 1, 3)
+    theirs = eagle.state_dict()
+    given = finch.state_dict()
+    eagle.load_state_dict({name: given[name][:4] if name == "mu" else given[name] for name in theirs})
+    u = torch.randn(2, 9, WIDTH)
+    same(finch(u)[0], eagle(u)[0])
+    nn.init.normal_(finch.decay_in.weight, std=10)
+    assert not torch.allclose(finch(u)[0], eagle(u)[0])
+
+
+@pytest.mark.parametrize("kind", [EagleTimeMix, FinchTimeMix])
+def test_a_layer_with_a_matrix_starts_as_the_authors_code_says(kind):
+    width, inner, depth = 8, 6, 4
+    for layer in range(depth):
+        mix, deep = kind(width, 2, inner, layer, depth), layer / (depth - 1)
+        present = torch.tensor([(i / width) ** (1 - layer / depth) for i in range(width)])
+        for row, share in zip(
+            mix.mu, (present**0.5, present, present + 0.3 * deep, present**0.5, present), strict=False
+        ):
+            same(row, share)
+        decay = [-6 + 5 * (i / (inner - 1)) ** (0.7 + 1.3 * deep) for i in range(inner)]
+        same(mix.decay, torch.tensor(decay))
+        bonus = [deep * (1 - i / (inner - 1)) + 0.1 * ((i + 1) % 3 - 1) for i in range(inner)]
+        same(mix.bonus, torch.tensor(bonus))
+        same(mix.norm.weight, torch.full((inner,), ((1 + layer) / depth) ** 0.7))
+        if kind is FinchTimeMix:
+            same(mix.mu_x, present)
+            assert len(mix.mu) == 5
+            assert not mix.mix_in.weight.any()
+            assert not mix.decay_in.weight.any()
+            for B in (mix.mix_out, mix.decay_out.weight):
+                assert 0.009 < B.abs().max() <= 0.01
+
+
+def test_parameters_are_as_many_as_the_papers():
+    """2DV + 13D²L + D(14L + 4) of Eagle's, and 464 for 14 in Finch's, with heads of 64 features."""
+    D, L, V = 128, 2, VOCABULARY
+    for version, each in ((5, 14), (6, 464)):
+        model = RWKV(V, D, L, version=version)
+        count = sum(p.numel() for p in model.parameters())
+        assert count == 2 * D * V + 13 * D**2 * L + D * (each * L + 4)
+        assert model.blocks[0].time_mix.heads == 2
+
+
+def test_a_model_with_matrices_starts_as_the_authors_code_says():
+    torch.manual_seed(0)
+    for version in (5, 6):
+        block = RWKV(VOCABULARY, 8, 2, version=version).blocks[1]
+        mix, identity = block.time_mix, torch.eye(8)
+        for linear, scale in ((mix.receptance, 1), (mix.value, 1), (mix.key, 0.1), (mix.gate, 0.1)):
+            same(linear.weight @ linear.weight.T, scale**2 * identity)
+        for linear in (mix.output, block.channel_mix.receptance, block.channel_mix.value):
+            assert not linear.weight.any()
+
+
 def test_a_place_is_in_its_model():
-    for kind in (TimeMix, ChannelMix, RWKVBlock):
+    for kind in (TimeMix, ChannelMix, RWKVBlock, EagleTimeMix, FinchTimeMix):
+        headed = {"heads": 2} if kind in (EagleTimeMix, FinchTimeMix) else {}
         with pytest.raises(ValueError, match="layer: expected 0 <= layer < depth = 2, got 2"):
-            kind(4, layer=2, depth=2)
+            kind(4, layer=2, depth=2, **headed)
         with pytest.raises(TypeError, match="layer: expected an integer"):
-            kind(4, layer=0.5, depth=2)
-        with pytest.raises(ValueError, match=r"inner: |hidden: "):
+            kind(4, layer=0.5, depth=2, **headed)
+        with pytest.raises(ValueError, match=r"inner: |hidden: |heads: "):
             kind(4, 0)
+
+
+def test_versions_and_heads_are_named():
+    for call, words in (
+        (lambda: RWKV(5, 8, 1, version=7), "version: expected 4, 5 or 6, got 7"),
+        (lambda: RWKV(5, 8, 1, heads=2), "heads: expected None, as RWKV-4 has none, got 2"),
+        (lambda: RWKV(5, 8, 1, version=5, heads=3), "inner: expected a multiple of heads = 3, got 8"),
+        (
+            lambda: RWKVBlock(8, 4, version=6, heads=4),
+            "inner: expected at least 2 features in each of 4 heads",
+        ),
+        (lambda: EagleTimeMix(1, 1), "inner: expected at least 2 features"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+    with pytest.raises(TypeError, match="version: expected an integer"):
+        RWKV(5, 8, 1, version="6")
 
 
 # ------------------------------------------------------------------------------------ block and language model
@@ -148,9 +322,10 @@ def randomized(module):
     return module
 
 
-@pytest.fixture
-def model():
-    return randomized(RWKV(VOCABULARY, WIDTH, DEPTH, INNER, hidden=9))
+@pytest.fixture(params=[4, 5, 6])
+def model(request):
+    sizes = {"inner": INNER} if request.param == 4 else HEADED
+    return randomized(RWKV(VOCABULARY, WIDTH, DEPTH, hidden=9, version=request.param, **sizes))
 
 
 @pytest.fixture
@@ -158,14 +333,17 @@ def tokens():
     return torch.randint(VOCABULARY, (2, 13), generator=torch.Generator().manual_seed(0))
 
 
-def test_a_block_adds_two_mixings_of_norms():
-    block, u = randomized(RWKVBlock(WIDTH, INNER)), torch.randn(2, 9, WIDTH)
+@every_version
+def test_a_block_adds_two_mixings_of_norms(version):
+    block, u = randomized(RWKVBlock(WIDTH, version=version)), torch.randn(2, 9, WIDTH)
     x = u + block.time_mix(block.time_norm(u))[0]
     same(block(u)[0], x + block.channel_mix(block.channel_norm(x))[0])
 
 
-def test_a_block_goes_on_from_its_state_and_by_steps():
-    block, u = randomized(RWKVBlock(WIDTH, INNER)).double(), torch.randn(2, 9, WIDTH).double()
+@every_version
+def test_a_block_goes_on_from_its_state_and_by_steps(version):
+    block = randomized(RWKVBlock(WIDTH, 8, version=version)).double()
+    u = torch.randn(2, 9, WIDTH).double()
     whole, last = block(u)
     state = None
     for t in range(9):
@@ -190,9 +368,9 @@ def test_the_model_goes_on_from_its_state_and_by_steps(model, tokens):
     _, state = model(tokens[:, :5])
     second, state = model(tokens[:, 5:], state)
     same(second, whole[:, 5:])
-    assert sum(part.numel() for block in state for part in tensors(block)) == 2 * DEPTH * (
-        2 * WIDTH + 3 * INNER
-    )
+    sums = {TimeMix: 3 * INNER}.get(type(model.blocks[0].time_mix), 2 * 8 * 8)
+    numbers = sum(part.numel() for block in state for part in tensors(block))
+    assert numbers == 2 * DEPTH * (2 * WIDTH + sums)
 
 
 def test_no_token_sees_a_later_one(model, tokens):
@@ -203,9 +381,10 @@ def test_no_token_sees_a_later_one(model, tokens):
     assert not torch.isclose(before[:, 7], after[:, 7]).all()
 
 
-def test_the_model_starts_with_even_odds_and_learns_to_count(tokens):
+@every_version
+def test_the_model_starts_with_even_odds_and_learns_to_count(version):
     torch.manual_seed(0)
-    model = RWKV(5, 16, 2)
+    model = RWKV(5, 16, 2, version=version)
     text = torch.arange(40) % 5
     logits, _ = model(text[None])
     assert all(torch.equal(block.time_mix.output.weight, torch.zeros(16, 16)) for block in model.blocks)
@@ -267,7 +446,7 @@ def test_wrong_tokens_and_states_are_named(model, tokens):
     with pytest.raises(TypeError, match=r"state: expected a tuple \(before, sums, mixed\), got a tuple of 2"):
         model(tokens, (*state[:2], state[2][:2]))
     with pytest.raises(ValueError, match="state sums: expected shape"):
-        model.step(tokens[:, 0], (state[0]._replace(sums=state[0].sums[:, :2]), *state[1:]))
+        model.step(tokens[:, 0], (state[0]._replace(sums=state[0].sums[:, :1]), *state[1:]))
     for count, temperature in ((0, 1.0), (1, -1.0)):
         with pytest.raises(ValueError, match=r"count: |temperature: "):
             model.generate(tokens, count, temperature)

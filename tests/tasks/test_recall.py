@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from seqlab.tasks import associative_recall, induction_heads
+from seqlab.tasks import (
+    associative_recall,
+    induction_heads,
+    multi_query_recall,
+    nearest_neighbor,
+)
 from seqlab.tasks.task import UNJUDGED
 
 TASKS = [
@@ -64,6 +69,51 @@ def test_the_answer_of_induction_is_what_followed_the_mark():
     assert (targets[:, -1] < symbols).all()
 
 
+def test_every_key_comes_back_once_with_its_value():
+    keys, values, pairs, length = 7, 5, 3, 12
+    task = multi_query_recall(keys, values, pairs, length)
+    inputs, targets = next(task.batches(300, seed=1))
+    assert (inputs.shape, targets.shape) == ((300, length, keys + values + 1), (300, length))
+    assert torch.equal(inputs, next(task.batches(300, seed=1))[0])
+    assert not torch.equal(inputs, next(task.batches(300, seed=2))[0])
+    tokens, targets = tokens_of(inputs), targets.numpy()
+    given, later = tokens[:, : 2 * pairs], tokens[:, 2 * pairs :]
+    assert (targets[:, : 2 * pairs] == UNJUDGED).all()
+    for row in range(300):
+        value_of = dict(zip(given[row, ::2], given[row, 1::2] - keys, strict=True))
+        assert len(value_of) == pairs
+        assert all(0 <= key < keys and 0 <= value < values for key, value in value_of.items())
+        asked = later[row] != keys + values
+        assert set(later[row, asked]) == set(value_of)
+        assert asked.sum() == pairs
+        assert [value_of[key] for key in later[row, asked]] == targets[row, 2 * pairs :][asked].tolist()
+        assert (targets[row, 2 * pairs :][~asked] == UNJUDGED).all()
+    assert (later != keys + values).any(0).all()  # at every place
+    assert (np.bincount(targets[targets >= 0]) > 0).all()
+    often = np.bincount(targets[targets >= 0], minlength=values) / (300 * pairs)
+    assert np.abs(often - task.chance).max() < 0.06
+
+
+def test_the_nearest_neighbor_so_far_is_found_by_looking_at_all():
+    task = nearest_neighbor(length=9)
+    inputs, targets = next(task.batches(200, seed=1))
+    assert (inputs.dtype, targets.shape) == (torch.float32, (200, 9, 1))
+    assert torch.equal(inputs, next(task.batches(200, seed=1))[0])
+    direction, value = inputs[..., :2].double(), inputs[..., 2]
+    torch.testing.assert_close(direction.norm(dim=-1), torch.ones(200, 9).double())
+    assert not value[:, 0].any()
+    assert not targets[:, 0].any()
+    for row in range(200):
+        distance = (direction[row] - direction[row, 0]).norm(dim=-1)
+        for t in range(1, 9):
+            nearest = 1 + int(distance[1 : t + 1].argmin())
+            assert targets[row, t, 0] == value[row, nearest]
+    inputs, targets = task.test()
+    half = torch.full_like(targets, 0.5)
+    half[:, 0] = 0
+    assert task.score(half, targets) == pytest.approx(task.chance, abs=0.006)
+
+
 @pytest.mark.parametrize("make", [associative_recall, induction_heads])
 def test_all_tokens_are_judged_or_the_last(make):
     (inputs, every), (same, last) = (
@@ -95,6 +145,11 @@ def test_chance_is_the_score_of_the_best_answer_that_never_looks(task):
         (lambda: associative_recall(judged="first"), "judged: expected one of"),
         (lambda: induction_heads(symbols=1), "symbols: expected at least 2, got 1"),
         (lambda: induction_heads(length=2), "length: expected at least 3, got 2"),
+        (lambda: multi_query_recall(pairs=0), "pairs: expected at least 1, got 0"),
+        (lambda: multi_query_recall(keys=7), "keys: expected at least 8, got 7"),
+        (lambda: multi_query_recall(values=1), "values: expected at least 2, got 1"),
+        (lambda: multi_query_recall(length=23), "length: expected at least 24, got 23"),
+        (lambda: nearest_neighbor(1), "length: expected at least 2, got 1"),
     ],
 )
 def test_bad_arguments_are_named(make, message):

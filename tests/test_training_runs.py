@@ -1,0 +1,76 @@
+"""Runs at full length, at tiny sizes: every row has a model that trains, and the record holds what was asked."""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+import seqlab
+
+ROOT = Path(seqlab.__file__).parent.parent
+TINY = "--steps 1 --width 4 --batch-size 2 --seeds 2 --rows"
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """The module of a name, which lies beside the package and is not installed with it."""
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    return lambda name: import_module(f"benchmarks.{name}")
+
+
+@pytest.fixture
+def recorded(runs, monkeypatch, tmp_path):
+    """The record of the first rows of a module."""
+
+    def record(name, rows):
+        file = tmp_path / "record.json"
+        monkeypatch.setattr(sys, "argv", [name, *TINY.split(), str(rows), "--out", str(file)])
+        runs(name).main()
+        return json.loads(file.read_text())
+
+    return record
+
+
+def test_the_rows_of_xlstm_are_recorded_with_their_longer_tests(recorded, monkeypatch, runs):
+    module = runs("xlstm_runs")
+    rows = (("cycle navigation", "mLSTM, sLSTM", 1e-2), ("search", "transformer", 1e-3))
+    monkeypatch.setattr(module, "ROWS", rows)
+    monkeypatch.setattr(module, "FURTHER", (3, 5))
+    record = recorded("xlstm_runs", 2)
+    language, search = record["rows"]
+    assert (language["task"], language["layer"]) == ("cycle navigation of 3 to 40 symbols", "mLSTM, sLSTM")
+    assert [list(each) for each in language["further"]] == [["3", "5"]] * 2  # of each seed
+    assert all(0 <= score <= 1 for each in language["further"] for score in each.values())
+    assert (search["task"], search["layer"], search["further"]) == (
+        "nearest of 63 neighbors",
+        "transformer",
+        [],
+    )
+    assert (language["lr"], search["lr"]) == (1e-2, 1e-3)
+    assert [row["measure"] for row in record["rows"]] == ["accuracy", "mean squared error"]
+    assert all(len(row["scores"]) == 2 for row in record["rows"])
+
+
+def test_every_row_of_xlstm_has_a_model_whose_answers_fit_its_task(runs):
+    module = runs("xlstm_runs")
+    assert [row[:2] for row in module.ROWS[:2]] == [("parity", "sLSTM"), ("parity", "mLSTM")]
+    assert len(set(module.ROWS)) == len(module.ROWS)
+    assert {layer for _, layer, _ in module.ROWS} == set(module.BLOCKS)
+    tasks = {name: module.task_of(name) for name, _, _ in module.ROWS}
+    batches = {name: next(task.batches(2, 0)) for name, task in tasks.items()}
+    for name, layer, _ in module.ROWS:
+        inputs, targets = batches[name]
+        model = module.model_of(layer, tasks[name], 4)
+        assert torch.isfinite(tasks[name].loss(model(inputs), targets))
+
+
+@pytest.mark.parametrize("name", ["recall_runs", "mamba_runs"])
+def test_the_first_row_of_others_is_recorded(recorded, name):
+    (row,) = recorded(name, 1)["rows"]
+    assert (row["layer"], row["steps"]) == ({"recall_runs": "attention", "mamba_runs": "S6"}[name], 1)
+    assert len(row["scores"]) == 2
+    assert row["parameters"] > 0
