@@ -13,7 +13,6 @@ import anywidget
 import numpy as np
 import traitlets
 
-
 # A kernel takes what the browser sends in a thread of its own, beside the cell that runs. Traits are not
 # made for that: a change made meanwhile would count as the browser's, or be told to nobody. So one waits.
 _TURN = threading.RLock()

@@ -149,7 +149,7 @@ def test_no_formula_is_cut_off_on_a_phone(page):
 
 @pytest.mark.parametrize("shade", ["light", "dark"])
 def test_accessible(page, axe, shade):
-    """The last look at a page, of which it takes away what is there a thousand times. In the dark only colors change."""
+    """The last look at a page, of which it takes away what is there a thousand times. In the dark colors change."""
     tab, _ = page
     tab.set_viewport_size(DESKTOP)
     tab.emulate_media(color_scheme=shade)

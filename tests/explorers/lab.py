@@ -118,7 +118,7 @@ def seen(page):
 
 
 def seen_other_than(page, before):
-    """What the second cell prints once the kernel has all that the browser sent: twice the same, and not that before."""
+    """What the second cell prints once the kernel has all that the browser sent: twice the same, not that before."""
     deadline = time.monotonic() + PATIENCE / 1000
     last, now = before, seen(page)
     while now in (before, "") or now != last:
