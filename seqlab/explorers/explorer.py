@@ -4,6 +4,7 @@ page elsewhere."""
 import html
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -11,6 +12,10 @@ from typing import Any, ClassVar
 import anywidget
 import numpy as np
 import traitlets
+
+# A kernel takes what the browser sends in a thread of its own, beside the cell that runs. Traits are not
+# made for that: a change made meanwhile would count as the browser's, or be told to nobody. So one waits.
+_TURN = threading.RLock()
 
 
 class InvalidExplorerValue(traitlets.TraitError, ValueError):
@@ -77,6 +82,10 @@ class Explorer(anywidget.AnyWidget):
             )
         super().__init__(**traits)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        with _TURN:
+            super().__setattr__(name, value)
+
     @contextmanager
     def _settling(self, **traits: Any) -> Iterator[None]:
         """Set traits, and in this context what follows from them, as one change."""
@@ -91,11 +100,12 @@ class Explorer(anywidget.AnyWidget):
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take what the front end sends, which is in step already."""
-        self._settled = False
-        try:
-            super().set_state(sync_data)
-        finally:
-            self._settled = True
+        with _TURN:
+            self._settled = False
+            try:
+                super().set_state(sync_data)
+            finally:
+                self._settled = True
 
     def parameters(self) -> dict[str, Any]:
         """What the HTML element starts from, as JSON values."""

@@ -406,6 +406,33 @@ def test_where_a_method_has_a_pole(show):
     assert "NaN" not in page.inner_text("seqlab-explorer")
 
 
+def test_a_crowd_of_images_is_a_few_elements_while_a_slider_moves_and_each_follows_when_it_is_let_go(show):
+    page = show({"state_size": 64})
+    before = places(page, "z")
+    slide = """(kind) => { const field = document.querySelector("[name=dt]");
+                 field.value = -2; field.dispatchEvent(new Event(kind)); }"""
+
+    def crowd():
+        return page.eval_on_selector_all(
+            ".z .crowd", "crowd => crowd.map(path => (path.getAttribute('d') ?? '').split('M').slice(1))"
+        )
+
+    page.evaluate(slide, "input")
+    frame(page)
+    images = np.exp(0.01 * (-0.5 + 1j * np.pi * np.arange(64)))
+    mirrors, filled, hollow = crowd()
+    assert (len(mirrors), len(filled), len(hollow)) == (63, 63, 0)  # the selected pole, the first, is real
+    shown = np.array([[float(n) for n in outline.split("a")[0].split()] for outline in filled]) @ [1, -1j]
+    np.testing.assert_allclose(
+        shown + 4, unit(page, "z") * images[1:], atol=1.5
+    )  # circles begin 4 to the left
+    np.testing.assert_array_equal(places(page, "z")[1:], before[1:])
+    page.evaluate(slide, "change")
+    frame(page)
+    assert crowd() == [[], [], []]
+    np.testing.assert_allclose(places(page, "z"), unit(page, "z") * images, atol=0.1)
+
+
 @pytest.mark.timing
 @pytest.mark.parametrize("dt", [0.001, 0.01, 0.5])
 def test_an_update_with_64_poles_takes_under_8_ms(show, dt):

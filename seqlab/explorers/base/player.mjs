@@ -47,13 +47,14 @@ export class Player {
     if (this.playing) return this.pause();
     if (panel.state.time === this.length() - 1) panel.state.time = 0;
     this.timer = setInterval(() => this.goTo(panel.state.time + 1), 1000 * (this.calm.matches ? STEP_SECONDS.calm : STEP_SECONDS.moving));
-    this.show(); // the button says at once what it does next
+    this.show(); // the button says at once what it does next, here and below
     panel.schedule();
   }
 
   pause() {
     if (!this.playing) return;
     this.stop();
+    this.show();
     this.panel.schedule();
     this.panel.share();
   }

@@ -7,7 +7,7 @@ import { gamma, gradientNorm, halfLife, impulseResponse, magnitudeResponse, modu
 const LIFE_RANGE = [0.1, 1e4]; // or up to the decade of the longest life
 const BINS_PER_DECADE = 5;
 const GRADIENT_FLOOR = 1e-6;
-const FAN = 48; // more lines than this only cost time
+export const FAN = 24; // more lines than this only cost time
 
 // Everything the plots show for one state. It is recomputed whole at every change: 256 modes cost a few milliseconds.
 export function compute(state) {
@@ -86,23 +86,27 @@ export function drawMemory(plot, state, shown, style) {
   const counts = new Array(bins).fill(0);
   for (const life of shown.halfLives) if (life !== Infinity) counts[bin(life)]++;
   const most = Math.max(1, ...counts);
-  plot.begin({ x: [low, high], y: [0, 1.04], logX: true, xTicks: decadeTicks(low, high), yTicks: [[0, "0"], [0.5, "0.5"], [1, "1"]], xLabel: "half-life, steps" }, style);
+  const curve = Float64Array.from({ length: 81 }, (_, i) => low * (high / low) ** (i / 80));
+  const gain = (life) => Math.sqrt(-Math.expm1((-2 * Math.LN2) / life));
+  const axes = { x: [low, high], y: [0, 1.04], logX: true, xTicks: decadeTicks(low, high), yTicks: [[0, "0"], [0.5, "0.5"], [1, "1"]], xLabel: "half-life, steps" };
+  plot.begin(axes, style, { name: "γ", rests: () => plot.line(curve, curve.map(gain), style.grid, { width: 1.5 }) });
   const c = plot.context;
   c.fillStyle = style.faint;
   counts.forEach((count, i) => {
     const height = (0.8 * count) / most;
     c.fillRect(plot.x(edge(i)) + 0.5, plot.y(height), plot.x(edge(i + 1)) - plot.x(edge(i)) - 1, plot.y(0) - plot.y(height));
   });
-  const curve = Float64Array.from({ length: 81 }, (_, i) => low * (high / low) ** (i / 80));
-  plot.line(curve, curve.map((life) => Math.sqrt(-Math.expm1((-2 * Math.LN2) / life))), style.grid, { width: 1.5 });
   c.fillStyle = style.mean;
   c.beginPath();
-  shown.radii.forEach((r, n) => {
-    if (r >= 1) return;
-    const [x, y] = [plot.x(place(shown.halfLives[n])), plot.y(gamma(r))];
+  let last = [-Infinity, -Infinity]; // a dot that the one before it hides, but for less than half a pixel, only costs time
+  for (const r of shown.radii.toSorted()) {
+    if (r >= 1) break;
+    const [x, y] = [plot.x(place(halfLife(r))), plot.y(gamma(r))];
+    if (Math.hypot(x - last[0], y - last[1]) < 0.5) continue;
+    last = [x, y];
     c.moveTo(x + 2.5, y);
     c.arc(x, y, 2.5, 0, 2 * Math.PI);
-  });
+  }
   c.fill();
   for (const { n, radius } of shown.highlights) {
     const color = highlightColor(state, style, n);

@@ -8,7 +8,7 @@ import { Plot, key } from "../base/plot.mjs";
 import { PointHands, pointFields } from "../base/points.mjs";
 import { number } from "../base/words.mjs";
 import { DISK_STYLE, Disk, LARGEST_RADIUS, SMALLEST_RADIUS } from "./disk.mjs";
-import { compute, drawGradient, drawImpulse, drawMagnitude, drawMemory, roles } from "./drawing.mjs";
+import { FAN, compute, drawGradient, drawImpulse, drawMagnitude, drawMemory, roles } from "./drawing.mjs";
 import { initialize } from "./mathematics.mjs";
 import { INITIALIZATIONS, describeAll, describeMode, radiusText } from "./words.mjs";
 
@@ -59,7 +59,7 @@ const BODY = `
   <li>Impulse response: K<sub>t</sub> = (1/N) Σ w Re λ<sup>t</sup>; for the selected mode alone, w Re λ<sup>t</sup>.</li>
   <li>Magnitude response: |H(e<sup>iω</sup>)| with H the Fourier transform of K, (1/N) Σ (w/2) [1/(1 − λ e<sup>−iω</sup>) + 1/(1 − λ* e<sup>−iω</sup>)]. Where some |λ| ≥ 1 the transform diverges and this formula is drawn.</li>
   <li>Memory: half-life ln 2 / (−ln |λ|), after which half of what a mode held is left, against γ, the gain that keeps the variance of its state at 1 for white noise.</li>
-  <li>Gradient norm: of ∂h<sub>t+k</sub>/∂h<sub>t</sub> = diag(λ<sup>k</sup>): root mean square and largest of |λ|<sup>k</sup>, and |λ|<sup>k</sup> of each mode as a thin line (of 48 at most, from the shortest-lived to the longest).</li>
+  <li>Gradient norm: of ∂h<sub>t+k</sub>/∂h<sub>t</sub> = diag(λ<sup>k</sup>): root mean square and largest of |λ|<sup>k</sup>, and |λ|<sup>k</sup> of each mode as a thin line (of ${FAN} at most, from the shortest-lived to the longest).</li>
   <li>HiPPO-LegS and S4D give one eigenvalue of each conjugate pair, sampled with step dt.</li>
 </ul></details>`;
 

@@ -32,7 +32,19 @@ export function compute(state) {
     aliased: im.filter((y) => Math.abs(y * dt) > Math.PI).length,
     curve, peak, sampled, times, stride, error,
     worst: error.reduce((most, value) => Math.max(most, value), 0),
-    orders: Object.keys(METHODS).map((name) => [name, errorAgainstStep(re[selected], im[selected], duration, name, STEPS)]),
+    orders: ordersOf(re[selected], im[selected], duration),
+  };
+}
+
+// The errors of every method at every step: the same while only the step changes.
+const ordersOf = remembered((x, y, duration) => Object.keys(METHODS).map((name) => [name, errorAgainstStep(x, y, duration, name, STEPS)]));
+
+function remembered(make) {
+  let [inputs, made] = ["", null];
+  return (...numbers) => {
+    const asked = numbers.join();
+    if (asked !== inputs) [inputs, made] = [asked, make(...numbers)];
+    return made;
   };
 }
 
@@ -44,12 +56,12 @@ export function drawImpulse(plot, state, shown, style) {
   }
   const margin = 0.06 * (high - low);
   const y = [low - margin, high + margin];
-  const { duration, dt } = state;
-  plot.begin({ x: [0, duration], y, xTicks: linearTicks(0, duration), yTicks: linearTicks(...y), xLabel: "time t after the impulse" }, style);
+  const { duration, dt, points } = state;
   const inside = (values) => values.map((value) => held(value, y[0] - margin, y[1] + margin));
   const sampled = inside(shown.sampled);
   const grid = shown.curve.map((_, i) => (i * duration) / 600);
-  plot.line(grid, inside(shown.curve), style.continuous, { width: 3 });
+  const axes = { x: [0, duration], y, xTicks: linearTicks(0, duration), yTicks: linearTicks(...y), xLabel: "time t after the impulse" };
+  plot.begin(axes, style, { name: `${points.re} ${points.im}`, rests: () => plot.line(grid, inside(shown.curve), style.continuous, { width: 3 }) });
   if (shown.stride === 1 && plot.x(dt) - plot.x(0) > 3) { // each sample for as long as it is held
     const edges = Array.from(shown.times).flatMap((_, j) => [j * dt, (j + 1) * dt]);
     plot.line(edges, edges.map((_, i) => sampled[i >> 1]), style.sampled, { width: 1.2 });
@@ -82,13 +94,19 @@ export function drawOrder(plot, state, shown, style) {
   const here = STEPS.findIndex((dt) => dt >= state.dt * (1 - 1e-9));
   const chosen = shown.orders.find(([name]) => name === state.method)[1];
   const [low, high] = errorRange(chosen.at(here));
-  plot.begin({ x: STEP_RANGE, y: [low, high], logX: true, logY: true, xTicks: decadeTicks(...STEP_RANGE), yTicks: decadeTicks(low, high, 5).slice(1), xLabel: "step dt" }, style);
+  const { points, selected, duration, method } = state;
+  const axes = { x: STEP_RANGE, y: [low, high], logX: true, logY: true, xTicks: decadeTicks(...STEP_RANGE), yTicks: decadeTicks(low, high, 5).slice(1), xLabel: "step dt" };
+  plot.begin(axes, style, {
+    name: [points.re[selected], points.im[selected], duration, method].join(),
+    rests() {
+      for (const [name, errors] of shown.orders) {
+        const values = errors.map((value) => held(value, low / 1e3, high * 1e3));
+        if (name === method) plot.line(STEPS, values, style.sampled, { width: 3 });
+        plot.line(STEPS, values, style.text, { width: 1.3, dash: DASHES[name] });
+      }
+    },
+  });
   plot.line([state.dt, state.dt], [low, high], style.text, { width: 1, dash: [2, 3] });
-  for (const [name, errors] of shown.orders) {
-    const values = errors.map((value) => held(value, low / 1e3, high * 1e3));
-    if (name === state.method) plot.line(STEPS, values, style.sampled, { width: 3 });
-    plot.line(STEPS, values, style.text, { width: 1.3, dash: DASHES[name] });
-  }
   if (shown.orders.every(([, errors]) => errors.every((value) => value < low))) {
     const { left, right, top, bottom } = plot.box;
     Object.assign(plot.context, { fillStyle: style.text, textAlign: "center", textBaseline: "middle" });

@@ -34,6 +34,10 @@ const STYLE = `
 .pole-explorer .plane g:nth-child(3) .hovered { stroke: var(--panel-text); stroke-width: 2; }
 .pole-explorer .plane g:nth-child(3) .selected { stroke: var(--panel-text); stroke-width: 2.5; }
 .pole-explorer .s g:nth-child(3) path:focus-visible { stroke: var(--panel-text); stroke-width: 5; }
+.pole-explorer .plane .crowd { fill: none; stroke: var(--series); stroke-width: 1; pointer-events: none; }
+.pole-explorer .plane .crowd.filled { fill: var(--series); }
+.pole-explorer .plane .crowd.hollow { stroke-width: 2.5; }
+.pole-explorer .plane .crowded g:not(:first-child) path:not(.selected) { visibility: hidden; }
 .pole-explorer .drawn { white-space: nowrap; margin-inline-end: .9em; }
 .pole-explorer .drawn svg { vertical-align: -.15em; margin-inline-end: .3em; overflow: visible; }
 .pole-explorer .drawn path { fill: none; stroke: var(--panel-text); stroke-width: 1.3; vector-effect: non-scaling-stroke; }
@@ -141,7 +145,7 @@ function render(host) {
     drawSPlane(s, state);
     drawZPlane(z, state);
     s.show(state.points, shown.fates, state);
-    z.show(shown.images, shown.fates, state);
+    z.show(shown.images, shown.fates, state, panel.sliding);
     hands.showFields();
     panel.tell(".reading", `Pole ${state.selected + 1} of ${state.points.re.length}: ${describePole(state, shown)}.`);
     speak(state.selected, shown);

@@ -1,18 +1,22 @@
 // The s-plane and the z-plane.
 
 import { held, linearTicks } from "../base/plot.mjs";
-import { Picture, label } from "../base/points.mjs";
+import { Picture, label, svgElement } from "../base/points.mjs";
 import { minus } from "../base/words.mjs";
 import { images } from "./mathematics.mjs";
 
-// The unit of a marker is its radius; a fate has a shape, so that no color need be told from another.
-export const SHAPES = {
-  stable: "M-1 0A1 1 0 1 1 1 0A1 1 0 1 1 -1 0Z",
-  ringing: "M0 -1.3L1.3 0L0 1.3L-1.3 0Z",
-  aliased: "M0 -1.3L1.25 .95H-1.25Z",
-  unstable: "M-1 -1H1V1H-1Z",
-};
 const CIRCLE = (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
+
+// A fate has a shape, so that no color need be told from another: at a place, and of a radius.
+const SHAPED = {
+  stable: CIRCLE,
+  ringing: (x, y, r) => `M${x} ${y - 1.3 * r}l${1.3 * r} ${1.3 * r}l${-1.3 * r} ${1.3 * r}l${-1.3 * r} ${-1.3 * r}Z`,
+  aliased: (x, y, r) => `M${x} ${y - 1.3 * r}l${1.25 * r} ${2.25 * r}h${-2.5 * r}Z`,
+  unstable: (x, y, r) => `M${x - r} ${y - r}h${2 * r}v${2 * r}h${-2 * r}Z`,
+};
+export const SHAPES = Object.fromEntries(Object.entries(SHAPED).map(([fate, shaped]) => [fate, shaped(0, 0, 1)]));
+const CROWD = 16; // more markers than this are a few elements while a slider moves them
+const CROWDS = ["mirrors", "filled", "hollow"];
 
 // A square picture of a part of the complex plane. Lengths on the screen are CSS pixels from its center; y points down there.
 // A part of the complex plane: what lies under everything, mirror images, and the points.
@@ -23,6 +27,12 @@ export class Plane extends Picture {
     figure.innerHTML = `<figcaption>${caption}</figcaption>`;
     super(figure, "path", 2);
     this.figure = figure;
+    this.crowds = CROWDS.map((name) => {
+      const path = svgElement(this.svg, "path");
+      path.setAttribute("class", `crowd ${name}`);
+      path.setAttribute("aria-hidden", "true");
+      return path;
+    });
     this.center = 0; // real part in the middle
     this.extent = 1; // from the middle to an edge
   }
@@ -45,10 +55,20 @@ export class Plane extends Picture {
     return [x / this.unit + this.center, -y / this.unit];
   }
 
-  show({ re, im }, fates, state) {
+  // While a slider moves a crowd, only the selected marker is an element of its own: hundreds would cost more than a frame.
+  show({ re, im }, fates, state, sliding = false) {
     const { pairs, selected } = state;
     const radius = fates.length > 24 ? 4 : 5.5;
+    const crowd = sliding && fates.length > CROWD;
+    const outlines = { mirrors: "", filled: "", hollow: "" };
+    const outline = (n, sign, r) => SHAPED[fates[n]](...this.screen(re[n], sign * im[n]).map(Math.round), r);
+    this.svg.classList.toggle("crowded", crowd);
     for (let n = 0; n < fates.length; n++) {
+      if (crowd && n !== selected) {
+        outlines[fates[n] === "unstable" ? "hollow" : "filled"] += outline(n, 1, radius);
+        if (pairs && im[n] !== 0) outlines.mirrors += outline(n, -1, 0.85 * radius);
+        continue;
+      }
       this.place(n, `${re[n]} ${im[n]} ${fates[n]} ${n === selected} ${this.center} ${this.unit} ${pairs}`, ([mirror, point]) => {
         const size = (n === selected ? 1.45 : 1) * radius;
         const write = (marker, outline, [x, y], scale) => {
@@ -60,6 +80,7 @@ export class Plane extends Picture {
         write(mirror, pairs && im[n] !== 0 ? SHAPES[fates[n]] : "", this.screen(re[n], -im[n]), 0.85 * size);
       });
     }
+    CROWDS.forEach((name, i) => change(this.crowds[i], "d", outlines[name]));
     this.mark(state);
   }
 
