@@ -465,6 +465,7 @@ def test_two_runs_give_the_same_bits(backend):
         assert torch.equal(x, y)
 
 
+@pytest.mark.thorough  # one of these forms, and its gradient: tests/ops/shared/test_every_op.py
 @pytest.mark.parametrize("method", ["gbt", "foh"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.complex64])
 def test_registration_passes_opcheck(dtype, method):

@@ -16,6 +16,9 @@ from seqlab.ops.backends import has_triton
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not has_triton(), reason="no Triton")]
 
 SHARED_MEMORY_KIB = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
+# What is compiled on every push: for the oldest, which has the least shared memory, what takes the most of it; for the
+# one that tilings were chosen on, the other widths.
+OLD_AND_NEW = {75: {"*fp32"}, 90: {"*fp16", "*bf16"}}
 
 with_kernel = pytest.mark.parametrize(
     "name",
@@ -49,21 +52,26 @@ def own_kernels(op):
     return {kernel for kernel in names if kernel.endswith("_kernel")}
 
 
-def on_every_gpu():
-    """Each op for each GPU: for the oldest and for the one that tilings were chosen on always, for the others where
-    everything is tried."""
-    for name, pairing in PAIRINGS.items():
-        for capability in SHARED_MEMORY_KIB if "cuda" in pairing.sizes else ():
-            marks = [pytest.mark.xdist_group(f"ahead of time: {name}")]
-            marks += [pytest.mark.thorough] * (capability not in (75, 90))
-            yield pytest.param(name, capability, marks=marks, id=f"{name}-{capability}")
+def compilable(name, capability):
+    return [launch for launch in launches(name) if capability >= 80 or "*bf16" not in launch.types]
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("name", "capability"), list(on_every_gpu()))
+@pytest.mark.parametrize(("capability", "types"), OLD_AND_NEW.items(), ids=map(str, OLD_AND_NEW))
+@with_kernel
+def test_each_kernel_compiles_for_an_old_and_a_new_gpu(name, capability, types):
+    """Of those types, where it has such a variant."""
+    preferred = sorted(compilable(name, capability), key=lambda launch: not launch.types & types)
+    for launch in covering(preferred, kernel):
+        check_compiled(launch, capability)
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("capability", SHARED_MEMORY_KIB)
+@with_kernel
 def test_kernels_compile(name, capability):
-    compilable = [x for x in launches(name) if capability >= 80 or "*bf16" not in x.types]
-    for launch in covering(compilable, width):
+    for launch in covering(compilable(name, capability), width):
         check_compiled(launch, capability)
 
 
@@ -107,6 +115,10 @@ def parameters_and_tiles(launch):
     """And each tile with its number of warps."""
     tile = [known for _, type, known in launch.signature if type == "constexpr" and known.__class__ is int]
     return parameters(launch) | {(launch.name, tuple(tile), launch.options)}
+
+
+def kernel(launch):
+    return {launch.name}
 
 
 def width(launch):
