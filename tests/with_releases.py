@@ -4,7 +4,6 @@ every kernel compiled ahead of time, an explorer shown and a model trained. Prin
 import json
 import sys
 from importlib.metadata import version
-from math import prod
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent / "ops" / "shared"))
@@ -35,18 +34,10 @@ def compile_ahead(thoroughly: bool) -> list[str]:
     for pairing in PAIRINGS.values():
         if "cuda" in pairing.sizes:
             launches = launches_of(pairing, every_arguments(pairing))
-            for launch in launches:
-                tile = prod(
-                    known
-                    for _, type, known in launch.signature
-                    if type == "constexpr" and known.__class__ is int and known
-                )
-                least, _ = smallest.get(launch.kernel, (tile + 1, None))
-                if tile < least:
-                    smallest[launch.kernel] = tile, launch
-            kernels = {launch.kernel for launch in launches}
-            whole |= kernels if thoroughly else {min(kernels, key=lambda kernel: smallest[kernel][0])}
-    for kernel, (_, launch) in smallest.items():
+            for launch in sorted(launches, key=lambda launch: launch.tile, reverse=True):
+                smallest[launch.kernel] = launch
+            whole |= {each.kernel for each in launches} if thoroughly else {launch.kernel}
+    for kernel, launch in smallest.items():
         (launch.compile if kernel in whole else launch.check_types)(CAPABILITY)
     return [f"{kernel.fn.__module__}.{kernel.fn.__name__}" for kernel in smallest]
 

@@ -7,6 +7,7 @@ GPU. So the op's own launchers choose grids and tilings as they would there, and
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from unittest.mock import patch
 
 import torch
@@ -69,6 +70,12 @@ class Launch:
     @property
     def types(self):
         return {type for _, type, _ in self.signature}
+
+    @property
+    def tile(self):
+        """How many numbers a program holds, more or less: the product of its constants."""
+        constants = [known for _, type, known in self.signature if type == "constexpr"]
+        return prod(known for known in constants if known.__class__ is int and known)
 
     @property
     def has_one(self):
