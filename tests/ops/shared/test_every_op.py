@@ -49,10 +49,11 @@ PORTABLE = [form for name in PAIRINGS for form in forms(name, "portable")]
 INTERPRETED = [form for name in PAIRINGS for form in forms(name, "interpreter")]
 
 
-def over(forms):
-    """Run the test for these calls."""
+def over(forms, thorough=()):
+    """Run the test for these calls, and where everything is tried for the others too."""
+    marked = [(form, ()) for form in forms] + [(form, pytest.mark.thorough) for form in thorough]
     return pytest.mark.parametrize(
-        "call", [pytest.param(form, id=", ".join(form)) for form in forms], indirect=True
+        "call", [pytest.param(form, id=", ".join(form), marks=marks) for form, marks in marked], indirect=True
     )
 
 
@@ -355,7 +356,10 @@ def test_modes_of_the_caller_make_no_difference_to_a_step(call):
             assert equal(call.pairing.step(**taken), expected)
 
 
-@over([form for form in PORTABLE if PAIRINGS[form[0]].step])
+@over(
+    [form for form in PORTABLE if PAIRINGS[form[0]].step and form[1] == PAIRINGS[form[0]].kinds[0]],
+    thorough=[form for form in PORTABLE if PAIRINGS[form[0]].step and form[1] != PAIRINGS[form[0]].kinds[0]],
+)
 def test_a_step_is_one_compiled_graph(call):
     torch._dynamo.reset()
     taken = later_step(call)
