@@ -599,22 +599,29 @@ def test_training_follows_inference_mode(call):
 # Registration, compilation, export.
 
 
-SCHEMA = ("test_schema", "test_faketensor")
-TRACED = ("test_autograd_registration", "test_aot_dispatch_dynamic")
-
-
-@over([form for form in PORTABLE + INTERPRETED if form[1] == PAIRINGS[form[0]].kinds[0]])
-def test_registration_passes_opcheck(call):
+def opcheck(call, *checks):
+    """Hold every registered op, forward and backward, that a compiled call reaches to these checks of PyTorch."""
     calls = registered_calls(call.pairing, call.arguments(TINY), backend=BACKENDS[call.backend])
     if not calls:
         # An op that is made of PyTorch's own has nothing to register.
         assert "interpreter" not in call.pairing.sizes
         return
     assert len(calls) >= 2
-    # What is traced is the same for both backends; kernels are interpreted, which is slow, in the others.
-    checks = SCHEMA if call.backend == "interpreter" else (*SCHEMA, *TRACED)
     for function, args, kwargs in calls:
         assert set(torch.library.opcheck(function, args, kwargs, test_utils=checks).values()) == {"SUCCESS"}
+
+
+@over([form for form in PORTABLE + INTERPRETED if form[1] == PAIRINGS[form[0]].kinds[0]])
+def test_registration_passes_opcheck(call):
+    # What is registered for gradients is the same for both backends, and kernels are interpreted slowly.
+    gradients = ["test_autograd_registration"] * (call.backend == "portable")
+    opcheck(call, "test_schema", "test_faketensor", *gradients)
+
+
+@pytest.mark.thorough  # one compiled graph serves all lengths, with gradients: the next test
+@every_op
+def test_registration_passes_opcheck_where_it_is_traced_with_symbols(call):
+    opcheck(call, "test_aot_dispatch_dynamic")
 
 
 @every_op
