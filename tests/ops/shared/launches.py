@@ -4,6 +4,7 @@ Tensors lie on PyTorch's meta device, where they have shapes and dtypes but no n
 GPU. So the op's own launchers choose grids and tilings as they would there, and what they hand to Triton is kept.
 """
 
+import inspect
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import product
@@ -103,7 +104,8 @@ class Launch:
         backend.load_dialects(context)
         options = backend.parse_options(dict(self.options))
         functions, modules = backend.get_codegen_implementation(options), backend.get_module_map()
-        self.source.make_ir(target, options, functions, modules, context)
+        taken = len(inspect.signature(self.source.make_ir).parameters)  # Triton 3.4 takes no target
+        self.source.make_ir(*(target, options, functions, modules, context)[-taken:])
 
 
 @contextmanager
