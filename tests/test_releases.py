@@ -23,17 +23,18 @@ CHANGING = ("triton", "numpy", "scipy", "ipywidgets", "ipython")
 @pytest.mark.spread
 @pytest.mark.skipif(not has_triton(), reason="Triton exists for Linux only")
 @pytest.mark.parametrize(
-    "name",
-    [  # the locked release, beside another NumPy, is in between
-        pytest.param(name, marks=[pytest.mark.thorough] * (name not in ("oldest", "newest")))
-        for name in releases.releases()
+    ("name", "how"),
+    [
+        *((name, "briefly") for name in ("oldest", "newest") if name in releases.releases()),
+        # The locked release, beside another NumPy, is in between.
+        *(pytest.param(name, "thoroughly", marks=pytest.mark.thorough) for name in releases.releases()),
     ],
 )
-def test_kernels_explorers_and_training_work_with(name):
+def test_kernels_explorers_and_training_work_with(name, how):
     folder = releases.FOLDER / name
     if not (folder / "packages.txt").exists():
         pytest.fail(f"{folder} is missing: run python scripts/releases.py, which make test does.")
-    child = [sys.executable, str(ROOT / "tests" / "with_releases.py"), *CHANGING]
+    child = [sys.executable, str(ROOT / "tests" / "with_releases.py"), *CHANGING, how]
     path = os.pathsep.join(map(str, (folder, ROOT)))
     run = subprocess.run(child, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
     assert run.returncode == 0, run.stderr[-3000:]

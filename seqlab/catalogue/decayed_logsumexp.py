@@ -119,7 +119,7 @@ DECAYED_LOGSUMEXP = Pairing(
     kinds=("moderate w",),
     sizes={
         "portable": (sizes(2, 67, 5), sizes(3, 1, 2), sizes(1, 301, 3)),
-        "interpreter": (sizes(2, 19, 3), sizes(1, 1, 2)),
+        "interpreter": (sizes(2, 11, 3), sizes(1, 1, 2)),
         "cuda": (
             sizes(2, 67, 5),
             sizes(3, 1, 2),

@@ -328,7 +328,7 @@ DISCRETIZE = Pairing(
     ),
     sizes={
         "portable": (sizes(2, 3, 5, states=4), sizes(1, 5, 3, states=1)),
-        "interpreter": (sizes(1, 3, 5, states=3),),
+        "interpreter": (sizes(1, 3, 5, states=2),),
         "cuda": (
             sizes(2, 3, 5, states=4),
             sizes(1, 5, 3, states=1),

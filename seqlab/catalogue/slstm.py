@@ -147,7 +147,7 @@ SLSTM = Pairing(
     kinds=("sigmoid", "exp, no bias"),
     sizes={
         "portable": (_sizes(3, 19, 2, 3), _sizes(2, 1, 1, 4)),
-        "interpreter": (_sizes(3, 5, 2, 3), _sizes(1, 1, 1, 2)),
+        "interpreter": (_sizes(3, 3, 2, 3), _sizes(1, 1, 1, 2)),
         "cuda": (
             _sizes(3, 19, 2, 3),
             _sizes(2, 1, 1, 4),

@@ -188,7 +188,7 @@ _SIZES = {
         sizes(3, 1, 2, states=3),
         sizes(1, 64, 2, states=2),
     ),
-    "interpreter": (sizes(2, 19, 3, states=3), sizes(1, 1, 2, states=2)),
+    "interpreter": (sizes(2, 11, 3, states=3), sizes(1, 1, 2, states=2)),
     "cuda": (
         sizes(2, 67, 5, states=4),
         sizes(3, 1, 2, states=3),

@@ -6,6 +6,7 @@ decided at the launch, by the tensors: one decorated function serves both.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from threading import RLock, local
 from typing import Any
@@ -130,3 +131,8 @@ def _binary_op(builder: Any, left: Any, right: Any, operation: Callable) -> Any:
 
 _binary_op_before = interpreter.InterpreterBuilder.binary_op
 interpreter.InterpreterBuilder.binary_op = _binary_op
+
+# Triton computes each sum and product of integers once more, in 64 bits, to see whether it
+# overflowed, and then asserts that in debug mode alone: a third of the time, for nothing.
+_builder = interpreter.interpreter_builder
+_builder.options = replace(_builder.options, sanitize_overflow=_builder.options.debug)

@@ -1,5 +1,6 @@
 """Each check accepts its solution and no planted wrong answer; chapters, solutions, stubs and checks are in step."""
 
+import functools
 import re
 import time
 from collections import Counter
@@ -37,9 +38,10 @@ every_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 by_kernel = pytest.mark.skipif(not has_triton(), reason="Triton exists for Linux only")
 
 
-@pytest.fixture
-def run(tmp_path):
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
     """run(cell) -> the verdict on the answer that the cell checks."""
+    folder = tmp_path_factory.mktemp("cells")
 
     def run(text):
         verdicts = []
@@ -47,7 +49,7 @@ def run(tmp_path):
         names["seqlab"] = SimpleNamespace(check=lambda *answer: verdicts.append(seqlab.check(*answer)))
         if has_triton():
             names |= {"triton": import_module("triton"), "tl": import_module("triton.language")}
-        file = tmp_path / f"cell_{time.perf_counter_ns()}.py"  # Triton reads a kernel's source
+        file = folder / f"cell_{time.perf_counter_ns()}.py"  # Triton reads a kernel's source
         file.write_text(text, "utf8")
         exec(compile(text, file, "exec"), names)
         return verdicts[-1]
@@ -55,10 +57,16 @@ def run(tmp_path):
     return run
 
 
+@pytest.fixture(scope="module")
+def verdict_on(run):
+    """The same, which looks again at no cell that it has seen."""
+    return functools.cache(run)
+
+
 @by_kernel
 @every_check
-def test_the_solution_is_right(number, run):
-    verdict = run(SOLUTIONS[number])
+def test_the_solution_is_right(number, verdict_on):
+    verdict = verdict_on(SOLUTIONS[number])
     assert verdict, verdict
     assert repr(verdict) == f"Exercise {number}: right."
 
@@ -74,17 +82,17 @@ def test_the_stub_is_not_solved_yet(number, run):
     ("number", "right", "wrong", "words"),
     [(number, *answer) for number, answers in WRONG.items() for answer in answers],
 )
-def test_a_wrong_answer_is_rejected_for_its_reason(number, right, wrong, words, run):
+def test_a_wrong_answer_is_rejected_for_its_reason(number, right, wrong, words, verdict_on):
     assert right in SOLUTIONS[number], "the solution no longer has these lines"
-    verdict = run(SOLUTIONS[number].replace(right, wrong))
+    verdict = verdict_on(SOLUTIONS[number].replace(right, wrong))
     assert not verdict
     assert words in verdict.sentence
 
 
 @by_kernel
 @every_check
-def test_wrong_answers_are_several_and_each_is_told_its_own(number, run):
-    told = {run(SOLUTIONS[number].replace(right, wrong)).sentence for right, wrong, _ in WRONG[number]}
+def test_wrong_answers_are_several_and_each_is_told_its_own(number, verdict_on):
+    told = {verdict_on(SOLUTIONS[number].replace(right, wrong)).sentence for right, wrong, _ in WRONG[number]}
     assert len(told) == len(WRONG[number]) >= 3
 
 

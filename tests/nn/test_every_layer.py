@@ -213,6 +213,21 @@ def test_per_sample_gradients(layer, u):
             torch.testing.assert_close(found[name][i], g, rtol=1e-9, atol=1e-12)
 
 
+# Made of the same operations as others, which are compiled on every push.
+ALIKE = ["RNN", "GRU", "HippoRNN, legt", "DenseTanh", "DenseLinear"]  # as LSTM and HippoRNN
+ALIKE += ["Cartesian", "Exponential", "StableExponential"]  # as LRU
+ALIKE += ["S4, recurrence", "S4D, lin, convolution", "S4D, inv, recurrence"]  # as S4, S5 and S4D
+ALIKE += ["DSS", "DSS, softmax", "GSS", "S5, convolution"]  # as S4D and S5
+ALIKE += ["ShortConvolution", "S6"]  # in MambaBlock
+ALIKE += ["ChannelMix", "Retention", "CappedMLSTM"]  # as TimeMix, GatedLinearAttention and MLSTM
+one_of_each = pytest.mark.parametrize(
+    "listed",
+    [pytest.param(name, marks=[pytest.mark.thorough] * (name in ALIKE)) for name in LAYERS],
+    indirect=True,
+)
+
+
+@one_of_each
 def test_export_with_dynamic_batch_and_length(listed, layer, u):
     dynamic = {0: torch.export.Dim("batch", min=1, max=64)}
     if not listed.loop:
@@ -241,16 +256,6 @@ def graphs():
     torch._dynamo.reset()
     yield Graphs()
     torch._dynamo.reset()
-
-
-# Made of the same operations as others, which are compiled on every push.
-ALIKE = ["RNN", "GRU", "HippoRNN, legt", "S4D, lin, convolution", "S4D, inv, recurrence", "DSS, softmax"]
-ALIKE += ["Cartesian", "Exponential"]
-one_of_each = pytest.mark.parametrize(
-    "listed",
-    [pytest.param(name, marks=[pytest.mark.thorough] * (name in ALIKE)) for name in LAYERS],
-    indirect=True,
-)
 
 
 @one_of_each

@@ -164,6 +164,7 @@ def test_gamma_keeps_the_energy_of_white_noise_at_that_of_its_input(r_min, r_max
     assert torch.allclose(factor, torch.ones(STATE, dtype=torch.float64), rtol=1e-6, atol=0)
 
 
+@pytest.mark.thorough  # the same without noise: the test above
 def test_gamma_on_noise_that_is_drawn():
     """The mean of |h|² over 40,000 draws of white noise is |B|² in each mode, within five standard errors."""
     torch.manual_seed(0)

@@ -121,7 +121,10 @@ def test_trains_under_autocast_as_with_torchs_gru(name, dtype):
         assert error < 0.1, (parameter, error)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",  # the whole, which is made of the others
+    [pytest.param(name, marks=[pytest.mark.thorough] * (name != "SequenceModel")) for name in MODELS],
+)
 def test_export_and_compile_for_all_batches_and_lengths(name):
     model = MODELS[name]().eval()
     dims = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("length", min=1, max=512)}

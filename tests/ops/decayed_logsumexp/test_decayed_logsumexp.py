@@ -153,9 +153,9 @@ def test_gradients_in_half_precision_do_not_come_from_a_rounded_m(dtype, backend
 def test_a_slow_decay_of_a_large_state_is_not_rounded_away(backend):
     """A step takes less from the state than half of its last digit; a chunk of them does not."""
     m, _ = decayed_logsumexp(
-        torch.full((1, 400, 1), -INF), torch.tensor([2e-4]), torch.tensor([[4096.0]]), backend=backend
+        torch.full((1, 100, 1), -INF), torch.tensor([2e-4]), torch.tensor([[4096.0]]), backend=backend
     )
-    assert m[0, -1, 0].item() == pytest.approx(4096 - 0.08, abs=0.04)
+    assert m[0, -1, 0].item() == pytest.approx(4096 - 0.02, abs=0.01)
 
 
 def test_a_step_gives_two_tensors_in_their_own_dtypes():

@@ -57,7 +57,7 @@ def assert_close(found, expected):
 
 
 @pytest.mark.parametrize("kept_or_not", [False, True])
-@pytest.mark.parametrize(("length", "start"), [(1, 0), (5, 0), (9, 3), (34, 0), (23, 1003)])
+@pytest.mark.parametrize(("length", "start"), [(1, 0), (5, 0), (9, 3), (19, 0), (17, 1003)])
 def test_chunks_in_groups_of_groups(keeps, monkeypatch, kept_or_not, length, start):
     monkeypatch.setattr(legs, "GROUP", 2)
     keeps(kept_or_not)
@@ -84,8 +84,7 @@ def test_lengths_and_directions_share_the_transitions(keeps):
     keeps(True)
     everything("triton", 25)
     size = ops.cache_bytes("cpu")
-    for length in (28, 31):
-        everything("triton", length)
+    everything("triton", 31)
     assert ops.cache_bytes("cpu") == size > 0
 
 

@@ -4,9 +4,11 @@ Tensors lie on PyTorch's meta device, where they have shapes and dtypes but no n
 GPU. So the op's own launchers choose grids and tilings as they would there, and what they hand to Triton is kept.
 """
 
+import inspect
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from unittest.mock import patch
 
 import torch
@@ -71,6 +73,12 @@ class Launch:
         return {type for _, type, _ in self.signature}
 
     @property
+    def tile(self):
+        """How many numbers a program holds, more or less: the product of its constants."""
+        constants = [known for _, type, known in self.signature if type == "constexpr"]
+        return prod(known for known in constants if known.__class__ is int and known)
+
+    @property
     def has_one(self):
         """Whether a number that is known at run time alone is 1, which Triton compiles in."""
         at_run_time = {parameter.name for parameter in self.kernel.params if not parameter.is_constexpr}
@@ -96,7 +104,8 @@ class Launch:
         backend.load_dialects(context)
         options = backend.parse_options(dict(self.options))
         functions, modules = backend.get_codegen_implementation(options), backend.get_module_map()
-        self.source.make_ir(target, options, functions, modules, context)
+        taken = len(inspect.signature(self.source.make_ir).parameters)  # Triton 3.4 takes no target
+        self.source.make_ir(*(target, options, functions, modules, context)[-taken:])
 
 
 @contextmanager

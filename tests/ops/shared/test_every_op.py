@@ -32,6 +32,7 @@ SIZES = sizes(
 )  # of 7 samples some count for nothing in a coefficient, by symmetry
 TINY = sizes(2, 3, 1, states=2, order=2, heads=1, keys=2, values=3)
 FEW = sizes(1, 5, 2, states=3, order=3, heads=2, keys=3, values=2)
+LEAST = sizes(1, 2, 2, states=2, order=2, heads=1, keys=2, values=2)  # one chunk
 
 
 def forms(name, backend):
@@ -49,10 +50,11 @@ PORTABLE = [form for name in PAIRINGS for form in forms(name, "portable")]
 INTERPRETED = [form for name in PAIRINGS for form in forms(name, "interpreter")]
 
 
-def over(forms):
-    """Run the test for these calls."""
+def over(forms, thorough=()):
+    """Run the test for these calls, and where everything is tried for the others too."""
+    marked = [(form, ()) for form in forms] + [(form, pytest.mark.thorough) for form in thorough]
     return pytest.mark.parametrize(
-        "call", [pytest.param(form, id=", ".join(form)) for form in forms], indirect=True
+        "call", [pytest.param(form, id=", ".join(form), marks=marks) for form, marks in marked], indirect=True
     )
 
 
@@ -141,26 +143,28 @@ def moved(arguments, laid_out):
 def test_strides_make_no_difference(call):
     arguments = call.arguments()
     expected = call.op(**arguments)
-    for laid_out in (sliced, conjugated, offset):
+    for laid_out in (sliced, offset):
         close(call.op(**moved(arguments, laid_out)), expected, 1e-6)
 
 
 @every_form
 def test_numbers_may_wait_to_be_negated_or_conjugated(call):
     """Each alone: of two factors, both with the wrong sign, the product is right."""
-    arguments = call.arguments()
+    arguments = call.arguments(LEAST if call.backend == "interpreter" else SIZES)
     everything, leaves = with_leaves(call.pairing, arguments)
     outputs = call.op(**everything)
     for name, x in tensors_in(arguments).items():
         close(call.op(**{**arguments, name: conjugated(x)}), outputs, 1e-6)
-    for x in outputs:
-        grad = noise_like(x, 0)
-        expected = torch.autograd.grad(x, list(leaves.values()), grad, retain_graph=True, allow_unused=True)
-        found = torch.autograd.grad(
-            x, list(leaves.values()), conjugated(grad), retain_graph=True, allow_unused=True
-        )
+    sent = [noise_like(x, seed) for seed, x in enumerate(outputs)]
+
+    def gradients(sent):
+        return torch.autograd.grad(outputs, list(leaves.values()), sent, retain_graph=True)
+
+    expected = gradients(sent)
+    for i, grad in enumerate(sent):
+        found = gradients([*sent[:i], conjugated(grad), *sent[i + 1 :]])
         for one, other in zip(found, expected, strict=True):
-            assert (one is None and other is None) or torch.allclose(one, other, 1e-4, 1e-5)
+            assert torch.allclose(one, other, 1e-4, 1e-5)
 
 
 @every_form
@@ -353,7 +357,10 @@ def test_modes_of_the_caller_make_no_difference_to_a_step(call):
             assert equal(call.pairing.step(**taken), expected)
 
 
-@over([form for form in PORTABLE if PAIRINGS[form[0]].step])
+@over(
+    [form for form in PORTABLE if PAIRINGS[form[0]].step and form[1] == PAIRINGS[form[0]].kinds[0]],
+    thorough=[form for form in PORTABLE if PAIRINGS[form[0]].step and form[1] != PAIRINGS[form[0]].kinds[0]],
+)
 def test_a_step_is_one_compiled_graph(call):
     torch._dynamo.reset()
     taken = later_step(call)
@@ -500,25 +507,31 @@ def test_nan_comes_out_where_the_equation_takes_it(call):
 def test_a_nan_that_comes_back_reaches_the_gradients_it_belongs_to(call):
     arguments, wide = call.arguments(), call.arguments(dtype=torch.float64)
 
-    def gradients(arguments, cotangents, op):
-        outputs = len(call.pairing.outputs)
-        return values_and_gradients(call.pairing, arguments, op=op, cotangents=cotangents)[outputs:]
+    def sender(arguments, op):
+        """A function of what is sent back: all of it from one run."""
+        everything, leaves = with_leaves(call.pairing, arguments)
+        outputs = op(**everything)
 
-    portable = functools.partial(call.pairing.op, backend="portable")
-    cotangents = [noise_like(x, seed) for seed, x in enumerate(portable(**wide))]
+        def send(sent):
+            sent = [c.to(x.dtype) for c, x in zip(sent, outputs, strict=True)]
+            return torch.autograd.grad(outputs, list(leaves.values()), sent, retain_graph=True)
+
+        return outputs, send
+
+    outputs, send_wide = sender(wide, functools.partial(call.pairing.op, backend="portable"))
+    _, send = sender(arguments, call.op)
+    cotangents = [noise_like(x, seed) for seed, x in enumerate(outputs)]
     names = [key for key in call.pairing.differentiable if key in arguments]
+
+    def send_one(send, i, cotangent):
+        return send([*cotangents[:i], cotangent, *cotangents[i + 1 :]])
+
     for i, output in enumerate(call.pairing.outputs):
-
-        def send(arguments, op, i=i, **one):
-            sent = [c.to(x.dtype) for c, x in zip(cotangents, op(**arguments), strict=True)]
-            sent[i] = one["cotangent"].to(sent[i].dtype)
-            return gradients(arguments, sent, op)
-
         bad = cotangents[i].clone()
         bad[middle(bad)] = torch.nan
-        found = send(arguments, call.op, cotangent=bad)
+        found = send_one(send, i, bad)
         certain, perhaps = depends(
-            functools.partial(send, wide, portable), {"cotangent": cotangents[i]}, "cotangent", middle(bad)
+            functools.partial(send_one, send_wide, i), {"cotangent": cotangents[i]}, "cotangent", middle(bad)
         )
         for name, *patterns in zip(names, found, certain, perhaps, strict=True):
             nan_is_where(*patterns, call.nan_spreads.get(f"grad {name}", ()), output, f"grad {name}")
@@ -586,21 +599,29 @@ def test_training_follows_inference_mode(call):
 # Registration, compilation, export.
 
 
-SCHEMA = ("test_schema", "test_autograd_registration", "test_faketensor")
-
-
-@over([form for form in PORTABLE + INTERPRETED if form[1] == PAIRINGS[form[0]].kinds[0]])
-def test_registration_passes_opcheck(call):
+def opcheck(call, *checks):
+    """Hold every registered op, forward and backward, that a compiled call reaches to these checks of PyTorch."""
     calls = registered_calls(call.pairing, call.arguments(TINY), backend=BACKENDS[call.backend])
     if not calls:
         # An op that is made of PyTorch's own has nothing to register.
         assert "interpreter" not in call.pairing.sizes
         return
     assert len(calls) >= 2
-    # What is traced with symbols is the same for both backends; kernels are interpreted, which is slow, in the others.
-    checks = SCHEMA if call.backend == "interpreter" else (*SCHEMA, "test_aot_dispatch_dynamic")
     for function, args, kwargs in calls:
         assert set(torch.library.opcheck(function, args, kwargs, test_utils=checks).values()) == {"SUCCESS"}
+
+
+@over([form for form in PORTABLE + INTERPRETED if form[1] == PAIRINGS[form[0]].kinds[0]])
+def test_registration_passes_opcheck(call):
+    # What is registered for gradients is the same for both backends, and kernels are interpreted slowly.
+    gradients = ["test_autograd_registration"] * (call.backend == "portable")
+    opcheck(call, "test_schema", "test_faketensor", *gradients)
+
+
+@pytest.mark.thorough  # one compiled graph serves all lengths, with gradients: the next test
+@every_op
+def test_registration_passes_opcheck_where_it_is_traced_with_symbols(call):
+    opcheck(call, "test_aot_dispatch_dynamic")
 
 
 @every_op
