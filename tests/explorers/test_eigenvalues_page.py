@@ -179,6 +179,7 @@ def test_every_initialization_can_be_picked(show, initialization):
     page.evaluate("""() => { const modes = document.querySelector("[name=state_size]");
                              modes.value = 5;
                              for (const kind of ["input", "change"]) modes.dispatchEvent(new Event(kind)); }""")
+    frame(page)  # which methods there are is shown with the next picture
     if page.locator("[name=method]").is_enabled():
         page.select_option("[name=method]", "bilinear")
     wait_for_words(page, words)
