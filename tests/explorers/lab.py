@@ -102,7 +102,10 @@ def run_cell(page, n):
     expect(prompt).not_to_have_text(before, timeout=PATIENCE)
     expect(prompt).to_have_text(re.compile(r"\d"), timeout=PATIENCE)
     page.get_by_text(IDLE).wait_for()
-    assert cell.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts() == []
+    assert (
+        cell.locator(".jp-OutputArea-output", has_text="Traceback (most recent call last)").all_inner_texts()
+        == []
+    )
 
 
 def printed(page, n, pattern):
