@@ -66,7 +66,8 @@ def model(page, name):
 
 
 def pictures(page):
-    """What each plot shows, by its name."""
+    """What each plot shows, by its name, once what was done is drawn."""
+    frame(page)
     return page.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll("canvas")].map(
              (canvas) => [canvas.parentElement.className, canvas.toDataURL()]))"""
