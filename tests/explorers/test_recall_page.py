@@ -157,6 +157,7 @@ def test_stepping_and_playing(show):
     frame(page)
     assert changed(before, pictures(page)) == ["shift", "product", "memory", "answer"]
     page.click("[name=back]")
+    frame(page)  # the slider is where its key finds it
     page.focus("[name=time]")
     page.keyboard.press("End")
     frame(page)
@@ -165,6 +166,7 @@ def test_stepping_and_playing(show):
     page.click("[name=play]")  # from the start again
     page.wait_for_function("Number(document.querySelector('[name=time]').value) > 1")
     page.click("[name=play]")
+    frame(page)
     assert page.inner_text("[name=play]") == "Play"
     assert model(page, "time") == int(page.input_value("[name=time]")) < 8
 
