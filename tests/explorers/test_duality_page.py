@@ -57,6 +57,7 @@ def landed(page):
 
 def lands(page):
     """Both sides say what the reference makes of the page's modes, input and time, to the last digit shown."""
+    frame(page)
     page.locator("[name=reset]").focus()
     eigenvalues = np.array(model(page, "eigenvalues")) @ [1, 1j]
     u, time = np.array(model(page, "signal")), model(page, "time")
