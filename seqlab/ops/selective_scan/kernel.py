@@ -565,9 +565,8 @@ def chunks_of(shape: torch.Size, modes: int, compiled: bool) -> tuple[int, int]:
     block = channels_of_warp(modes)
     warps = batch * ((width + block - 1) // block)
     chunks = max(1, min(BUSY // warps, length // (4 * KEPT)))
-    if (
-        chunks == 2
-    ):  # half of all steps would be taken twice, for a GPU that is half busy
+    # Two would take half of all steps twice, for a GPU that is half busy.
+    if chunks == 2:
         chunks = 1
     span = (length + chunks * KEPT - 1) // (chunks * KEPT) * KEPT
     return (length + span - 1) // span, span
