@@ -65,6 +65,19 @@ def model(page, name):
     return page.evaluate("(name) => document.querySelector('seqlab-explorer').model.get(name)", name)
 
 
+def play_until(page, past):
+    """Play until the time is past this, pause, and the time at which the page and its model then stand."""
+    page.click("[name=play]")
+    assert page.inner_text("[name=play]") == "Pause"
+    page.wait_for_function("past => Number(document.querySelector('[name=time]').value) > past", arg=past)
+    page.click("[name=play]")
+    assert page.inner_text("[name=play]") == "Play"
+    frame(page)
+    stopped = int(page.input_value("[name=time]"))
+    assert model(page, "time") == stopped
+    return stopped
+
+
 def pictures(page):
     """What each plot shows, by its name, once what was done is drawn."""
     frame(page)

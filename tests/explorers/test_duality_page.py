@@ -5,7 +5,18 @@ import re
 
 import numpy as np
 import pytest
-from hands import center, changed, frame, model, pictures, slide, swipe, wait_for_words, wait_until_still
+from hands import (
+    center,
+    changed,
+    frame,
+    model,
+    pictures,
+    play_until,
+    slide,
+    swipe,
+    wait_for_words,
+    wait_until_still,
+)
 from stopwatch import assert_under_8_ms, drag_a_point, time_updates
 from test_stillness import assert_still, places
 
@@ -263,14 +274,7 @@ def test_stepping(show):
 
 def test_playing_and_pausing(show):
     page = show({"time": 1})
-    page.click("[name=play]")
-    assert page.inner_text("[name=play]") == "Pause"
-    page.wait_for_function("Number(document.querySelector('[name=time]').value) > 4")
-    page.click("[name=play]")
-    frame(page)
-    assert page.inner_text("[name=play]") == "Play"
-    stopped = int(page.input_value("[name=time]"))
-    assert model(page, "time") == stopped
+    stopped = play_until(page, 4)
     assert lands(page)
     page.wait_for_timeout(600)
     assert int(page.input_value("[name=time]")) == stopped

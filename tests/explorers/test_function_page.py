@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from hands import changed, frame, model, pictures, slide, swipe, wait_for_words, wait_until_still
+from hands import changed, frame, model, pictures, play_until, slide, swipe, wait_for_words, wait_until_still
 from stopwatch import assert_under_8_ms, time_updates
 
 from seqlab.explorers import FunctionExplorer
@@ -206,14 +206,7 @@ def test_measures_can_be_hidden(show):
 
 def test_playing_and_pausing(show):
     page = show({"time": 1})
-    page.click("[name=play]")
-    assert page.inner_text("[name=play]") == "Pause"
-    page.wait_for_function("Number(document.querySelector('[name=time]').value) > 20")
-    page.click("[name=play]")
-    assert page.inner_text("[name=play]") == "Play"
-    frame(page)
-    stopped = int(page.input_value("[name=time]"))
-    assert model(page, "time") == stopped
+    stopped = play_until(page, 20)
     assert agrees(page)
     page.wait_for_timeout(200)
     assert int(page.input_value("[name=time]")) == stopped

@@ -4,7 +4,18 @@ import functools
 
 import numpy as np
 import pytest
-from hands import center, changed, frame, model, pictures, slide, swipe, wait_for_words, wait_until_still
+from hands import (
+    center,
+    changed,
+    frame,
+    model,
+    pictures,
+    play_until,
+    slide,
+    swipe,
+    wait_for_words,
+    wait_until_still,
+)
 from stopwatch import assert_under_8_ms, drag_a_point, time_updates
 from test_stillness import assert_still, places
 
@@ -163,12 +174,7 @@ def test_stepping_and_playing(show):
     frame(page)
     assert model(page, "time") == 8
     assert page.locator("[name=step]").is_disabled()
-    page.click("[name=play]")  # from the start again
-    page.wait_for_function("Number(document.querySelector('[name=time]').value) > 1")
-    page.click("[name=play]")
-    frame(page)
-    assert page.inner_text("[name=play]") == "Play"
-    assert model(page, "time") == int(page.input_value("[name=time]")) < 8
+    assert play_until(page, 1) < 8  # from the start again
 
 
 def test_it_draws_what_python_computes(show):
