@@ -190,6 +190,7 @@ def test_solutions_fold_up_to_the_next_exercise(build):
     assert warnings == []
     folded = [details.text for details in pages["index"].select("details.solution")]
     assert len(folded) == 2
+    assert folded[1].split() == ["Solution", "Again."]
     assert "More answer." in folded[0]
     assert not any("Ask" in text or "Open." in text for text in folded)
 
