@@ -302,6 +302,8 @@ def test_paper_has_solutions_whole_lines_and_dark_text(visit):
         "['p', 'td', 'pre .k'].map(part => getComputedStyle(document.querySelector(`.bd-article ${part}`)).color)"
     )
     assert len(set(colors)) == 1
+    titles = tab.locator("h1 >> visible=true").all_inner_texts()
+    assert [title.split()[0] for title in titles] == ["5."]
     tab.evaluate("dispatchEvent(new Event('afterprint'))")
     assert not folds.evaluate_all("folds => folds.some(fold => fold.open)")
 
