@@ -15,7 +15,7 @@ import pytest
 import search_index
 from bs4 import BeautifulSoup
 from docutils.core import publish_doctree
-from mathematics import typeset
+from mathematics import only, typeset
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
@@ -129,8 +129,14 @@ def test_formulas_are_set_in_the_page_for_the_eye_and_for_a_screen_reader(build,
     assert pages["index"].select("h1 span.math mjx-c")
     assert pages["index"].select("div.math mjx-c")
     style = (tmp_path / "html/_static/mathematics/formulas.css").read_text()
+    assert [glyph in style for glyph in ("mjx-c78", "mjx-c1D465", "mjx-c222E")] == [False, True, False]
     for font in re.findall(r'url\("([^"]*)"\)', style):
         assert (tmp_path / "html/_static/mathematics" / font).is_file()
+
+
+def test_of_the_style_sheet_only_characters_that_are_used_are_left():
+    brace, quote = 'mjx-c.mjx-c7B::before {content: "{";}', 'mjx-c.mjx-c22::before {content: "\\"";}'
+    assert only({"mjx-c22"}, f"a {{b: c}}{brace}{quote}d {{e: f}}") == f"a {{b: c}}{quote}d {{e: f}}"
 
 
 def test_a_formula_that_mathjax_does_not_understand_is_a_warning(build):
