@@ -15,7 +15,7 @@ import pytest
 import search_index
 from bs4 import BeautifulSoup
 from docutils.core import publish_doctree
-from mathematics import only, typeset
+from mathematics import ask, only, typeset
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
@@ -134,9 +134,22 @@ def test_formulas_are_set_in_the_page_for_the_eye_and_for_a_screen_reader(build,
         assert (tmp_path / "html/_static/mathematics" / font).is_file()
 
 
-def test_of_the_style_sheet_only_characters_that_are_used_are_left():
-    brace, quote = 'mjx-c.mjx-c7B::before {content: "{";}', 'mjx-c.mjx-c22::before {content: "\\"";}'
-    assert only({"mjx-c22"}, f"a {{b: c}}{brace}{quote}d {{e: f}}") == f"a {{b: c}}{quote}d {{e: f}}"
+def test_the_style_sheet_of_the_formulas_is_rules_of_mathjax_and_nothing_else(build, tmp_path):
+    build(index="# One\n\n$x$")
+    rule = r"""[^{}]+{(?:[^{}"]|"(?:[^"\\]|\\.)*")*}"""
+    style = (tmp_path / "html/_static/mathematics/formulas.css").read_text()
+    whole = re.sub(r"\s*\n\s*", "", ask("")["css"])
+    assert set(re.findall(rule, style)) < set(re.findall(rule, whole))
+    assert re.sub(rule, "", style) == ""
+
+
+@pytest.mark.parametrize("content", ["A", "}", "{", r"\"", r"\\"])
+@pytest.mark.parametrize("selector", ["mjx-c.mjx-c7D.TEX-B::before", ".mjx-stretched mjx-c.mjx-c7D::before"])
+def test_of_the_style_sheet_only_characters_that_are_used_are_left(selector, content):
+    rule = f'{selector} {{padding: 0.75em 0;content: "{content}";}}'
+    style = f"a {{b: c}}{rule}d {{e: f}}"
+    assert only({"mjx-c7D"}, style) == style
+    assert only({"mjx-c7"}, style) == "a {b: c}d {e: f}"
 
 
 def test_a_formula_that_mathjax_does_not_understand_is_a_warning(build):
