@@ -1,5 +1,5 @@
-"""What the runs at full length share: their arguments, a stack of blocks, training over seeds, and a record that is
-rewritten after every row, so that what was measured stays where time runs out."""
+"""What the runs at full length share: their arguments, a stack of blocks, a transformer's block, training over seeds,
+and a record that is rewritten after every row, so that what was measured stays where time runs out."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.benchmark import provenance
+from seqlab.nn import Attention, FeedForwardBlock
 from seqlab.tasks import Task
 from seqlab.training import train
 
@@ -30,6 +31,17 @@ class Stack(nn.Module):
         for block in self.blocks:
             x, _ = block(x)
         return self.readout(self.norm(x))
+
+
+class Transformer(FeedForwardBlock):
+    """Attention that knows of positions, and a perceptron of four times the width."""
+
+    def __init__(self, width: int, heads: int = 1) -> None:
+        super().__init__(Attention(width, heads), width)
+        self.perceptron = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        return self.perceptron(x)
 
 
 def arguments_of_runs(

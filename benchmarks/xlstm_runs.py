@@ -13,13 +13,11 @@ stays where time runs out; the rows that matter most come first.
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks.training_runs import Stack, arguments_of_runs, record_rows, run_of
+from benchmarks.training_runs import Stack, Transformer, arguments_of_runs, record_rows, run_of
 from seqlab.nn import (
     LSTM,
-    Attention,
-    FeedForwardBlock,
     MambaBlock,
     MLSTMBlock,
     ResidualBlock,
@@ -30,17 +28,6 @@ from seqlab.training import evaluate
 
 SHORTEST, LONGEST = 3, 40
 FURTHER = (40, 64, 128, 256)  # symbols of the strings of the tests
-
-
-class Transformer(FeedForwardBlock):
-    """Attention that knows of positions, and a perceptron of four times the width."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(Attention(width), width)
-        self.perceptron = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-
-    def feed_forward(self, x: Tensor) -> Tensor:
-        return self.perceptron(x)
 
 
 def slstm(width: int) -> nn.Module:
