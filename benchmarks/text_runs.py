@@ -10,14 +10,20 @@ record is rewritten after every row, so that what was measured stays where time 
 
 import math
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.training_runs import Stack, Transformer, arguments_of_runs, record_rows, run_of
+from benchmarks.training_runs import (
+    Stack,
+    Transformer,
+    arguments_of_runs,
+    record_rows,
+    rows_asked_for,
+    run_of,
+)
 from seqlab.nn import GLA, LSTM, MambaBlock, MLSTMBlock, ResidualBlock, RWKVBlock, SLSTMBlock
 from seqlab.tasks import Task, shakespeare
 
@@ -35,6 +41,8 @@ BLOCKS: dict[str, Callable[[int, int], nn.Module]] = {  # of a width and a place
     "RWKV-6": lambda width, n: RWKVBlock(width, layer=n, depth=DEPTH, version=6, heads=HEADS),
     "Mamba": lambda width, n: ResidualBlock(MambaBlock(width), width),
 }
+
+ROWS = [(layer,) for layer in BLOCKS]
 
 
 def model_of(layer: str, task: Task, width: int) -> nn.Module:
@@ -55,7 +63,6 @@ def width_of(layer: str, task: Task, width: int) -> int:
         return min(widths, key=lambda n: abs(parameters(model_of(layer, task, n)) - wanted))
 
 
-@cache
 def long_texts() -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and targets of TEXTS texts, from all parts of what is held out."""
     inputs, targets = shakespeare(FURTHEST).test()
@@ -64,19 +71,19 @@ def long_texts() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.no_grad()
-def bits_at(model: nn.Module) -> dict[int, float]:
+def bits_at(model: nn.Module, texts: tuple[torch.Tensor, torch.Tensor]) -> dict[int, float]:
     """Bits per character in the second half of the first n characters, n = LENGTH, 2 LENGTH, ..., FURTHEST."""
     device = next(model.parameters()).device
-    texts = zip(*long_texts(), strict=True)
-    losses = [cross_entropy(model(u[None].to(device))[0], y.to(device), reduction="none") for u, y in texts]
+    pairs = zip(*texts, strict=True)
+    losses = [cross_entropy(model(u[None].to(device))[0], y.to(device), reduction="none") for u, y in pairs]
     bits = torch.stack(losses).mean(0) / math.log(2)
     lengths = (LENGTH * 2**n for n in range(FURTHEST.bit_length() - LENGTH.bit_length() + 1))
     return {n: bits[n // 2 : n].mean().item() for n in lengths}
 
 
 def main() -> None:
-    arguments = arguments_of_runs(__doc__, steps=4000, width=256, batch_size=32, rows=len(BLOCKS))
-    task = shakespeare(LENGTH)
+    arguments = arguments_of_runs(__doc__, steps=4000, width=256, batch_size=32, rows=len(ROWS))
+    task, texts = shakespeare(LENGTH), long_texts()
     counted = {name: task.bits(n) for n, name in enumerate(("unigram", "bigram", "trigram"), start=1)}
 
     def run(layer: str) -> dict[str, Any]:
@@ -87,13 +94,13 @@ def main() -> None:
             return model_of(layer, task, width)
 
         def test_further(model: nn.Module) -> None:
-            further.append(bits_at(model.eval()))
+            further.append(bits_at(model.eval(), texts))
 
         row = run_of(arguments, task, make, RATE, test_further, layer=layer)
         sizes = {"width": width, "batch_size": arguments.batch_size, "lr": RATE}
         return {**row, **sizes, "counted": counted, "further": further}
 
-    record_rows(arguments, (run(layer) for layer in list(BLOCKS)[: arguments.rows]))
+    record_rows(arguments, (run(layer) for (layer,) in rows_asked_for(arguments, ROWS)))
 
 
 if __name__ == "__main__":

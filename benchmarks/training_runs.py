@@ -3,9 +3,10 @@ and a record that is rewritten after every row, so that what was measured stays 
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from seqlab.benchmark import provenance
 from seqlab.nn import Attention, FeedForwardBlock
 from seqlab.tasks import Task
 from seqlab.training import train
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 class Stack(nn.Module):
@@ -56,8 +59,17 @@ def arguments_of_runs(
     parser.add_argument("--width", type=int, default=width)
     parser.add_argument("--batch-size", type=int, default=batch_size)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--only", nargs="+", default=["*"], metavar="ROW", help="rows of these words; * is any"
+    )
     parser.add_argument("--rows", type=int, default=rows, help="so many of the rows, the first ones")
     return parser.parse_args()
+
+
+def rows_asked_for(arguments: argparse.Namespace, rows: Sequence[Row]) -> list[Row]:
+    """The rows that ``--only`` names, in the order of its words, and of these the first ``--rows``."""
+    every = [row for words in arguments.only for row in rows if fnmatchcase(" ".join(map(str, row)), words)]
+    return every[: arguments.rows]
 
 
 def record_rows(arguments: argparse.Namespace, rows: Iterable[dict[str, Any]]) -> None:

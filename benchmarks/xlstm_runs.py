@@ -15,7 +15,14 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.training_runs import Stack, Transformer, arguments_of_runs, record_rows, run_of
+from benchmarks.training_runs import (
+    Stack,
+    Transformer,
+    arguments_of_runs,
+    record_rows,
+    rows_asked_for,
+    run_of,
+)
 from seqlab.nn import (
     LSTM,
     MambaBlock,
@@ -93,7 +100,7 @@ def main() -> None:
         row = run_of(arguments, task, make, lr, test_further, layer=layer)
         return {**row, "lr": lr, "further": further}
 
-    record_rows(arguments, (run(*row) for row in ROWS[: arguments.rows]))
+    record_rows(arguments, (run(*row) for row in rows_asked_for(arguments, ROWS)))
 
 
 if __name__ == "__main__":
