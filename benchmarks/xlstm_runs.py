@@ -64,6 +64,7 @@ BLOCKS: dict[str, tuple[Callable[[int], nn.Module], ...]] = {
 TASKS: dict[str, Callable[[], Task]] = {
     "recall": lambda: multi_query_recall(keys=64, values=64, pairs=16, length=128),
     "search": nearest_neighbor,
+    "short search": lambda: nearest_neighbor(16),
 }
 FAST, SLOW = 1e-2, 2e-3  # learning rates
 FOUR = ("sLSTM", "mLSTM", "Mamba", "transformer")
@@ -71,6 +72,7 @@ ROWS = (
     *((task, layer, FAST) for task in ("parity", "recall", "search") for layer in FOUR),
     *((task, layer, SLOW) for task in ("parity", "recall", "search") for layer in FOUR),
     *((task, layer, FAST) for task in ("parity", "search") for layer in ("LSTM", "mLSTM, sLSTM")),
+    *(("short search", layer, FAST) for layer in ("LSTM", "sLSTM", "mLSTM", "transformer")),
     *((task, layer, FAST) for task in ("cycle navigation", "permutations", "even pairs") for layer in BLOCKS),
 )
 
