@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.training_runs import Stack, arguments_of_runs, record_rows, run_of
+from benchmarks.training_runs import Stack, arguments_of_runs, record_rows, rows_asked_for, run_of
 from seqlab.nn import S4D, S6, MambaBlock, ResidualBlock, SequenceModel
 from seqlab.tasks import induction_heads, selective_copying
 from seqlab.tasks.task import Task
@@ -71,7 +71,7 @@ def main() -> None:
         row = run_of(arguments, task, make, 2e-3, test_further, block=block, layer=layer)
         return {**row, "further": further}
 
-    record_rows(arguments, (run(*row) for row in ROWS[: arguments.rows]))
+    record_rows(arguments, (run(*row) for row in rows_asked_for(arguments, ROWS)))
 
 
 if __name__ == "__main__":

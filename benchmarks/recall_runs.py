@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.training_runs import arguments_of_runs, record_rows, run_of
+from benchmarks.training_runs import arguments_of_runs, record_rows, rows_asked_for, run_of
 from seqlab.nn import H3, S4D, Attention, Hyena, SequenceModel
 from seqlab.tasks import Task, associative_recall, induction_heads
 
@@ -43,7 +43,7 @@ def main() -> None:
 
         return run_of(arguments, task, make, 2e-3, layer=layer)
 
-    record_rows(arguments, (run(*row) for row in ROWS[: arguments.rows]))
+    record_rows(arguments, (run(*row) for row in rows_asked_for(arguments, ROWS)))
 
 
 if __name__ == "__main__":

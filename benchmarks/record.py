@@ -73,11 +73,13 @@ PARTS = (
     Part("ssm_kernel_rungs", 120, ("benchmarks.ssm_kernel_rungs",), ("--quick",)),
     Part("h3_rungs", 120, ("benchmarks.h3_rungs",), ("--quick",)),
     Part("wkv_rungs", 120, ("benchmarks.wkv_rungs",), ("--quick",)),
+    Part("mlstm_rungs", 120, ("benchmarks.mlstm_rungs",), ("--quick",)),
     Part("selective_scan_rungs", 120, ("benchmarks.selective_scan_rungs",), ("--quick",)),
     Part("state_space_runs", 580, ("benchmarks.state_space_runs",), tuple(TINY_RUNS.split())),
     Part("recall_runs", 580, ("benchmarks.recall_runs",), tuple(TINY_RUNS.split())),
     Part("mamba_runs", 580, ("benchmarks.mamba_runs",), tuple(TINY_RUNS.split())),
     Part("xlstm_runs", 580, ("benchmarks.xlstm_runs",), tuple(TINY_RUNS.split())),
+    Part("text_runs", 580, ("benchmarks.text_runs",), tuple(TINY_RUNS.split())),
     Part("kernel_tilings", 580, ("benchmarks.kernel_tilings",), None),
 )
 

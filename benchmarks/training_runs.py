@@ -1,18 +1,22 @@
-"""What the runs at full length share: their arguments, a stack of blocks, training over seeds, and a record that is
-rewritten after every row, so that what was measured stays where time runs out."""
+"""What the runs at full length share: their arguments, a stack of blocks, a transformer's block, training over seeds,
+and a record that is rewritten after every row, so that what was measured stays where time runs out."""
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from seqlab.benchmark import provenance
+from seqlab.nn import Attention, FeedForwardBlock
 from seqlab.tasks import Task
 from seqlab.training import train
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 class Stack(nn.Module):
@@ -32,6 +36,17 @@ class Stack(nn.Module):
         return self.readout(self.norm(x))
 
 
+class Transformer(FeedForwardBlock):
+    """Attention that knows of positions, and a perceptron of four times the width."""
+
+    def __init__(self, width: int, heads: int = 1) -> None:
+        super().__init__(Attention(width, heads), width)
+        self.perceptron = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        return self.perceptron(x)
+
+
 def arguments_of_runs(
     description: str | None, *, steps: int, width: int, batch_size: int, rows: int
 ) -> argparse.Namespace:
@@ -44,8 +59,17 @@ def arguments_of_runs(
     parser.add_argument("--width", type=int, default=width)
     parser.add_argument("--batch-size", type=int, default=batch_size)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--only", nargs="+", default=["*"], metavar="ROW", help="rows of these words; * is any"
+    )
     parser.add_argument("--rows", type=int, default=rows, help="so many of the rows, the first ones")
     return parser.parse_args()
+
+
+def rows_asked_for(arguments: argparse.Namespace, rows: Sequence[Row]) -> list[Row]:
+    """The rows that ``--only`` names, in the order of its words, and of these the first ``--rows``."""
+    every = [row for words in arguments.only for row in rows if fnmatchcase(" ".join(map(str, row)), words)]
+    return every[: arguments.rows]
 
 
 def record_rows(arguments: argparse.Namespace, rows: Iterable[dict[str, Any]]) -> None:

@@ -13,13 +13,18 @@ stays where time runs out; the rows that matter most come first.
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks.training_runs import Stack, arguments_of_runs, record_rows, run_of
+from benchmarks.training_runs import (
+    Stack,
+    Transformer,
+    arguments_of_runs,
+    record_rows,
+    rows_asked_for,
+    run_of,
+)
 from seqlab.nn import (
     LSTM,
-    Attention,
-    FeedForwardBlock,
     MambaBlock,
     MLSTMBlock,
     ResidualBlock,
@@ -30,17 +35,6 @@ from seqlab.training import evaluate
 
 SHORTEST, LONGEST = 3, 40
 FURTHER = (40, 64, 128, 256)  # symbols of the strings of the tests
-
-
-class Transformer(FeedForwardBlock):
-    """Attention that knows of positions, and a perceptron of four times the width."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(Attention(width), width)
-        self.perceptron = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-
-    def feed_forward(self, x: Tensor) -> Tensor:
-        return self.perceptron(x)
 
 
 def slstm(width: int) -> nn.Module:
@@ -70,6 +64,7 @@ BLOCKS: dict[str, tuple[Callable[[int], nn.Module], ...]] = {
 TASKS: dict[str, Callable[[], Task]] = {
     "recall": lambda: multi_query_recall(keys=64, values=64, pairs=16, length=128),
     "search": nearest_neighbor,
+    "short search": lambda: nearest_neighbor(16),
 }
 FAST, SLOW = 1e-2, 2e-3  # learning rates
 FOUR = ("sLSTM", "mLSTM", "Mamba", "transformer")
@@ -77,6 +72,7 @@ ROWS = (
     *((task, layer, FAST) for task in ("parity", "recall", "search") for layer in FOUR),
     *((task, layer, SLOW) for task in ("parity", "recall", "search") for layer in FOUR),
     *((task, layer, FAST) for task in ("parity", "search") for layer in ("LSTM", "mLSTM, sLSTM")),
+    *(("short search", layer, FAST) for layer in ("LSTM", "sLSTM", "mLSTM", "transformer")),
     *((task, layer, FAST) for task in ("cycle navigation", "permutations", "even pairs") for layer in BLOCKS),
 )
 
@@ -106,7 +102,7 @@ def main() -> None:
         row = run_of(arguments, task, make, lr, test_further, layer=layer)
         return {**row, "lr": lr, "further": further}
 
-    record_rows(arguments, (run(*row) for row in ROWS[: arguments.rows]))
+    record_rows(arguments, (run(*row) for row in rows_asked_for(arguments, ROWS)))
 
 
 if __name__ == "__main__":

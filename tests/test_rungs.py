@@ -30,6 +30,7 @@ def once(calls, device):
         ("discretize_rungs", 4),
         ("ssm_kernel_rungs", 4),
         ("wkv_rungs", 4),
+        ("mlstm_rungs", 4),
     ],
 )
 def test_every_rung_is_held_to_the_truth_and_timed(name, count, monkeypatch, tmp_path, capsys):

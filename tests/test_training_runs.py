@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import seqlab
+from seqlab.tasks import characters
 
 ROOT = Path(seqlab.__file__).parent.parent
 TINY = "--steps 1 --width 4 --batch-size 2 --seeds 2 --rows"
@@ -24,11 +25,12 @@ def runs(monkeypatch):
 
 @pytest.fixture
 def recorded(runs, monkeypatch, tmp_path):
-    """The record of the first rows of a module."""
+    """The record of the first rows of a module, of those that are named if any are."""
 
-    def record(name, rows):
+    def record(name, rows, *only):
         file = tmp_path / "record.json"
-        monkeypatch.setattr(sys, "argv", [name, *TINY.split(), str(rows), "--out", str(file)])
+        words = [*TINY.split(), str(rows), "--out", str(file), *(["--only", *only] if only else [])]
+        monkeypatch.setattr(sys, "argv", [name, *words])
         runs(name).main()
         return json.loads(file.read_text())
 
@@ -74,3 +76,42 @@ def test_the_first_row_of_others_is_recorded(recorded, name):
     assert (row["layer"], row["steps"]) == ({"recall_runs": "attention", "mamba_runs": "S6"}[name], 1)
     assert len(row["scores"]) == 2
     assert row["parameters"] > 0
+
+
+def test_layers_read_text_with_as_many_parameters_and_are_tested_far_beyond(recorded, runs, monkeypatch):
+    module = runs("text_runs")
+    text = "To be, or not to be: that is the question. " * 40
+    monkeypatch.setattr(module, "shakespeare", lambda length: characters("Hamlet", text, length))
+    for name, value in {"LENGTH": 8, "FURTHEST": 32, "TEXTS": 2}.items():
+        monkeypatch.setattr(module, name, value)
+    rows = recorded("text_runs", 3, "mLSTM", "RWKV-*")["rows"]
+    assert [row["layer"] for row in rows] == ["mLSTM", "RWKV-4", "RWKV-6"]
+    assert all(list(each) == ["8", "16", "32"] for row in rows for each in row["further"])
+    assert all(bits > 0 for row in rows for each in row["further"] for bits in each.values())
+    assert {row["measure"] for row in rows} == {"bits per character"}
+    task = module.shakespeare(8)
+    wanted = module.parameters(module.model_of("attention", task, 64))
+    for layer in module.BLOCKS:
+        model = module.model_of(layer, task, module.width_of(layer, task, 64))
+        assert 0.85 < module.parameters(model) / wanted < 1.15
+
+
+def test_the_second_half_of_each_length_is_judged(runs, monkeypatch):
+    module = runs("text_runs")
+    text = "ab" * 500
+    monkeypatch.setattr(module, "shakespeare", lambda length: characters("ab", text, length))
+    for name, value in {"LENGTH": 8, "FURTHEST": 32, "TEXTS": 2}.items():
+        monkeypatch.setattr(module, name, value)
+
+    class Blind(torch.nn.Module):
+        """Sure of what is next for 16 characters, and of nothing from there on."""
+
+        def __init__(self):
+            super().__init__()
+            self.sure = torch.nn.Parameter(torch.tensor(50.0))
+
+        def forward(self, u):
+            seen = (torch.arange(u.shape[1]) < 16)[:, None]
+            return self.sure * u.flip(-1) * seen
+
+    assert module.bits_at(Blind(), module.long_texts()) == pytest.approx({8: 0, 16: 0, 32: 1})

@@ -401,6 +401,26 @@ def test_the_model_starts_with_even_odds_and_learns_to_count(version):
     assert torch.equal(counted[0], torch.arange(12, 25) % 5)
 
 
+def test_embeddings_start_tiny_and_a_step_of_training_turns_them_far():
+    """In front of a norm: as far as a whole unit, where those of an ordinary start hardly move."""
+    torch.manual_seed(0)
+    turned = {}
+    for start in ("tiny", "ordinary"):
+        model = RWKV(20, 32, 2)
+        model.head.weight.data.normal_()  # the same loss for both: only the start differs
+        if start == "ordinary":
+            nn.init.normal_(model.embedding.weight)
+        else:
+            assert 0.9e-4 < model.embedding.weight.abs().max() <= 1e-4
+        before = model.input_norm(model.embedding.weight).detach()
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        text = torch.arange(21)[None] % 20
+        nn.functional.cross_entropy(model(text[:, :-1])[0][0], text[0, 1:]).backward()
+        optimizer.step()
+        turned[start] = error(model.input_norm(model.embedding.weight).detach(), before)
+    assert turned["ordinary"] < 0.01 < 0.5 < turned["tiny"]
+
+
 def test_what_is_generated_follows_the_odds(model):
     prompt = torch.tensor([[1, 2, 3]])
     odds = torch.softmax(model(prompt)[0][0, -1] / 0.7, dim=-1)
@@ -521,6 +541,20 @@ def test_what_transformers_halves_between_blocks_changes_what_eps_is_to_a_norm(
     same(model(tokens)[0], output.logits, rtol=1e-4, atol=1e-4)
     first, _ = model.blocks[0](model.input_norm(model.embedding(tokens)))
     same(output.hidden_states[0], first / 2)
+
+
+def test_two_faults_of_transformers_that_chapter_8_names(transformers, tokens):
+    """The chapter names the release; where another one has mended them, it has to say so."""
+    if not transformers.__version__.startswith("5.24."):
+        pytest.skip(f"chapter 8 speaks of release 5.24, this is {transformers.__version__}")
+    true = theirs(transformers)
+    one_by_one = torch.cat([true(token[:1][None]).logits for token in tokens])
+    together = true(tokens[:, :1]).logits
+    assert not torch.allclose(together, one_by_one, atol=1e-2)
+    same(true(tokens[:, :2]).logits[:, :1], one_by_one, rtol=1e-4, atol=1e-4)
+    fresh = transformers.RwkvForCausalLM(transformers.RwkvConfig(vocab_size=3, hidden_size=8))
+    first = [block.attention.time_first for block in fresh.rwkv.blocks]
+    assert all(torch.equal(each, torch.ones_like(each)) for each in first)
 
 
 def test_other_widths_and_tied_embeddings_are_read(transformers, tokens, tmp_path):

@@ -1,5 +1,7 @@
 """WKV: keys and decays of any size, tokens without weight, what rounding does to slow decays, lengths around chunks."""
 
+from time import process_time
+
 import numpy as np
 import pytest
 import torch
@@ -245,3 +247,24 @@ def test_a_state_has_three_rows_and_float32():
         wkv(w.half(), u, k.half(), v.half())
     with pytest.raises(TypeError, match=r"v: expected dtype torch.float16 like k, got torch.float32"):
         wkv(w, u, k.half(), v)
+
+
+def slope_of_time(function, lengths):
+    """Of the logarithm of the processor's time, over that of the length; the fastest of three calls counts."""
+    times = []
+    for length in lengths:
+        inputs, took = torch.randn(3, 1, length, 16), []
+        for _ in range(3):
+            begun = process_time()
+            function(*inputs)
+            took.append(process_time() - begun)
+        times.append(min(took))
+    return np.polyfit(np.log(lengths), np.log(times), 1)[0]
+
+
+def test_time_grows_as_the_length_and_attentions_as_its_square():
+    w, u = torch.rand(2, 16)
+    linear = slope_of_time(lambda _, k, v: wkv(w, u, k, v, backend="portable"), (16_384, 65_536))
+    square = slope_of_time(lambda q, k, v: torch.softmax(torch.tril(q @ k.mT), dim=-1) @ v, (512, 1024, 2048))
+    assert linear < 1.3
+    assert square > 1.6

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from seqlab import ops
 from seqlab.ops.linear_scan.reference import linear_scan
 from seqlab.ops.wkv.ancestors import aft_full, aft_simple, qrnn
 from seqlab.ops.wkv.reference import (
@@ -150,3 +152,13 @@ def test_a_qrnn_is_a_linear_scan_by_gates_of_its_inputs():
     y, own_last = qrnn(z, f, o, state)
     np.testing.assert_allclose(y, o * h, rtol=1e-13)
     np.testing.assert_allclose(own_last, last, rtol=1e-13)
+
+
+def test_a_qrnn_is_computed_by_the_parallel_scan():
+    """Its gates see inputs alone, so all of them are known before any step is taken."""
+    rng = np.random.default_rng(5)
+    z, f, state = rng.standard_normal((2, 300, 3)), rng.random((2, 300, 3)), rng.standard_normal((2, 3))
+    h, last = ops.linear_scan(*(torch.tensor(x, dtype=torch.float32) for x in (f, (1 - f) * z, state)))
+    loop, own_last = qrnn(z, f, None, state)
+    np.testing.assert_allclose(h, loop, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(last, own_last, rtol=1e-6, atol=1e-6)
