@@ -10,10 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from seqlab.ops.exponents import LOWEST
 from seqlab.ops.linear_scan import portable as linear_scan
-
-LOWEST = -1e38
-"""The exponent of nothing: -inf less -inf is not a number."""
 
 Sums = tuple[Tensor, Tensor, Tensor]
 """A numerator a, a denominator b and an exponent m: of the sums a e^m and b e^m."""
