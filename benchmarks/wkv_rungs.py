@@ -65,7 +65,7 @@ def steps(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """As one would write it: every step a dozen operations."""
     past, y = portable.first_sums(v[:, 0], None), []
     for k_t, v_t in zip(k.unbind(1), v.unbind(1), strict=True):
-        y.append(portable.average(past, u + k_t, v_t)[0])
+        y.append(portable.average(past, u, k_t, v_t)[0])
         past = portable.join(past, w, portable.token(k_t, v_t))
     return torch.stack(y, dim=1)
 

@@ -24,8 +24,13 @@ def chapter_named(number: str) -> str:
 
 
 def build(page: str) -> Path:
-    """Execute and build the page; returns it, or stops where the build fails."""
+    """Execute and build the page; returns it, or stops where the build fails or a cell raises."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
+    html = OUTPUT / "_build" / "html"
+    report = html / "reports" / f"{page}.err.log"  # where MyST-NB says which cell raised, and goes on
+    if report.exists():  # have the page read again
+        report.unlink()
+        (OUTPUT / "_build" / ".doctrees" / f"{page}.doctree").unlink(missing_ok=True)
     contents = OUTPUT / "_toc.yml"
     contents.write_text(yaml.safe_dump({"format": "jb-book", "root": page}), "utf8")
     book = Path(sys.executable).with_name("jupyter-book")
@@ -33,7 +38,9 @@ def build(page: str) -> Path:
     # A notebook's kernel starts in the notebook's folder, and imports this tree's package.
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path})
-    built = (OUTPUT / "_build" / "html" / page).with_suffix(".html")
+    built = (html / page).with_suffix(".html")
+    if report.exists():
+        sys.exit(f"{report.read_text('utf8')}\n{page}: a cell raised, as stands above")
     if done.returncode or not built.is_file():
         sys.exit(f"{page} was not built: the reason stands above")
     return built

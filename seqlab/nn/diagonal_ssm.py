@@ -2,6 +2,7 @@
 to run it over a sequence, and a step."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,37 @@ from seqlab.ops.arguments import (
     positive_integer,
 )
 
-MODES = ("chunks", "convolution", "recurrence")
-
 System = tuple[Tensor, Tensor, Tensor]
 
 
-class DiagonalSSM(nn.Module):
+class ChannelSSM(nn.Module):
+    """A state-space model for each channel, run in one of several modes: the parameters and
+    the state that `DiagonalSSM` and `S4` have in common."""
+
+    modes: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self, width: int, state_size: int, dt_min: float, dt_max: float, mode: str
+    ) -> None:
+        super().__init__()
+        self.width = positive_integer("width", width)
+        self.state_size = positive_integer("state_size", state_size)
+        self.mode = choice("mode", mode, self.modes)
+        self.log_dt = draw_log_dt(self.width, dt_min, dt_max)
+        shape = self.width, self.state_size
+        self.C_re = nn.Parameter(torch.randn(shape) / 2**0.5)
+        self.C_im = nn.Parameter(torch.randn(shape) / 2**0.5)
+        self.D = nn.Parameter(torch.randn(self.width))
+
+    def _check_state(self, state: Tensor | None, u: Tensor, like: Tensor) -> None:
+        """Raise TypeError or ValueError unless the state goes with u and with the modes
+        (width, state_size)."""
+        if state is not None:
+            letters = "batch, width, state_size"
+            check_like("state", state, "layer", like, letters, (len(u), *like.shape))
+
+
+class DiagonalSSM(ChannelSSM):
     """x_t = A_bar x_{t-1} + B_bar u_t,  y_t = Re(C x_t) + D ⊙ u_t, with N modes for each
     channel.
 
@@ -61,6 +87,8 @@ class DiagonalSSM(nn.Module):
         TypeError, ValueError: an argument is not as described.
     """
 
+    modes = ("chunks", "convolution", "recurrence")
+
     def __init__(
         self,
         width: int,
@@ -69,15 +97,7 @@ class DiagonalSSM(nn.Module):
         dt_max: float = 1e-1,
         mode: str = "chunks",
     ) -> None:
-        super().__init__()
-        self.width = positive_integer("width", width)
-        self.state_size = positive_integer("state_size", state_size)
-        self.mode = choice("mode", mode, MODES)
-        self.log_dt = draw_log_dt(self.width, dt_min, dt_max)
-        shape = self.width, self.state_size
-        self.C_re = nn.Parameter(torch.randn(shape) / 2**0.5)
-        self.C_im = nn.Parameter(torch.randn(shape) / 2**0.5)
-        self.D = nn.Parameter(torch.randn(self.width))
+        super().__init__(width, state_size, dt_min, dt_max, mode)
 
     def system(self) -> System:
         """A_bar, B_bar and C, complex (width, state_size), differentiable in the layer's
@@ -100,7 +120,7 @@ class DiagonalSSM(nn.Module):
         check_sequence("u", u, self.width, self.D)
         A_bar, B_bar, C = self.system()
         self._check_state(state, u, A_bar)
-        mode = choice("mode", self.mode, MODES)
+        mode = choice("mode", self.mode, self.modes)
         if mode == "recurrence":
             y, last = ssm_scan(A_bar, B_bar, C, u, state)
         else:
@@ -119,13 +139,6 @@ class DiagonalSSM(nn.Module):
         self._check_state(state, u_t, A_bar)
         y, state = ssm_scan_step(A_bar, B_bar, C, u_t, state)
         return y + self.D * u_t, state
-
-    def _check_state(self, state: Tensor | None, u: Tensor, A_bar: Tensor) -> None:
-        if state is not None:
-            shape = u.shape[0], *A_bar.shape
-            check_like(
-                "state", state, "layer", A_bar, "batch, width, state_size", shape
-            )
 
 
 def convolve(

@@ -6,24 +6,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqlab.nn.diagonal import as_complex
-from seqlab.nn.diagonal_ssm import draw_log_dt
+from seqlab.nn.diagonal_ssm import ChannelSSM
 from seqlab.nn.eigenvalues import hippo_legs_dplr
 from seqlab.nn.polar import parameter
 from seqlab.ops import causal_convolution, dplr_kernel, dplr_scan, dplr_step
-from seqlab.ops.arguments import (
-    check_like,
-    check_sequence,
-    check_step,
-    choice,
-    positive_integer,
-)
-
-MODES = ("convolution", "recurrence")
+from seqlab.ops.arguments import check_sequence, check_step, choice
 
 System = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-class S4(nn.Module):
+class S4(ChannelSSM):
     """S4 (Gu, Goel and Ré, 2022, arXiv 2111.00396): x' = A x + B u, y = 2 Re(C x) + D u
     with A = Λ - P P*, which starts as HiPPO-LegS, discretized by the bilinear transform
     with a step of each channel's own.
@@ -55,6 +47,8 @@ class S4(nn.Module):
         TypeError, ValueError: an argument is not as described.
     """
 
+    modes = ("convolution", "recurrence")
+
     def __init__(
         self,
         width: int,
@@ -63,15 +57,7 @@ class S4(nn.Module):
         dt_max: float = 1e-1,
         mode: str = "convolution",
     ) -> None:
-        super().__init__()
-        self.width = positive_integer("width", width)
-        self.state_size = positive_integer("state_size", state_size)
-        self.mode = choice("mode", mode, MODES)
-        self.log_dt = draw_log_dt(self.width, dt_min, dt_max)
-        shape = self.width, self.state_size
-        self.C_re = nn.Parameter(torch.randn(shape) / 2**0.5)
-        self.C_im = nn.Parameter(torch.randn(shape) / 2**0.5)
-        self.D = nn.Parameter(torch.randn(self.width))
+        super().__init__(width, state_size, dt_min, dt_max, mode)
         Lambda, P, B, _ = hippo_legs_dplr(self.state_size)
         self.A_log, self.A_im = self._alike(np.log(-Lambda.real), Lambda.imag)
         self.P_re, self.P_im = self._alike(P.real, P.imag)
@@ -102,7 +88,7 @@ class S4(nn.Module):
         system = self.system()
         self._check_state(state, u, system[0])
         y, last = dplr_scan(*system, u, state)
-        if choice("mode", self.mode, MODES) == "convolution":
+        if choice("mode", self.mode, self.modes) == "convolution":
             y = causal_convolution(u, dplr_kernel(*system, u.shape[1]))
             if state is not None:
                 y = y + dplr_scan(*system, torch.zeros_like(u), state)[0]
@@ -118,13 +104,6 @@ class S4(nn.Module):
         self._check_state(state, u_t, system[0])
         y, state = dplr_step(*system, u_t, state)
         return y + self.D * u_t, state
-
-    def _check_state(self, state: Tensor | None, u: Tensor, Lambda: Tensor) -> None:
-        if state is not None:
-            shape = u.shape[0], *Lambda.shape
-            check_like(
-                "state", state, "layer", Lambda, "batch, width, state_size", shape
-            )
 
     def _alike(self, *parts: NDArray[np.float64]) -> list[nn.Parameter]:
         """The parts as parameters, the same for all channels."""

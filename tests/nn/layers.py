@@ -65,6 +65,7 @@ from seqlab.nn import (
     XLSTMLarge,
     XLSTMLargeBlock,
 )
+from seqlab.nn.diagonal_ssm import ChannelSSM
 from seqlab.nn.ladder import Cartesian, DenseLinear, DenseTanh, Exponential, StableExponential
 
 BATCH, LENGTH, INPUTS = 3, 7, 4
@@ -174,6 +175,7 @@ LAYERS = {
 }
 SHARED = (
     Cell,
+    ChannelSSM,
     DiagonalRecurrence,
     DiagonalSSM,
     MatrixMemory,

@@ -5,14 +5,14 @@ import pytest
 import torch
 from scipy import signal
 
-from seqlab.nn import DSS, GSS, S4, S4D, S5, SequenceModel
+from seqlab.nn import DSS, GSS, S4, S4D, S5, DiagonalSSM, SequenceModel
 from seqlab.nn import eigenvalues as lists
-from seqlab.nn.diagonal_ssm import MODES
 from seqlab.ops import causal_convolution, ssm_kernel
 from seqlab.ops.discretize.reference import discretize
 from seqlab.ops.ssm.reference import ssm_scan
 
 WIDTH, STATES = 3, 4
+MODES = DiagonalSSM.modes
 SLOW = {"dt_min": 0.01, "dt_max": 0.3}
 
 LAYERS = {

@@ -34,7 +34,8 @@ def decayed_logsumexp(
     are taken: -inf is an input that adds nothing (its gradient is 0), after +inf all m are
     +inf, and a NaN stays in its channel, from its time on. The exponents k w are formed
     over stretches of time: where one overflows, NaN may follow after +inf, and nowhere
-    else.
+    else. Gradients are made of differences between m and x, so that they have an error of
+    about |x| times that of a float32 number, 6e-8.
 
     For the backward pass the inputs are kept and m is not: in 16 bits it is too coarse
     for a gradient that is made of differences between m and x. The kernel also keeps a

@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 from triton.runtime.jit import JITFunction
 
+from seqlab.ops import exponents
 from seqlab.ops.device.pairs import times
 
 
@@ -118,8 +119,7 @@ def weighted_prefixes(elements):
     return tl.associative_scan(elements, 0, compose_weighted)
 
 
-LOWEST = tl.constexpr(-1e38)
-"""The exponent of nothing: -inf less -inf is not a number."""
+LOWEST = tl.constexpr(exponents.LOWEST)
 
 WEIGHTED = Combine(compose_weighted, weighted_prefixes, (0.0, 0.0, LOWEST.value, 0.0))
 

@@ -202,10 +202,10 @@ def adjoint(
         a, step = step_sizes(k, ALPHA)
         if LATE:
             before, after, own = late_coefficients(a, r, d)
-            heard = after * g
+            weighted = after * g
             if grad_f_ptr is not None:
-                grad_f = step * tl.reduce(heard, 1, add)[:, None]  # eq. 4.15
-            S = tl.associative_scan(heard, 1, add, reverse=True)  # sums commute
+                grad_f = step * tl.reduce(weighted, 1, add)[:, None]  # eq. 4.15
+            S = tl.associative_scan(weighted, 1, add, reverse=True)  # sums commute
             g += step * (own * g - before * S)
         else:
             x, A_x = solve_transposed(g, a, order, ROWS, ORDER)

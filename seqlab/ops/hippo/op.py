@@ -21,9 +21,9 @@ from seqlab.ops.backends import choose_backend
 from seqlab.ops.hippo import portable, windows
 from seqlab.ops.hippo.full_precision import matmul
 from seqlab.ops.hippo.reference import MEASURES, METHODS
+from seqlab.ops.hippo.transition import DTYPES
 from seqlab.ops.registration import register
 
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 KERNEL_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 KERNEL_METHODS = ("bilinear", "backward_euler")
 MOST_STEPS = 2**53

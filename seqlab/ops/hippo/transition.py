@@ -7,13 +7,17 @@ from torch import Tensor
 
 from seqlab.ops.arguments import (
     accumulation_dtype,
+    check_dtype,
     check_like,
+    check_not_empty,
     check_tensor,
     choice,
     positive_integer,
 )
 from seqlab.ops.hippo import reference
 from seqlab.ops.hippo.reference import MEASURES
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def hippo_transition(measure: str, N: int) -> tuple[Tensor, Tensor]:
@@ -45,7 +49,7 @@ def hippo_reconstruct(c: Tensor, points: Tensor, measure: str = "legs") -> Tenso
     """What is remembered: the sum of c_n g_n(s) at ``points`` s, differentiable in both.
 
     Args:
-        c: coefficients, (..., N), of a floating dtype.
+        c: coefficients, (..., N): float16, bfloat16, float32 or float64.
         points: times ago in windows, (P,), of c's dtype: in [0, 1], where 0 is now and,
             for ``legs``, 1 is the start; any s >= 0 for ``lagt``. Not checked, as that
             would wait for a GPU.
@@ -55,17 +59,19 @@ def hippo_reconstruct(c: Tensor, points: Tensor, measure: str = "legs") -> Tenso
         The remembered function, (..., P).
 
     Raises:
-        TypeError, ValueError: a shape, dtype, device or measure is not as described.
+        TypeError, ValueError: a shape, dtype, device or measure is not as described, or an
+            axis has length 0.
 
     Source: Gu et al. (2020), section 2.2. In the book: equation 4.2.
     """
     choice("measure", measure, MEASURES)
     check_tensor("c", c)
-    if not c.is_floating_point():
-        raise TypeError(f"c: expected a floating dtype, got {c.dtype}")
-    if c.ndim < 1 or c.shape[-1] < 1:
-        raise ValueError(f"c: expected shape (..., order), got {tuple(c.shape)}")
+    check_dtype("c", c, DTYPES)
+    if c.ndim < 1:
+        raise ValueError("c: expected shape (..., order), got ()")
+    check_not_empty("c", c)
     check_like("points", points, "c", c, "points", (None,))
+    check_not_empty("points", points)
     wide = accumulation_dtype(c.dtype)
     with torch.autocast(c.device.type, enabled=False):
         g = basis(measure, c.shape[-1], points.to(wide))

@@ -53,7 +53,7 @@ def _scan_into(h: Tensor, a: Tensor, b: Tensor, carry: Tensor, reverse: bool) ->
         a_chunks = a[:, inside].unflatten(1, (count, chunk))
         decay = torch.empty(a_chunks.shape, dtype=a.dtype, device=a.device)
         # Rounded once a step: the error of a chunk's decay comes back with every chunk.
-        product = torch.ones((), dtype=_doubled(a.dtype), device=a.device)
+        product = torch.ones_like(decay[:, :, 0], dtype=_doubled(a.dtype))
     before = None
     for t in steps:
         if a.ndim == 3:

@@ -88,8 +88,8 @@ def gradients(
             y, _ = _outputs(block, states, D)
             s = torch.sigmoid(block.z)
             assert grad_z is not None
-            grad_z[:, inside] = dy * y * s * (1 + block.z * (1 - s))
-            dy = dy * block.z * s
+            grad_z[:, inside] = dy * y * (s * (1 + block.z * (1 - s)))
+            dy = dy * (block.z * s)
         dh = torch.conj_physical(block.C)[:, :, None] * dy[..., None]
         of_decay, of_into, first = linear_scan.gradients(
             block.decay.flatten(2),
@@ -161,7 +161,7 @@ def output(
 ) -> tuple[Tensor, Tensor]:
     """From Re(C h), (..., D): with D u, and with the gate as well."""
     y = y if D is None else y + D * u
-    return y, y if z is None else y * z * torch.sigmoid(z)
+    return y, y if z is None else y * (z * torch.sigmoid(z))
 
 
 def blocks_in(u: Tensor) -> int:

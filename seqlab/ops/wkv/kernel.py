@@ -69,12 +69,13 @@ def sums_before(
 
 
 @triton.jit
-def average(a, b, m, x, v):
-    """The average y of the past and of a value v with weight e^x, and of what it
-    consists: y = s a + r v. It is 0 where there is nothing to average."""
-    top = tl.maximum(m, x)
+def average(a, b, m, u, k, v):
+    """The average y of the past and of a value v with weight e^(k + u), and of what it
+    consists: y = s a + r v. It is 0 where there is nothing to average. A bonus u is not
+    lost to rounding beside a large k."""
+    top = tl.maximum(m, k + u)
     s = tl.exp(m - top)
-    r = tl.exp(x - top)
+    r = tl.exp((k - top) + u)
     total = s * b + r
     scale = 1.0 / tl.where(total == 0.0, 1.0, total)
     s *= scale
@@ -124,7 +125,7 @@ def forward_kernel(
         for i in tl.static_range(STEPS):
             alive = first + i < left
             if summary_ptr is None:
-                y, _, _ = average(a, b, m, u + k[i], v[i])
+                y, _, _ = average(a, b, m, u, k[i], v[i])
                 tl.store(y_ptr + now + i * width, y, mask=exists & alive)
             decay = tl.where(alive, w, 0.0)
             a, b, m, _, _ = join_weighted(a, b, m, decay, v[i], 1.0, k[i])
@@ -154,15 +155,20 @@ def backward_kernel(
     w = tl.load(w_ptr + channel, mask=exists, other=0.0)
     u = tl.load(u_ptr + channel, mask=exists, other=0.0)
     da, db = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
+    # Exponents of the last state and before the next chunk are rounded on ways of their own.
+    place, at_end, later = states + rows, exists & (turn == 0), exists & (turn > 0)
+    end = tl.load(last_ptr + place + 2 * width, mask=at_end, other=0.0)
+    next_start = start_ptr + ((chunk + 1) * CHUNK // STEPS * 3 + 2) * count + states
+    end = tl.where(turn > 0, tl.load(next_start, mask=later, other=0.0), end)
     if grad_last_ptr is not None:  # of the average and of the logarithm
-        place, at_end = states + rows, exists & (turn == 0)
-        mean = tl.load(last_ptr + place, mask=at_end, other=0.0)
-        end = tl.load(last_ptr + place + 2 * width, mask=at_end, other=0.0)
-        da = tl.load(grad_last_ptr + place, mask=at_end, other=0.0)
+        total = tl.load(last_ptr + place, mask=at_end, other=0.0)
+        size = tl.load(last_ptr + place + width, mask=at_end, other=0.0)
+        size = tl.where(size == 0.0, 1.0, size)
+        da = tl.load(grad_last_ptr + place, mask=at_end, other=0.0) / size
         db = tl.load(grad_last_ptr + place + 2 * width, mask=at_end, other=0.0)
-        db -= mean * da
+        db = (db - total * da) / size
     if flow_ptr is not None:
-        carry, later = flow_ptr + (turn - 1) * count + states, exists & (turn > 0)
+        carry = flow_ptr + (turn - 1) * count + states
         flow_a = tl.load(carry, mask=later, other=0.0)
         flow_b = tl.load(carry + (chunks - 1) * count, mask=later, other=0.0)
         da = tl.where(turn > 0, flow_a, da)
@@ -182,17 +188,13 @@ def backward_kernel(
         m = tl.load(start + 2 * count, mask=exists, other=0.0)
         sums, weights, outputs = (), (), ()
         for i in tl.static_range(STEPS):
-            y, s, r = average(a, b, m, u + k[i], v[i])
+            y, s, r = average(a, b, m, u, k[i], v[i])
             sums, outputs = sums + ((a, b),), outputs + ((y, dy[i] * s, dy[i] * r),)
-            before = m
             alive = tl.where(i < rest, w, 0.0)
             a, b, m, p, q = join_weighted(a, b, m, alive, v[i], 1.0, k[i])
-            if grad_last_ptr is not None:  # the last state has an exponent of its own
-                is_end = (i + 1 == rest) & (turn == 0)
-                m = tl.where(is_end, end, m)
-                p = tl.where(is_end, tl.exp((before - m) - alive), p)
-                q = tl.where(is_end, tl.exp(k[i] - m), q)
             weights = weights + ((p, q),)
+        same = tl.where(done == 0, tl.exp(m - end), 1.0)
+        da, db, decay = same * da, same * db, same * decay
         for i in tl.static_range(STEPS - 1, -1, -1):
             a, b = sums[i]
             p, q = weights[i]

@@ -99,7 +99,7 @@ def wkv_step(
     _check("k_t", k_t, "v_t", v_t, "batch, channels", w, u, state)
     dtype, k_t, v_t = v_t.dtype, k_t.to(w.dtype), v_t.to(w.dtype)
     past = portable.first_sums(v_t, state)
-    y_t, _, _ = portable.average(past, u + k_t, v_t)
+    y_t, _, _ = portable.average(past, u, k_t, v_t)
     last = portable.join(past, w, portable.token(k_t, v_t))
     return y_t.to(dtype), portable.normalized(last)
 

@@ -10,10 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from seqlab.ops.exponents import LOWEST
 from seqlab.ops.linear_scan import portable as linear_scan
-
-LOWEST = -1e38
-"""The exponent of nothing: -inf less -inf is not a number."""
 
 Sums = tuple[Tensor, Tensor, Tensor]
 """A numerator a, a denominator b and an exponent m: of the sums a e^m and b e^m."""
@@ -25,7 +23,7 @@ def scan(
     """y (B, L, C), in the dtype of v, and the last state (B, 3, C), in that of w."""
     dtype, k, v = v.dtype, k.to(w.dtype), v.to(w.dtype)
     before, last = _all_sums(w, k, v, state)
-    y, _, _ = average(before, u + k, v)
+    y, _, _ = average(before, u, k, v)
     return y.to(dtype), normalized(last)
 
 
@@ -43,12 +41,13 @@ def token(k: Tensor, v: Tensor) -> Sums:
     return v, torch.ones_like(v), k
 
 
-def average(past: Sums, x: Tensor, v: Tensor) -> Sums:
-    """The average y of the past and of a value v with weight e^x, and of what it consists:
-    y = s a + r v. It is 0 where there is nothing to average."""
+def average(past: Sums, u: Tensor, k: Tensor, v: Tensor) -> Sums:
+    """The average y of the past and of a value v with weight e^(k + u), and of what it
+    consists: y = s a + r v. It is 0 where there is nothing to average. A bonus u is not
+    lost to rounding beside a large k."""
     a, b, m = past
-    top = torch.maximum(m, x)
-    s, r = torch.exp(m - top), torch.exp(x - top)
+    top = torch.maximum(m, k + u)
+    s, r = torch.exp(m - top), torch.exp((k - top) + u)
     total = s * b + r
     total = torch.where(total == 0, 1, total)
     s, r = s / total, r / total
@@ -121,15 +120,16 @@ def gradients(
     dtype, k, v, grad_y = v.dtype, k.to(w.dtype), v.to(w.dtype), grad_y.to(w.dtype)
     before, _ = _all_sums(w, k, v, state)
     a, b, m = before
-    mean, _, top = last.unbind(1)
+    total, size, top = last.unbind(1)
     if grad_last is None:
         grad_last = torch.zeros_like(last)
-    flow_a = grad_last[:, 0]
-    flow_b = grad_last[:, 2] - mean * flow_a
+    size = torch.where(size == 0, 1, size)
+    flow_a = grad_last[:, 0] / size
+    flow_b = (grad_last[:, 2] - total * flow_a) / size
 
     after = torch.cat([m[:, 1:], top[:, None]], dim=1)
     p, q = torch.exp((m - after) - w), torch.exp(k - after)
-    y, s, r = average(before, u + k, v)
+    y, s, r = average(before, u, k, v)
     s, r = grad_y * s, grad_y * r
     flow_a, first_a = _flows(p, s, flow_a)
     flow_b, first_b = _flows(p, -s * y, flow_b)

@@ -350,7 +350,11 @@ def test_wrong_input_is_named(error, message, arguments):
 @pytest.mark.parametrize(
     ("error", "message", "arguments"),
     [
-        (TypeError, "c: expected a floating dtype", {"c": torch.zeros(4, dtype=torch.int64)}),
+        (TypeError, "c: expected one of float16, ", {"c": torch.zeros(4, dtype=torch.int64)}),
+        (TypeError, "c: expected one of float16, ", {"c": torch.zeros(4, dtype=torch.float8_e5m2)}),
+        (ValueError, r"c: expected shape \(\.\.\., order\)", {"c": torch.zeros(())}),
+        (ValueError, "c: expected every axis to be at least 1 long", {"c": torch.zeros(0, 3, 4)}),
+        (ValueError, "points: expected every axis to be at least 1 long", {"points": torch.zeros(0)}),
         (
             ValueError,
             r"points: expected shape \(points,\) like c, got \(2, 2\)",

@@ -167,6 +167,17 @@ def test_packed_sequences_are_the_sequences(backend, name):
 
 
 @both
+def test_a_closed_gate_is_closed_whatever_it_shuts(backend):
+    """Its product with what it weighs may be beyond float32."""
+    arguments = as_tensors(drawn(batch=1, length=5, channels=2, states=2))
+    leaves = {key: x.requires_grad_() for key, x in arguments.items() if isinstance(x, torch.Tensor)}
+    z = torch.full_like(arguments["u"], -3e38).requires_grad_()
+    y, _ = ops.selective_scan(**arguments, z=z, backend=backend)
+    gradients = torch.autograd.grad(y, (z, *leaves.values()), torch.full_like(y, 1e3))
+    assert all((x == 0).all() for x in (y, *gradients))
+
+
+@both
 def test_a_rate_of_minus_infinity_keeps_nothing_and_is_no_nan_past_the_end(backend):
     """As A = -exp(A_log) may come to be: steps past the end, of which there is one, are 0."""
     u, delta = torch.rand(2, 1, 13, 1)

@@ -97,6 +97,31 @@ def test_what_all_keys_have_in_common_cancels(shift, backend):
 
 
 @every_backend
+@pytest.mark.parametrize("size", [1e4, 6e4])
+def test_nothing_is_lost_beside_large_keys(size, backend):
+    """Neither a bonus and a decay, nor gradients, at the ends of chunks and of a call: float32 has three digits after
+    the point there."""
+    w, u, k, v, state = draw(11)
+    leaves = [x.requires_grad_() for x in (w, u, k + size, v, state)]
+    outputs = wkv(*leaves, backend=backend)
+    found, weights = gradients(outputs, leaves)
+    arrays = [x.detach().double().numpy() for x in (*leaves, *weights)]
+    expected = *reference.wkv(*arrays[:5]), *reference.wkv_gradients(*arrays)
+    for x, y in zip((*outputs, *found), expected, strict=True):
+        assert np.linalg.norm(x.detach().double().numpy() - y) <= 2e-6 * np.linalg.norm(y)
+    y_t, _ = wkv_step(
+        *(x.detach() for x in (w, u, leaves[2][:, -1], v[:, -1], wkv(*inputs_before(leaves))[1]))
+    )
+    torch.testing.assert_close(y_t, outputs[0][:, -1])
+
+
+def inputs_before(leaves):
+    """The arguments of the run without its last step."""
+    w, u, k, v, state = (x.detach() for x in leaves)
+    return w, u, k[:, :-1], v[:, :-1], state
+
+
+@every_backend
 def test_tokens_without_weight_are_padding(backend):
     """On the left they change nothing, and no NaN comes back from them."""
     w, u, k, v, _ = draw(9)

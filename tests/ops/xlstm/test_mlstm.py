@@ -39,11 +39,22 @@ def test_a_state_holds_what_the_equation_says(backend):
 
 
 @every_backend
-@pytest.mark.parametrize("size", [60, 200])
-def test_gates_of_any_size_overflow_nothing(size, backend):
+@pytest.mark.parametrize("size", [60, 200, 1e7])
+def test_gates_overflow_nothing(size, backend):
     q, k, v, i, f = draw()
     h, state = mlstm(q, k, v, size * i, size * f, backend=backend)
     assert all(x.isfinite().all() for x in (h, *state))
+
+
+@every_backend
+@pytest.mark.parametrize("size", [-2e7, 2e7])
+def test_a_decay_is_not_lost_beside_a_large_exponent(size, backend):
+    """A decay of 0.6 a step, where float32 has no digit after the point."""
+    q, k, v, i, f = draw()
+    i[:, 0], f = size, torch.full_like(f, float(torch.tensor(0.6).logit()))
+    i[:, 1:] = i[:, 1:] + size if size < 0 else i[:, 1:]
+    h, _ = mlstm(q, k, v, i, f, backend=backend)
+    torch.testing.assert_close(h, of_reference(q, k, v, i, f)[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("shift", [-5.0, 5.0])

@@ -48,11 +48,13 @@ def mlstm(
     k comes with a factor of K^-1/2.
 
     Computed with C and n divided by e^m, m_t = max(log sigmoid(f_t) + m_{t-1}, i_t), and
-    the 1 of the normalizer with them: gates of any size are taken. An i of -inf writes
-    nothing, one of +inf makes NaN of what follows. Differentiable in all tensors and
-    through both results, the last m included, which is a maximum: its gradient is for the
-    one exponent that it is. Whatever is not finite may spread to 63 steps on either side
-    within its sequence and head, as NaN.
+    the 1 of the normalizer with them, so that no exponential overflows. No decay is lost to
+    rounding beside a large m: what m cannot hold is in C and n. These have room for it
+    while the largest gate times the number of steps is below 1e9 (1e18 in float64); far
+    beyond, h may be NaN. An i of -inf writes nothing, one of +inf makes NaN of what
+    follows. Differentiable in all tensors and through both results, the last m included,
+    which is a maximum: its gradient is for the one exponent that it is. Whatever is not
+    finite may spread to 63 steps on either side within its sequence and head, as NaN.
 
     In float32 products of matrices have the precision of float32. For 16-bit inputs they
     have that of TF32, which is finer than the inputs, and sums and states are float32.

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
+from seqlab.ops.exponents import LOWEST
+
 CHUNK = 32
-LOWEST = -1e38
-"""The exponent of nothing: -inf less -inf is not a number."""
 
 State = tuple[Tensor, Tensor, Tensor]
 """C (B, H, K, V), n (B, H, K) and m (B, H)"""

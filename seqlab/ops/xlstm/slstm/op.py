@@ -54,10 +54,12 @@ def slstm(
     sigmoid(f) n_{t-1} + e^i and h_t = sigmoid(o) c_t / n_t.
 
     Computed with c and n divided by e^m, m_t = max(log sigmoid(f) + m_{t-1}, i), which
-    h does not see: gates of any size are taken, and from no state the same number added
-    to every i changes nothing. An i of -inf writes nothing. Differentiable in all tensors
-    and through both results, the last m included, which is a maximum: its gradient is for
-    the one exponent that it is.
+    h does not see: no exponential overflows, and from no state the same number added to
+    every i changes nothing. No decay is lost to rounding beside a large m: what m cannot
+    hold is in c and n. These have room for it while the largest gate times the number of
+    steps is below 1e9 (1e18 in float64); far beyond, h may be NaN. An i of -inf writes
+    nothing. Differentiable in all tensors and through both results, the last m included,
+    which is a maximum: its gradient is for the one exponent that it is.
 
     Sequential in time: each step waits for the one before it. c, n and m are float32 for
     narrower inputs; the h that goes back in is the one that came out.

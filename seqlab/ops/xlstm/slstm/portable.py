@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-LOWEST = -1e38
-"""The exponent of nothing: -inf less -inf is not a number."""
+from seqlab.ops.exponents import LOWEST
 
 State = tuple[Tensor, Tensor, Tensor, Tensor]
 """c, n, m and h, each (B, H, D)"""
