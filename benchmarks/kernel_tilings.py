@@ -87,8 +87,10 @@ SWEEPS: dict[str, list[Setting]] = {
         *settings("NUMBERS", values=(4096, 16384)),
     ],
     "mlstm": [
-        {"COMPILED": {16: narrow, 32: (32, 32, 64)}, "WARPS": warps}
-        for narrow, warps in product([(32, 64, 64), (32, 64, 128), (32, 32, 64), (64, 64, 64), (64, 32, 64)], (4, 8))
+        {"COMPILED": {16: narrow, 32: (32, 32, 64)}, "WARPS": warps, "STAGES": stages}
+        for narrow, warps, stages in product(
+            [(64, 64, 64), (64, 32, 64), (64, 32, 128), (64, 64, 32), (32, 64, 64), (128, 64, 64)], (4, 8), (2, 3)
+        )
     ],
     "selective_scan": [
         *settings("COMPILED", values=tilings("STEPS", (4,), (16,))),

@@ -132,6 +132,31 @@ def _binary_op(builder: Any, left: Any, right: Any, operation: Callable) -> Any:
 _binary_op_before = interpreter.InterpreterBuilder.binary_op
 interpreter.InterpreterBuilder.binary_op = _binary_op
 
+
+def _cast(builder: Any, x: Any, dtype: Any) -> Any:
+    # Triton cuts bfloat16 off where a GPU rounds to the nearest.
+    if x.dtype.scalar == tl.float32 and dtype.scalar == tl.bfloat16:
+        rounded = torch.tensor(x.data).to(torch.bfloat16).float().numpy()
+        x = interpreter.TensorHandle(rounded, tl.float32)
+    return _cast_before(builder, x, dtype)
+
+
+_cast_before = interpreter.InterpreterBuilder.cast_impl
+interpreter.InterpreterBuilder.cast_impl = _cast
+
+
+def _create_dot(builder: Any, left: Any, right: Any, *others: Any) -> Any:
+    # Triton holds bfloat16 as integers, and would multiply these.
+    left, right = (
+        _cast_before(builder, x, tl.float32) if x.dtype.scalar == tl.bfloat16 else x
+        for x in (left, right)
+    )
+    return _create_dot_before(builder, left, right, *others)
+
+
+_create_dot_before = interpreter.InterpreterBuilder.create_dot
+interpreter.InterpreterBuilder.create_dot = _create_dot
+
 # Triton computes each sum and product of integers once more, in 64 bits, to see whether it
 # overflowed, and then asserts that in debug mode alone: a third of the time, for nothing.
 _builder = interpreter.interpreter_builder

@@ -50,10 +50,11 @@ def chunk_coordinates(
 
 @triton.jit
 def load_rows(pointer, tokens, column, width, alive):
-    """(STEPS, columns) numbers in float32; 0 where there is no such step or column."""
+    """(STEPS, columns) numbers; 0 where there is no such step or column. Those of 16 bits
+    are for products, or to be made float32."""
     place = pointer + tokens[:, None] * width + column[None, :]
     mask = alive[:, None] & (column < width)[None, :]
-    return tl.load(place, mask=mask, other=0.0).to(tl.float32)
+    return tl.load(place, mask=mask, other=0.0)
 
 
 @triton.jit
@@ -134,54 +135,64 @@ def weights_after(weights, a, is_own, DECAY_LAST: tl.constexpr):
 
 
 @triton.jit
-def decays_between(g, row, REVERSED: tl.constexpr):
-    """Where all channels of a head share one decay a step, e^g: what is left, at the step
-    that reads, of what each step of the same group has written, (STEPS that read, STEPS
-    that write), itself included; and what is left of the state from outside, (STEPS,).
-    In reversed time a step reads what later ones have written. Sums of logarithms are
-    products with 0 and 1, as numbers of one sign alone are added."""
-    if REVERSED:
-        between = tl.where(row[None, :] > row[:, None], g[None, :], 0.0)
-        reached = tl.where(row[:, None] <= row[None, :], 1.0, 0.0)
-        exists = row[:, None] <= row[None, :]
-        reach = tl.sum(between, 1)
+def load_decays(pointer, tokens, step, row, steps, BACKWARD: tl.constexpr):
+    """Where all channels of a head share one decay: its logarithm, of a tensor (B, L, H),
+    between each step and the one taken before. Forward in time a state has decayed when
+    it is read, and backward it has not."""
+    if BACKWARD:
+        return load_steps(pointer, tokens - step, (row > 0) & (row < steps), 0.0)
     else:
-        between = tl.where(row[:, None] >= row[None, :], 1.0, 0.0)
-        reached = tl.where(row[:, None] > row[None, :], g[:, None], 0.0)
-        exists = row[:, None] >= row[None, :]
-        reach = tl.sum(between * g[None, :], 1)
-    sums = tl.dot(between, reached, input_precision="tf32x3")
-    return tl.where(exists, tl.exp(sums), 0.0), tl.exp(reach)
+        return load_steps(pointer, tokens, row < steps, 0.0)
 
 
 @triton.jit
-def dot_left_split(x, y, PRECISION: tl.constexpr):
-    """x y in the precision of float32, where TF32 has all digits of y: it is made of
-    16-bit numbers, or PRECISION is one that needs no such care."""
-    if PRECISION == "tf32":
-        high, low = split(x)
-        product = tl.dot(low, y, input_precision=PRECISION)
-        return tl.dot(high, y, product, input_precision=PRECISION)
-    else:
-        return tl.dot(x, y, input_precision=PRECISION)
+def decays_between(g, row, DTYPE: tl.constexpr):
+    """What is left, at a step that reads, of what each step up to it has written, (STEPS
+    that read, STEPS that write), where g is as above. Sums of logarithms are products
+    with 0 and 1 of type ``DTYPE``, as numbers of one sign alone are added."""
+    exists = row[:, None] >= row[None, :]
+    upto = tl.where(exists, g[None, :], 0.0)
+    after = tl.where(row[:, None] > row[None, :], 1.0, 0.0)
+    return tl.where(exists, tl.exp(product(upto, after.to(DTYPE))), 0.0)
 
 
 @triton.jit
-def dot_right_split(x, y, PRECISION: tl.constexpr):
-    """Likewise, where TF32 has all digits of x."""
-    if PRECISION == "tf32":
-        high, low = split(y)
-        product = tl.dot(x, low, input_precision=PRECISION)
-        return tl.dot(x, high, product, input_precision=PRECISION)
+def product(x, y, total=None, WHOLE: tl.constexpr = False):
+    """x y, added to ``total`` if there is one, in float32. Two tiles of 16 bits are
+    multiplied as they are, which is exact. Beside one of these, a tile of float32 is taken
+    to 16 digits or more, which is enough for results of 16 bits, or WHOLE. Two of float32
+    are multiplied as such."""
+    if x.dtype == tl.float32 and y.dtype == tl.float32:
+        return tl.dot(x, y, total, input_precision="tf32x3")
+    elif x.dtype == tl.float32:
+        parts = split(x, y.dtype)
+        y = y.to(parts[0].dtype)
+        if WHOLE and len(parts) == 3:
+            total = tl.dot(parts[2], y, total)
+        return tl.dot(parts[0], y, tl.dot(parts[1], y, total))
+    elif y.dtype == tl.float32:
+        parts = split(y, x.dtype)
+        x = x.to(parts[0].dtype)
+        if WHOLE and len(parts) == 3:
+            total = tl.dot(x, parts[2], total)
+        return tl.dot(x, parts[0], tl.dot(x, parts[1], total))
     else:
-        return tl.dot(x, y, input_precision=PRECISION)
+        return tl.dot(x, y, total)
 
 
 @triton.jit
-def split(x):
-    """The digits of x that TF32 has, and the rest, of which it has all but the last two."""
-    high = (x.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
-    return high, x - high
+def split(x, beside: tl.constexpr = tl.float16):
+    """x as a sum of tiles for products with one of the type ``beside``: three of bfloat16,
+    which has 8 digits, or two of which TF32 has the first and all of the second but its
+    last two digits. Beside float16 it is TF32, as x may be too large for that type."""
+    if beside == tl.bfloat16:
+        high = x.to(tl.bfloat16)
+        rest = x - high.to(tl.float32)
+        middle = rest.to(tl.bfloat16)
+        return high, middle, (rest - middle.to(tl.float32)).to(tl.bfloat16)
+    else:
+        high = (x.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
+        return high, x - high
 
 
 @triton.jit
@@ -244,7 +255,15 @@ def new_summaries(like: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
 def carry(summaries: Tensor, decays: Tensor) -> None:
     """Launch 2: summaries become the states after each chunk."""
     chunks, count = summaries.shape[0], summaries[0].numel()
-    CHUNKS, BLOCK = (16, 128) if summaries.is_cuda else (2, 8)
+    # One warp has all chunks of a number in one thread, and so scans without a word.
+    CHUNKS, BLOCK = (8, 128) if summaries.is_cuda else (2, 8)
     runner(carry_kernel, summaries)[(triton.cdiv(count, BLOCK),)](
-        summaries, decays, chunks, count, summaries.shape[-1], CHUNKS, BLOCK
+        summaries,
+        decays,
+        chunks,
+        count,
+        summaries.shape[-1],
+        CHUNKS,
+        BLOCK,
+        num_warps=1,
     )

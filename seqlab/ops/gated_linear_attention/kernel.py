@@ -37,12 +37,11 @@ from seqlab.ops.device.matrix_state import (
     Shape,
     carry,
     chunk_coordinates,
-    dot_left_split,
-    dot_right_split,
     load_log_decay,
     load_row,
     load_rows,
     new_summaries,
+    product,
     shape_of,
     state_before,
     state_places,
@@ -75,7 +74,7 @@ def values_kernel(
     scale, batch, length, heads, keys, values, chunks,
     REVERSED: tl.constexpr, FIXED: tl.constexpr, PER_HEAD: tl.constexpr,
     CHUNK: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
-    BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 with a place for summaries, else launch 3. What is scaled is q, which reads
     if time goes forward."""
@@ -85,6 +84,8 @@ def values_kernel(
     )
     DECAY_FIRST: tl.constexpr = u_ptr is None and not REVERSED
     DECAY_LAST: tl.constexpr = u_ptr is None and REVERSED
+    IS_WIDE: tl.constexpr = v_ptr.dtype.element_ty == tl.float32
+    PRECISION: tl.constexpr = "tf32x3" if IS_WIDE else "tf32"
     row, key = tl.arange(0, STEPS), tl.arange(0, BLOCK_K)
     value = block * BLOCK_V + tl.arange(0, BLOCK_V)
     count = batch.to(tl.int64) * heads * keys * values
@@ -95,7 +96,7 @@ def values_kernel(
     log_decay = tl.zeros((BLOCK_K,), tl.float32)
     for first in range(0, steps, STEPS):
         tokens, alive = begin + (first + row) * step, first + row < steps
-        writer = load_rows(writer_ptr, tokens, key, keys, alive)
+        writer = load_rows(writer_ptr, tokens, key, keys, alive).to(tl.float32)
         v = load_rows(v_ptr, tokens, value, values, alive)
         if REVERSED:
             writer *= scale
@@ -125,13 +126,13 @@ def values_kernel(
         if summary_ptr is None:
             reader = load_rows(reader_ptr, tokens, key, keys, alive)
             y = tl.dot(reader * reach, state, input_precision=PRECISION)
-            y += tl.dot(tl.trans(scores), v, input_precision=PRECISION)
+            y = product(tl.trans(scores), v, y)
             y += tl.sum(reader * u[None, :] * writer, 1)[:, None] * v
             if not REVERSED:
                 y *= scale
             store_rows(y_ptr, y, tokens, value, values, alive)
         state *= tl.exp(log_since)[:, None]
-        state += dot_left_split(tl.trans(writer * weights), v, PRECISION)
+        state = product(tl.trans(writer * weights), v, state, WHOLE=True)
         log_decay += log_since
     if summary_ptr is None:
         tl.store(last_ptr + place, state, mask=exists & (turn == chunks - 1))
@@ -150,7 +151,7 @@ def keys_kernel(
     scale, batch, length, heads, keys, values, chunks,
     REVERSED: tl.constexpr, FIXED: tl.constexpr, PER_HEAD: tl.constexpr,
     CHUNK: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
-    BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     """The gradient of q, or of k in reversed time. The former leaves what q's part in the
     gradient of the decays is in ``share_ptr`` (B, L, H, K), and the bonus' gradient over
@@ -178,13 +179,13 @@ def keys_kernel(
         tokens, alive = begin + (first + row) * step, first + row < steps
         reader = load_rows(reader_ptr, tokens, value, values, alive)
         writer = load_rows(writer_ptr, tokens, value, values, alive)
-        found = load_rows(found_ptr, tokens, key, keys, alive)
-        own = load_rows(own_ptr, tokens, key, keys, alive)
+        found = load_rows(found_ptr, tokens, key, keys, alive).to(tl.float32)
+        own = load_rows(own_ptr, tokens, key, keys, alive).to(tl.float32)
         if REVERSED:
             found *= scale
         else:
             own *= scale
-        scores = tl.dot(writer, tl.trans(reader), input_precision=PRECISION)
+        scores = product(writer, tl.trans(reader))
         weights = tl.zeros((STEPS, BLOCK_K), tl.float32)
         reach = tl.zeros((STEPS, BLOCK_K), tl.float32)
         inside = tl.zeros((STEPS, BLOCK_K), tl.float32)
@@ -204,8 +205,8 @@ def keys_kernel(
             weights = weights_after(weights, a[None, :], is_own, DECAY_LAST)
             since *= a
             log_since += g
-        inside += reach * dot_right_split(reader, state, PRECISION)
-        present = tl.sum(reader * writer, 1)[:, None] * found
+        inside += reach * product(reader, state, WHOLE=True)
+        present = tl.sum(reader.to(tl.float32) * writer, 1)[:, None] * found
         grad = inside + present * u[None, :]
         if not REVERSED:
             grad *= scale
@@ -223,7 +224,7 @@ def keys_kernel(
             store_rows(share_ptr, own * inside, tokens, key, keys, alive)
             du += tl.sum(own * present, 0)
         state *= tl.exp(log_since)[None, :]
-        state += dot_right_split(tl.trans(writer), found * weights, PRECISION)
+        state = product(tl.trans(writer), found * weights, state, WHOLE=True)
     if grad_u_ptr is not None:
         rows = chunk * batch * heads + head
         tl.store(grad_u_ptr + rows * keys + key, du, mask=key < keys)
@@ -236,15 +237,13 @@ class Plan(NamedTuple):
     """Programs of launch 1."""
     grid: tuple[int]
     """Programs of launch 3."""
-    constants: tuple[int | str, ...]
-    """CHUNK, STEPS, BLOCK_K, BLOCK_V, PRECISION"""
+    constants: tuple[int, ...]
+    """CHUNK, STEPS, BLOCK_K, BLOCK_V"""
     num_warps: int
 
 
 @lru_cache(maxsize=1024)
-def plan_launches(
-    shape: Shape, dtype: torch.dtype, of_keys: bool, on_gpu: bool
-) -> Plan:
+def plan_launches(shape: Shape, of_keys: bool, on_gpu: bool) -> Plan:
     """The launches of ``keys_kernel`` or of ``values_kernel``."""
     least = 16 if on_gpu else 2  # products of matrices have no smaller tiles
     BLOCK_K, BLOCK_V = (
@@ -257,11 +256,10 @@ def plan_launches(
         BLOCK_V = max(least, min(BLOCK_V, 64, NUMBERS // BLOCK_K))
         blocks = triton.cdiv(shape.values, BLOCK_V)
     programs = blocks * shape.batch * shape.heads
-    precision = "tf32x3" if dtype == torch.float32 else "tf32"
     return Plan(
         ((shape.chunks - 1) * programs,),
         (shape.chunks * programs,),
-        (*(COMPILED if on_gpu else INTERPRETED), BLOCK_K, BLOCK_V, precision),
+        (*(COMPILED if on_gpu else INTERPRETED), BLOCK_K, BLOCK_V),
         num_warps=2 if 2 * BLOCK_K * BLOCK_V <= NUMBERS else 4,
     )
 
@@ -279,7 +277,7 @@ def walk(
     """y, the last state and the states between chunks; in reverse, dv, the gradient of the
     first state and what flows between chunks. The tensors are contiguous."""
     shape = shape_of(writer, v, chunk_of(v))
-    plan = plan_launches(shape, v.dtype, False, v.is_cuda)
+    plan = plan_launches(shape, False, v.is_cuda)
     y = torch.empty_like(v, memory_format=torch.contiguous_format)
     last = log_decay.new_empty((shape.batch, shape.heads, shape.keys, shape.values))
     inputs = reader, writer, v, log_decay, bonus, state
@@ -336,7 +334,7 @@ def gradients(
     grad_v, grad_state, flows = walk(
         k, q, grad_y, log_decay, bonus, grad_last, scale, True
     )
-    plan = plan_launches(shape, v.dtype, True, v.is_cuda)
+    plan = plan_launches(shape, True, v.is_cuda)
     if shape.chunks == 1:
         between = flows = None
     grad_q, grad_k = torch.empty_like(q), torch.empty_like(k)

@@ -123,7 +123,6 @@ def test_early_giants_leave_later_gradients_of_decays_alone(backend):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_decays_bonus_and_states_stay_in_float32(dtype, backend):
     for name, (found, true) in values_and_gradients(draw(20, bonus=True, dtype=dtype), backend).items():
-        # The interpreter cuts bfloat16 off where a GPU rounds.
         assert error(found, true) < (1e-2 if name in "yqkv" else 3e-6), name
 
 

@@ -1,5 +1,5 @@
 """What ops with a matrix for a state share on a GPU: the tokens of a chunk in either direction, the states between
-chunks, and numbers split for TF32."""
+chunks, and products of tiles."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ if not has_triton():
 import triton
 import triton.language as tl
 
-from seqlab.ops.device.matrix_state import Shape, carry, chunk_coordinates, new_summaries, split
+from seqlab.ops.device.matrix_state import Shape, carry, chunk_coordinates, new_summaries, product, split
 from seqlab.ops.interpreter import runner
 
 
@@ -73,3 +73,40 @@ def test_a_number_is_the_sum_of_two_of_which_tf32_has_the_first():
     assert torch.equal(high + low, x)
     assert ((high.view(torch.int32) & 0x1FFF) == 0).all()
     assert (low.abs() < x.abs() * 2.0**-10).all()
+
+
+@triton.jit
+def product_kernel(x_ptr, y_ptr, xy_ptr, SIZE: tl.constexpr, TURNED: tl.constexpr, WHOLE: tl.constexpr):
+    place = tl.arange(0, SIZE)[:, None] * SIZE + tl.arange(0, SIZE)[None, :]
+    x, y = tl.load(x_ptr + place), tl.load(y_ptr + place)
+    xy = tl.trans(product(tl.trans(y), tl.trans(x), WHOLE=WHOLE)) if TURNED else product(x, y, WHOLE=WHOLE)
+    tl.store(xy_ptr + place, xy)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("beside", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("dtype", "whole", "bound"),
+    [(None, False, 3e-7), (torch.float32, False, 4e-6), (torch.float32, True, 3e-7)],
+)
+def test_products_have_the_digits_of_their_tiles(dtype, whole, bound, beside, turned):
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(16, 16, generator=generator).to(each) for each in (dtype or beside, beside))
+    found = torch.empty(16, 16)
+    runner(product_kernel, x)[(1,)](x, y, found, 16, turned, whole)
+    x, y = x.double(), y.double()
+    assert ((found - x @ y).abs() / (x.abs() @ y.abs())).max() < bound
+
+
+@triton.jit
+def round_kernel(x_ptr, rounded_ptr, SIZE: tl.constexpr):
+    i = tl.arange(0, SIZE)
+    tl.store(rounded_ptr + i, tl.load(x_ptr + i).to(tl.bfloat16))
+
+
+def test_the_interpreter_rounds_to_bfloat16_as_a_gpu_does():
+    x = torch.randn(64, generator=torch.Generator().manual_seed(0))
+    x[:4] = torch.tensor([float("inf"), float("nan"), 1 + 2.0**-8, 1 + 3 * 2.0**-8])  # two ties
+    rounded = torch.empty(64, dtype=torch.bfloat16)
+    runner(round_kernel, x)[(1,)](x, rounded, 64)
+    torch.testing.assert_close(rounded, x.to(torch.bfloat16), rtol=0, atol=0, equal_nan=True)

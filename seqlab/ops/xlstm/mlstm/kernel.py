@@ -40,10 +40,10 @@ from seqlab.ops.device.matrix_state import (
     carry,
     chunk_coordinates,
     decays_between,
-    dot_left_split,
-    dot_right_split,
+    load_decays,
     load_rows,
     load_steps,
+    product,
     shape_of,
     store_rows,
     store_steps,
@@ -53,10 +53,10 @@ from seqlab.ops.interpreter import runner
 from seqlab.ops.xlstm.mlstm import portable
 
 SIZES = ["batch", "length", "heads", "chunks", "scale"]
-COMPILED = {16: (32, 64, 64), 32: (32, 32, 64)}
+COMPILED = {16: (64, 64, 64), 32: (32, 32, 64)}
 """STEPS, BLOCK_K and BLOCK_V for numbers of 16 and of 32 bits."""
 INTERPRETED = 4, 4, 4
-WARPS = 4
+WARPS, STAGES = 4, 2
 SCAN = 256, 4  # steps that the maximum takes at once: compiled, interpreted
 LOWEST = tl.constexpr(portable.LOWEST)
 TINY = tl.constexpr(torch.finfo(torch.float32).tiny)
@@ -105,7 +105,7 @@ def summary_kernel(
     writer_ptr, v_ptr, weight_ptr, inverse_ptr, column_ptr, g_ptr, state_ptr, decay_ptr,
     batch, length, heads, keys, values, chunks,
     REVERSED: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
-    BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     """What a chunk adds to the state: of weighted keys and values, or in reversed time of
     queries and gradients, over the normalizer. It goes behind the first state, into
@@ -113,19 +113,18 @@ def summary_kernel(
     (chunks + 1, B, H), both in the order of turns."""
     over_values = tl.cdiv(values, BLOCK_V)
     blocks = tl.cdiv(keys, BLOCK_K) * over_values
-    block, head, turn, _, steps, begin, _ = chunk_coordinates(
-        batch, length, heads, chunks, blocks, False, STEPS
+    # From the step that is written last, so that decays add up on the way.
+    block, head, _, chunk, steps, begin, step = chunk_coordinates(
+        batch, length, heads, chunks, blocks, not REVERSED, STEPS
     )
-    if REVERSED:
-        turn = chunks - 1 - turn
+    turn = chunks - 1 - chunk if REVERSED else chunk
     row = tl.arange(0, STEPS)
-    tokens, alive = begin + row * heads, row < steps
+    tokens, alive = begin + row * step, row < steps
     key = block // over_values * BLOCK_K + tl.arange(0, BLOCK_K)
     value = block % over_values * BLOCK_V + tl.arange(0, BLOCK_V)
-    g = load_steps(g_ptr, tokens, alive, 0.0)
-    later = tl.where(row[:, None] > row[None, :], g[:, None], 0.0)
-    upto = tl.where(row[:, None] <= row[None, :], g[:, None], 0.0)
-    left = tl.exp(tl.sum(upto if REVERSED else later, 0))
+    left = tl.exp(
+        tl.cumsum(load_decays(g_ptr, tokens, step, row, steps, not REVERSED), 0)
+    )
     if weight_ptr is not None:
         left *= load_steps(weight_ptr, tokens, alive, 0.0)
     writer = load_rows(writer_ptr, tokens, key, keys, alive)
@@ -136,7 +135,7 @@ def summary_kernel(
         own = left * load_steps(inverse_ptr, tokens, alive, 0.0)
     else:
         own = left
-    summary = dot_left_split(tl.trans(writer * own[:, None]), v, PRECISION)
+    summary = product(tl.trans(writer), v * own[:, None], WHOLE=True)
     size = keys * (values + 1)
     rows = (turn + 1) * batch * heads + head
     place = rows * size + key[:, None] * values + value[None, :]
@@ -146,6 +145,7 @@ def summary_kernel(
         n = tl.sum(writer * (left * column)[:, None], 0)
         tl.store(state_ptr + rows * size + keys * values + key, n, mask=key < keys)
     if block == 0:
+        g = load_steps(g_ptr, tokens, alive, 0.0)
         tl.store(decay_ptr + rows, tl.exp(tl.sum(g)))
 
 
@@ -154,24 +154,21 @@ def values_kernel(
     reader_ptr, writer_ptr, v_ptr, gates_ptr, inverse_ptr, state_ptr, y_ptr, nq_ptr,
     batch, length, heads, keys, values, chunks,
     REVERSED: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
-    BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     """h, where queries read what keys wrote; in reversed time the gradient of v, where keys
     read what queries wrote. ``nq_ptr`` (B, L, H) gets n . q."""
     blocks = tl.cdiv(values, BLOCK_V)
-    block, head, turn, _, steps, begin, _ = chunk_coordinates(
-        batch, length, heads, chunks, blocks, False, STEPS
+    block, head, turn, _, steps, begin, step = chunk_coordinates(
+        batch, length, heads, chunks, blocks, REVERSED, STEPS
     )
-    if REVERSED:
-        turn = chunks - 1 - turn
     row, k = tl.arange(0, STEPS), tl.arange(0, BLOCK_K)
     value = block * BLOCK_V + tl.arange(0, BLOCK_V)
-    tokens, alive = begin + row * heads, row < steps
+    tokens, alive = begin + row * step, row < steps
     count = (batch * length).to(tl.int64) * heads
     m = load_steps(gates_ptr, tokens, alive, 0.0)
-    g = load_steps(gates_ptr + count, tokens, alive, 0.0)
+    g = load_decays(gates_ptr + count, tokens, step, row, steps, REVERSED)
     weight = load_steps(gates_ptr + 2 * count, tokens, alive, 0.0)
-    decay, reach = decays_between(g, row, REVERSED)
     size = keys * (values + 1)
     state_ptr += (turn * batch * heads + head) * size
     scores = tl.zeros((STEPS, STEPS), tl.float32)
@@ -184,25 +181,26 @@ def values_kernel(
         mask = (key < keys)[:, None] & (value < values)[None, :]
         place = key[:, None] * values + value[None, :]
         state = tl.load(state_ptr + place, mask=mask, other=0.0)
-        scores += tl.dot(reader, tl.trans(writer), input_precision=PRECISION)
-        y += dot_right_split(reader, state, PRECISION)
+        scores = product(reader, tl.trans(writer), scores)
+        y = product(reader, state, y)
         if not REVERSED:
             n = tl.load(state_ptr + keys * values + key, mask=key < keys, other=0.0)
             nq += tl.sum(reader * n[None, :], 1)
     v = load_rows(v_ptr, tokens, value, values, alive)
+    reach = tl.exp(tl.cumsum(g, 0))
     y *= reach[:, None]
-    scores *= decay
+    scores *= decays_between(g, row, v_ptr.dtype.element_ty)
     if REVERSED:
         scores *= load_steps(inverse_ptr, tokens, alive, 0.0)[None, :]
-        y += tl.dot(scores, v, input_precision=PRECISION)
+        y = product(scores, v, y)
         y *= weight[:, None]
     else:
         scores *= weight[None, :]
-        y += tl.dot(scores, v, input_precision=PRECISION)
+        y = product(scores, v, y)
         nq = nq * reach + tl.sum(scores, 1)
         size = normalizer_of(nq, m)
         nothing = (size == 0.0) & (tl.sum(tl.where(y == 0.0, 0, 1), 1) == 0)
-        y /= tl.where(nothing, 1.0, size)[:, None]
+        y *= (1.0 / tl.where(nothing, 1.0, size))[:, None]
         if block == 0:
             tl.store(nq_ptr + tokens, nq, mask=alive)
     store_rows(y_ptr, y, tokens, value, values, alive)
@@ -228,7 +226,7 @@ def normalizer_kernel(
     dot = tl.zeros((ROWS,), tl.float32)
     for first in range(0, values, BLOCK_V):
         value = first + tl.arange(0, BLOCK_V)
-        h = load_rows(h_ptr, token, value, values, alive)
+        h = load_rows(h_ptr, token, value, values, alive).to(tl.float32)
         dot += tl.sum(h * load_rows(grad_h_ptr, token, value, values, alive), 1)
     m, nq = (
         load_steps(gates_ptr, token, alive, 0.0),
@@ -248,7 +246,6 @@ def keys_kernel(
     state_ptr, flow_ptr, grad_q_ptr, grad_k_ptr, grad_i_ptr, grad_g_ptr,
     batch, length, heads, keys, values, chunks,
     STEPS: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr,
-    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """``grad_i_ptr`` and ``grad_g_ptr`` (blocks of keys, B, L, H) get what comes by
     these."""
@@ -268,10 +265,9 @@ def keys_kernel(
     state_ptr += (chunk * batch * heads + head) * size
     flow_ptr += ((chunks - 1 - chunk) * batch * heads + head) * size
     pairs = tl.zeros((STEPS, STEPS), tl.float32)  # t, j
-    turned = tl.zeros((STEPS, STEPS), tl.float32)  # j, t
     grad_q = tl.zeros((STEPS, BLOCK_K), tl.float32)
     grad_k = tl.zeros((STEPS, BLOCK_K), tl.float32)
-    past = tl.zeros((BLOCK_K,), tl.float32)
+    past = 0.0
     for first in range(0, values, BLOCK_V):
         value = first + vs
         v = load_rows(v_ptr, tokens, value, values, alive)
@@ -280,41 +276,38 @@ def keys_kernel(
         place = key[None, :] * values + value[:, None]
         state = tl.load(state_ptr + place, mask=mask, other=0.0)
         flow = tl.load(flow_ptr + place, mask=mask, other=0.0)
-        pairs += tl.dot(grad_h, tl.trans(v), input_precision=PRECISION)
-        turned += tl.dot(v, tl.trans(grad_h), input_precision=PRECISION)
-        grad_q += dot_right_split(grad_h, state, PRECISION)
-        grad_k += dot_right_split(v, flow, PRECISION)
-        past += tl.sum(state * flow, 0)
+        pairs = product(grad_h, tl.trans(v), pairs)
+        grad_q = product(grad_h, state, grad_q)
+        grad_k = product(v, flow, grad_k)
+        past += tl.sum(state * flow)
     n = tl.load(state_ptr + keys * values + key, mask=key < keys, other=0.0)
     flow = tl.load(flow_ptr + keys * values + key, mask=key < keys, other=0.0)
-    past = tl.sum(past + n * flow)
+    past += tl.sum(n * flow)
     q = load_rows(q_ptr, tokens, key, keys, alive)
     k = load_rows(k_ptr, tokens, key, keys, alive)
-    decay, reach = decays_between(g, row, False)
+    decay = decays_between(g, row, v_ptr.dtype.element_ty)
+    reach = tl.exp(tl.cumsum(g, 0))
+    left = tl.sum(tl.where(row[:, None] == STEPS - 1, decay, 0.0), 0)
     pairs = (pairs * inverse[:, None] + grad_nq[:, None]) * decay * weight[None, :]
     of_state = grad_q * inverse[:, None] + grad_nq[:, None] * n[None, :]
     of_state *= reach[:, None]
-    grad_q = of_state + tl.dot(pairs, k, input_precision=PRECISION)
+    grad_q = product(pairs, k, of_state)
     store_rows(grad_q_ptr, grad_q, tokens, key, keys, alive)
 
-    decay, left = decays_between(g, row, True)
-    turned = (turned * inverse[None, :] + grad_nq[None, :]) * decay
-    of_flow = (grad_k + flow[None, :]) * left[:, None]
-    grad_k = of_flow + tl.dot(turned, q, input_precision=PRECISION)
-    grad_k *= weight[:, None]
+    of_flow = (grad_k + flow[None, :]) * (left * weight)[:, None]
+    grad_k = product(tl.trans(pairs), q, of_flow)
     store_rows(grad_k_ptr, grad_k, tokens, key, keys, alive)
     partial = block * count + tokens
     store_steps(grad_i_ptr, tl.sum(grad_k * k, 1), partial, alive)
 
     # A decay is in all that is read from its step on of what was written before it: sums of
     # just that, as a difference of sums has the rounding of what they share.
-    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * pairs
+    scores = product(q, tl.trans(k)) * pairs
     from_here = tl.where(row[:, None] <= row[None, :], 1.0, 0.0)
-    before = tl.where(row[:, None] > row[None, :], 1.0, 0.0)
-    read_later = tl.dot(from_here, scores, input_precision="tf32x3")
-    grad_g = tl.sum(before * read_later, 1)
-    grad_g += tl.sum(from_here * tl.sum(q * of_state, 1)[None, :], 1)
-    grad_g += tl.sum(before * (weight * tl.sum(k * of_flow, 1))[None, :], 1)
+    read_later = product(from_here.to(q.dtype), scores)
+    read_later += tl.sum(k * of_flow, 1)[None, :]
+    of_past = tl.sum(q * of_state, 1)[None, :]
+    grad_g = tl.sum(tl.where(row[:, None] > row[None, :], read_later, of_past), 1)
     grad_g += past * tl.exp(tl.sum(g))
     store_steps(grad_g_ptr, grad_g, partial, alive)
 
@@ -330,8 +323,8 @@ class Plan(NamedTuple):
     """Programs of ``keys_kernel``."""
     blocks: int
     """Blocks of keys."""
-    constants: tuple[int | str, ...]
-    """STEPS, BLOCK_K, BLOCK_V, PRECISION"""
+    constants: tuple[int, ...]
+    """STEPS, BLOCK_K, BLOCK_V"""
 
 
 @lru_cache(maxsize=1024)
@@ -348,7 +341,7 @@ def plan_launches(shape: Shape, dtype: torch.dtype, on_gpu: bool) -> Plan:
         (over_values * programs,),
         (over_keys * programs,),
         over_keys,
-        (*tiles, "tf32x3" if dtype == torch.float32 else "tf32"),
+        tiles,
     )
 
 
@@ -378,19 +371,9 @@ def scan(
     states = walk(k, v, gates, None, None, C, n, shape, plan)
     h = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
-        q,
-        k,
-        v,
-        gates,
-        None,
-        states,
-        h,
-        nq,
-        *shape,
-        False,
-        *plan.constants,
-        num_warps=WARPS,
-    )
+        q, k, v, gates, None, states, h, nq,
+        *shape, False, *plan.constants, num_warps=WARPS, num_stages=STAGES,
+    )  # fmt: skip
     C, n = parts(states[-1], shape)
     return h, C, n, last, states, gates, nq
 
@@ -426,13 +409,14 @@ def gradients(
     grad_v = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
         k, q, grad_h, gates, inverse, flows, grad_v, None,
-        *shape, True, *plan.constants, num_warps=WARPS,
+        *shape, True, *plan.constants, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     grad_q, grad_k = torch.empty_like(q), torch.empty_like(k)
     written, grad_g = (i.new_empty((plan.blocks, *i.shape)) for _ in range(2))
     runner(keys_kernel, v)[plan.over_keys](
         q, k, v, grad_h, gates, inverse, grad_nq, states, flows,
-        grad_q, grad_k, written, grad_g, *shape, *plan.constants, num_warps=WARPS,
+        grad_q, grad_k, written, grad_g,
+        *shape, *plan.constants, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     dm = None
     if grad_C is not None or grad_n is not None or grad_m is not None:
