@@ -133,6 +133,14 @@ def test_formulas_are_set_in_the_page_for_the_eye_and_for_a_screen_reader(build,
         assert (tmp_path / "html/_static/mathematics" / font).is_file()
 
 
+def test_the_style_sheet_has_the_glyphs_of_all_pages_and_no_others(build, tmp_path):
+    pages, _ = build(index="# One\n\n$x \\mathbf{B} x$", other="# Two\n\n$$ \\sum_k 2 $$")
+    used = {".".join(glyph["class"]) for page in pages.values() for glyph in page.select("mjx-c")}
+    assert len(used) == 5
+    style = (tmp_path / "html/_static/mathematics/formulas.css").read_text()
+    assert set(re.findall(r"mjx-c\.([\w.-]+)::before", style)) == used
+
+
 def test_a_formula_that_mathjax_does_not_understand_is_a_warning(build):
     _, warnings = build(index="# One\n\n$\\lamdba$ and $$ \\frac{1} $$")
     assert len(warnings) == 2
@@ -194,13 +202,13 @@ def test_solutions_fold_up_to_the_next_exercise(build):
     assert not any("Ask" in text or "Open." in text for text in folded)
 
 
-def test_answers_and_what_the_package_adds_fold_to_the_end_of_their_section(build):
+def test_answers_proofs_and_what_the_package_adds_fold_to_the_end_of_their_section(build):
     pages, _ = build(
         index="# One\n\nAsk.\n\n**Answer.** It is so.\n\nAnd more.\n\n## Two\n\n**In the package.** A tile.\n\n"
-        "### Three\n\nOpen."
+        "### Three\n\nOpen.\n\n**Proof.** By induction."
     )
-    answer, package = pages["index"].select("details.solution")
-    assert (answer.summary.text, package.summary.text) == ("Answer", "In the package")
+    answer, package, proof = pages["index"].select("details.solution")
+    assert [fold.summary.text for fold in (answer, package, proof)] == ["Answer", "In the package", "Proof"]
     assert "And more." in answer.text
     assert "Open." not in package.text
 
