@@ -55,6 +55,16 @@ def fold(section: nodes.section, first: nodes.Node, words: str) -> None:
         cell.attributes.pop("hide_mode", None)  # folded with the solution, not once more inside it
     section.children[start:end] = [folded]
     folded.parent = section
+    leave_out(first, f"{words}.")
+
+
+def leave_out(paragraph: nodes.Element, words: str) -> None:
+    """Take these words away where the paragraph begins with them: the summary says them already."""
+    bold, *rest = (child for child in paragraph if child.astext())
+    if bold.astext() == words:
+        paragraph.remove(bold)
+        if rest and isinstance(rest[0], nodes.Text):
+            paragraph.replace(rest[0], nodes.Text(rest[0].lstrip()))
 
 
 def ends_solution(node: nodes.Node) -> bool:

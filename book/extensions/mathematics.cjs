@@ -13,7 +13,7 @@ const configuration = {
   },
   chtml: {
     scale: 1.07, // the x-height of Source Serif 4, 0.475, over that of the formulas' face
-    adaptiveCSS: false, // all characters: pages that are built another day share the sheet
+    adaptiveCSS: false, // all characters: pages that were built another day share the sheet, and mathematics.py knows what they use
     fontURL: "fonts",
   },
 };

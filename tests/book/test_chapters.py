@@ -22,6 +22,22 @@ FIGURE = re.compile(r"(?<!\*\*)Figure (\d+\.\d+)")
 # Code that only plots or reads records.
 BEHIND = re.compile(r"\bfigures\.(style|display)\(|\bplt\.|\brecorded\(|\bread_records?\(")
 
+# The sections that every chapter has, in this order, others between them, and what each of these holds.
+PATH = {
+    "The question": ["**Try this.**", "**Figure "],
+    "Derivation": ["**Result", "**Scalar case.**", "| symbol | meaning |"],
+    "As (NumPy|code)": ["seqlab.show"],
+    "As a kernel": ["# first-kernel", "**In the package.**"],
+    "Do they agree\\?": ["assert", "**Answer.**"],
+    "Explore": ["* "],
+    "Train it live": ["figures.display("],
+    "What the papers? reports?, what we measured": [],
+    "Exercises": ["**Exercise "],
+    "Further reading": ["* ["],
+}
+GLANCE = ["| The question |", "| You need |", "| Time |", "| Afterwards |"]
+SOMEWHERE = ["seqlab.show_tabs(", "Explorer("]
+
 # Equations that the package implements. A line here goes when its equation goes, and not before.
 IMPLEMENTED = {
     *("1.1", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9"),
@@ -116,6 +132,34 @@ def test_minutes_on_a_gpu_are_recorded(chapter):
     }
     named = re.findall(r"an (H\d+)", minutes)
     assert {(CHAPTERS[number], device) for device in named} <= recorded
+
+
+def sections(notebook):
+    """Everything below each heading of the second level, tags in front of their cells, by the heading, in order."""
+    found, heading = {}, "At a glance"
+    for cell in notebook.cells:
+        text = "\n".join([*(f"# {tag}" for tag in cell.metadata.get("tags", [])), cell.source])
+        pieces = re.split(r"^## (.+)$", text, flags=re.MULTILINE) if cell.cell_type == "markdown" else [text]
+        found.setdefault(heading, []).append(pieces[0])
+        for heading, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+            found[heading] = [piece]
+    return {heading: "\n".join(pieces) for heading, pieces in found.items()}
+
+
+def test_takes_the_path_of_every_chapter(chapter):
+    number, notebook = chapter
+    found = sections(notebook)
+    headings = iter(found)
+    for expected, parts in PATH.items():
+        here = next((heading for heading in headings if re.fullmatch(expected, heading)), None)
+        assert here, f"chapter {number}: no section {expected!r}, or not in its place"
+        missing = [part for part in parts if part not in found[here]]
+        assert not missing, f"chapter {number}: its section {here!r} lacks {missing}"
+    missing = [row for row in GLANCE if row not in found["At a glance"]]
+    assert not missing, f"chapter {number}: At a glance lacks {missing}"
+    whole = "\n".join(found.values())
+    missing = [part for part in SOMEWHERE if part not in whole]
+    assert not missing, f"chapter {number} lacks {missing}"
 
 
 def test_no_cell_of_code_is_long(chapter):

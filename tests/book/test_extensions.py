@@ -15,7 +15,7 @@ import pytest
 import search_index
 from bs4 import BeautifulSoup
 from docutils.core import publish_doctree
-from mathematics import typeset
+from mathematics import ask, only, typeset
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
@@ -129,16 +129,27 @@ def test_formulas_are_set_in_the_page_for_the_eye_and_for_a_screen_reader(build,
     assert pages["index"].select("h1 span.math mjx-c")
     assert pages["index"].select("div.math mjx-c")
     style = (tmp_path / "html/_static/mathematics/formulas.css").read_text()
+    assert [glyph in style for glyph in ("mjx-c78", "mjx-c1D465", "mjx-c222E")] == [False, True, False]
     for font in re.findall(r'url\("([^"]*)"\)', style):
         assert (tmp_path / "html/_static/mathematics" / font).is_file()
 
 
-def test_the_style_sheet_has_the_glyphs_of_all_pages_and_no_others(build, tmp_path):
-    pages, _ = build(index="# One\n\n$x \\mathbf{B} x$", other="# Two\n\n$$ \\sum_k 2 $$")
-    used = {".".join(glyph["class"]) for page in pages.values() for glyph in page.select("mjx-c")}
-    assert len(used) == 5
+def test_the_style_sheet_of_the_formulas_is_rules_of_mathjax_and_nothing_else(build, tmp_path):
+    build(index="# One\n\n$x$")
+    rule = r"""[^{}]+{(?:[^{}"]|"(?:[^"\\]|\\.)*")*}"""
     style = (tmp_path / "html/_static/mathematics/formulas.css").read_text()
-    assert set(re.findall(r"mjx-c\.([\w.-]+)::before", style)) == used
+    whole = re.sub(r"\s*\n\s*", "", ask("")["css"])
+    assert set(re.findall(rule, style)) < set(re.findall(rule, whole))
+    assert re.sub(rule, "", style) == ""
+
+
+@pytest.mark.parametrize("content", ["A", "}", "{", r"\"", r"\\"])
+@pytest.mark.parametrize("selector", ["mjx-c.mjx-c7D.TEX-B::before", ".mjx-stretched mjx-c.mjx-c7D::before"])
+def test_of_the_style_sheet_only_characters_that_are_used_are_left(selector, content):
+    rule = f'{selector} {{padding: 0.75em 0;content: "{content}";}}'
+    style = f"a {{b: c}}{rule}d {{e: f}}"
+    assert only({"mjx-c7D"}, style) == style
+    assert only({"mjx-c7"}, style) == "a {b: c}d {e: f}"
 
 
 def test_a_formula_that_mathjax_does_not_understand_is_a_warning(build):
@@ -198,6 +209,7 @@ def test_solutions_fold_up_to_the_next_exercise(build):
     assert warnings == []
     folded = [details.text for details in pages["index"].select("details.solution")]
     assert len(folded) == 2
+    assert folded[1].split() == ["Solution", "Again."]
     assert "More answer." in folded[0]
     assert not any("Ask" in text or "Open." in text for text in folded)
 

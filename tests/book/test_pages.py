@@ -12,6 +12,7 @@ from check_pages import missing_pages, named_pages
 PAGES = named_pages()
 MOST_ELEMENTS = 40_000  # a formula is some thirty
 FORMULA = re.compile(r'(<(?:span|div) class="math"[^>]*>)(.*?)(</(?:span|div)>)', re.DOTALL)
+GLYPH = re.compile(r"\bmjx-c[0-9A-F]+\b")
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
 
 
@@ -101,6 +102,14 @@ def test_every_formula_is_set_before_a_reader_comes(site, page):
         assert "<mjx-merror" not in inside
         assert "<mjx-labels" in inside or 'id="eq-' not in opening
     assert "mathjax/" not in text
+
+
+def test_the_style_sheet_has_the_characters_of_every_formula(site):
+    files = [*(site / f"{page}.html" for page in PAGES), *(site / "_static" / "equations").iterdir()]
+    used = {name for file in files for name in GLYPH.findall(file.read_text("utf8"))}
+    style = (site / "_static" / "mathematics" / "formulas.css").read_text("utf8")
+    assert len(used) > 100
+    assert [name for name in used if f".{name}" not in style] == []
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -152,6 +152,15 @@ def test_no_formula_is_cut_off_on_a_phone(page):
     assert tab.evaluate(cut) == []
 
 
+def test_a_name_in_a_table_stays_whole_where_there_is_room(page):
+    tab, _ = page
+    tab.set_viewport_size(DESKTOP)
+    unfold(tab)
+    broken = """[...document.querySelectorAll('article td code.literal > .pre')].filter(
+        name => /^\\w+$/.test(name.textContent) && name.getClientRects().length > 1).map(name => name.textContent)"""
+    assert tab.evaluate(broken) == []
+
+
 @pytest.mark.parametrize("shade", ["light", "dark"])
 def test_accessible(page, axe, shade):
     """The last look at a page, of which it takes away what is there a thousand times. In the dark colors change."""
@@ -302,6 +311,8 @@ def test_paper_has_solutions_whole_lines_and_dark_text(visit):
         "['p', 'td', 'pre .k'].map(part => getComputedStyle(document.querySelector(`.bd-article ${part}`)).color)"
     )
     assert len(set(colors)) == 1
+    titles = tab.locator("h1 >> visible=true").all_inner_texts()
+    assert [title.split()[0] for title in titles] == ["5."]
     tab.evaluate("dispatchEvent(new Event('afterprint'))")
     assert not folds.evaluate_all("folds => folds.some(fold => fold.open)")
 

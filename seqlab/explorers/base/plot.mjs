@@ -93,11 +93,11 @@ export class Plot {
   }
 
   // The line through points whose xs all go one way. What costs time is the stroke: a point is left out where the line passes
-  // it by less than a fifth of the screen's pixels, and a long line is stroked in pieces, each from the last segment of the
+  // it by less than a third of the screen's pixels, and a long line is stroked in pieces, each from the last segment of the
   // one before. In a color that shines through, that would show: such a line is to be whole.
   line(xs, ys, color, { width = 2, dash = [], whole = false } = {}) {
     const c = this.context;
-    const near = 0.2 / this.density;
+    const near = 0.3 / this.density;
     let [x, y] = [this.x(xs[0]), this.y(ys[0])]; // the point before
     let [cornerX, cornerY] = [x, y]; // the last point that the path has
     let [low, high] = [-Infinity, Infinity]; // slopes from there that pass all points since nearly enough

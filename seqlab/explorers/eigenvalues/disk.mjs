@@ -14,6 +14,7 @@ const outward = (r, stretched) => (r > 1 ? r : stretched ? Math.log1p(-r * (1 - 
 const inward = (s, stretched) => (s > 1 ? s : stretched ? (1 - RIM ** s) / (1 - RIM) : s);
 
 const CROWD = 64;
+const TOGETHER = 32; // points in one element: more would have the browser sort all their edges at once
 
 // How it looks in a figure called disk.
 export const DISK_STYLE = `.explorer-panel .disk svg { overflow: visible; }
@@ -37,7 +38,7 @@ export class Disk extends Picture {
     super(parent, "circle");
     this.svg.setAttribute("role", "group");
     this.svg.setAttribute("aria-label", "Eigenvalues in the unit disk");
-    this.crowd = svgElement(this.svg, "path");
+    this.crowd = svgElement(this.svg, "g");
     this.crowd.setAttribute("class", "crowd");
     this.crowd.setAttribute("aria-hidden", "true");
     this.stretched = false;
@@ -91,13 +92,13 @@ export class Disk extends Picture {
     for (const point of this.points.children) point.setAttribute("r", size > 96 ? 4 : 5.5);
   }
 
-  // While a slider moves a crowd, its points are one element: hundreds of them would cost more than a frame.
+  // While a slider moves a crowd, its points are a few elements: hundreds of them would cost more than a frame.
   show(state, sliding) {
     const { re, im } = state.points;
     const crowd = sliding && re.length > CROWD;
     this.svg.classList.toggle("crowded", crowd);
-    const dot = (x, n) => `M${this.screen(x, im[n]).map((at) => at.toFixed(1)).join(" ")}h0`;
-    this.crowd.setAttribute("d", crowd ? Array.from(re, dot).join("") : "");
+    if (crowd) this.showCrowd(state.points);
+    else this.crowd.replaceChildren();
     this.mark(state);
     if (crowd) return;
     for (let n = 0; n < re.length; n++) {
@@ -107,6 +108,13 @@ export class Disk extends Picture {
         point.classList.toggle("outside", Math.hypot(re[n], im[n]) >= 1);
       });
     }
+  }
+
+  showCrowd({ re, im }) {
+    const dots = Array.from(re, (x, n) => `M${this.screen(x, im[n]).map((at) => at.toFixed(1)).join(" ")}h0`);
+    const many = Math.ceil(dots.length / TOGETHER);
+    while (this.crowd.children.length < many) svgElement(this.crowd, "path");
+    Array.from(this.crowd.children, (path, i) => path.setAttribute("d", dots.slice(i * TOGETHER, (i + 1) * TOGETHER).join("")));
   }
 
   // What a screen reader says of a mode.

@@ -157,11 +157,15 @@ function turns(g, s) {
   }
 }
 
-// The remembered function at the P points of the basis: eq. 4.2.
+// The remembered function at the P points of the basis: eq. 4.2. Two rows at a time: the sum is read and written half as often.
 export function reconstruct(c, g) {
-  const P = g.length / c.length;
-  const values = new Float64Array(P);
-  for (let n = 0; n < c.length; n++) for (let p = 0, at = n * P; p < P; p++, at++) values[p] += c[n] * g[at];
+  const N = c.length;
+  const P = g.length / N;
+  const values = N % 2 ? g.slice(0, P).map((row) => c[0] * row) : new Float64Array(P);
+  for (let n = N % 2; n < N; n += 2) {
+    const [first, second] = [c[n], c[n + 1]];
+    for (let p = 0, at = n * P; p < P; p++, at++) values[p] += first * g[at] + second * g[at + P];
+  }
   return values;
 }
 

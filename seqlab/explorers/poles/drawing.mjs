@@ -65,10 +65,13 @@ export function drawImpulse(plot, state, shown, style) {
   if (shown.stride === 1 && plot.x(dt) - plot.x(0) > 3) { // each sample for as long as it is held
     const edges = Array.from(shown.times).flatMap((_, j) => [j * dt, (j + 1) * dt]);
     plot.line(edges, edges.map((_, i) => sampled[i >> 1]), style.sampled, { width: 1.2 });
-  } else plot.line(shown.times, sampled, style.sampled, { width: 1.5 });
+  } else plot.line(shown.times, sampled, style.sampled, { width: widthOf(shown) });
   squares(plot, state, shown.times, sampled, style.sampled);
   plot.end();
 }
+
+// A jagged line through many samples shows more of them when it is thin, and a line of one pixel costs a fifth of a wider one.
+const widthOf = ({ times }) => (times.length > 150 ? 1 : 1.5);
 
 // A square at the middle of each step, where there is room.
 function squares(plot, { dt }, times, values, color) {
@@ -84,7 +87,7 @@ export function drawError(plot, state, shown, style) {
   const [low, high] = errorRange(shown.worst);
   plot.begin({ x: [0, duration], y: [low, high], logY: true, xTicks: linearTicks(0, duration), yTicks: decadeTicks(low, high, 5).slice(1), xLabel: "time t after the impulse" }, style);
   const values = shown.error.map((value) => held(value, low / 2, high * 2));
-  plot.line(shown.times, values, style.sampled, { width: 1.5 });
+  plot.line(shown.times, values, style.sampled, { width: widthOf(shown) });
   squares(plot, state, shown.times, values, style.sampled);
   plot.end();
 }
