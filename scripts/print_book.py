@@ -32,7 +32,11 @@ from pypdf.generic import (
 )
 
 TITLE = "The return of the recurrent network"
-READY = "Promise.all([document.fonts.ready, ...[...document.images].map(image => image.decode().catch(() => {}))])"
+# Whatever a page asks for by itself is there; its explorers have drawn two frames later.
+HERE = """() => document.fonts.status === 'loaded' && [...document.images].every(image => image.complete)
+    && [...document.querySelectorAll('seqlab-explorer')].every(explorer => explorer.model)"""
+FRAMES = """async () => { for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame); }"""
+PATIENCE = 300_000  # ms: a machine that does other work takes its time
 
 # Chromium remembers where an anchor is if something on its own page leads there: here is such a link to every one.
 LEAD_TO_ANCHORS = """() => {
@@ -98,11 +102,16 @@ def paper(tab: Page) -> PdfReader:
     return PdfReader(io.BytesIO(tab.pdf(format="A4", prefer_css_page_size=True, print_background=True)))
 
 
+def settle(tab: Page) -> None:
+    """Wait until all is there and drawn."""
+    tab.wait_for_function(HERE)
+    tab.evaluate(FRAMES)
+
+
 def print_page(tab: Page, address: str, first: int) -> Printed:
     """Print the page at an address, numbered from ``first``."""
     tab.goto(address)
-    tab.wait_for_load_state("networkidle")
-    tab.evaluate(READY)
+    settle(tab)
     headings = [Heading(*heading) for heading in tab.evaluate(HEADINGS)]
     tab.evaluate(LEAD_TO_ANCHORS)
     tab.add_style_tag(content=f"html {{ counter-reset: page {first - 1} }}")
@@ -187,8 +196,8 @@ def contents(tab: Page, host: str, printed: list[Printed]) -> PdfReader:
         first += len(sheets.pages)
     face = f'<link rel="stylesheet" href="{host}/_static/vendor/fonts/face.css">'
     title = f"<h1>{TITLE}</h1><div>seqlab</div><h2>Contents</h2>"
-    tab.set_content(f"{face}<style>{CONTENTS_STYLE}</style>{title}{''.join(rows)}", wait_until="networkidle")
-    tab.evaluate(READY)
+    tab.set_content(f"{face}<style>{CONTENTS_STYLE}</style>{title}{''.join(rows)}")
+    settle(tab)
     return paper(tab)
 
 
@@ -226,6 +235,7 @@ def print_book(site: Path, names: list[str], target: Path) -> int:
             args=["--no-sandbox", "--disable-gpu"],
         )
         tab = browser.new_page(color_scheme="light", viewport={"width": 1000, "height": 1400})
+        tab.set_default_timeout(PATIENCE)
         printed: list[Printed] = []
         for name in names:
             first = 1 + sum(len(page.sheets.pages) for page in printed)

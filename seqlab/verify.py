@@ -33,6 +33,10 @@ FINITE_DIFFERENCE_BOUND = 1e-7
 COMPLEX = {"float64": "complex128", "float32": "complex64"}
 GRADIENT = "grad "
 
+LINE = 88
+"""As many characters of the table as a page of the book shows without scrolling."""
+OK, OVER = "    ok", "  OVER"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -56,7 +60,15 @@ class Row:
     def passed(self) -> bool:
         """Whether every error is within its bound; an error that is not a number never
         is."""
-        return all(self.errors[name] <= bound for name, bound in self.bounds.items())
+        return self.within(self.bounds)
+
+    def within(self, names: Iterable[str]) -> bool:
+        """Whether these errors are."""
+        return all(
+            self.errors[name] <= self.bounds[name]
+            for name in names
+            if name in self.bounds
+        )
 
 
 def verify(
@@ -183,8 +195,8 @@ def absent_backends() -> dict[str, str]:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The rows as text: for each op, backend and dtype the largest errors, then every
-    row over its bound."""
+    """The rows as text: for each op, backend and dtype the largest errors, in several
+    parts where there are many quantities, then every row over its bound."""
     rows = list(rows)
     lines: list[str] = []
     for op in dict.fromkeys(row.op for row in rows):
@@ -195,27 +207,28 @@ def table(rows: Iterable[Row]) -> str:
             f"{op}: relative error against float64, the largest over samples and sizes",
             "",
         ]
-        widths = {name: max(9, len(name) + 2) for name in quantities}
-        head = f"{'backend':<13}{'dtype':<12}{'inputs':<10}" + "".join(
-            f"{name:>{width}}" for name, width in widths.items()
-        )
-        lines += [head, "-" * (len(head) + 6)]
-        for backend, dtype, hard in dict.fromkeys(
-            (row.backend, row.dtype, row.hard) for row in of_op
-        ):
-            group = [
-                row
-                for row in of_op
-                if (row.backend, row.dtype, row.hard) == (backend, dtype, hard)
-            ]
-            lines.append(
-                f"{backend:<13}{dtype:<12}{'hard' if hard else 'ordinary':<10}"
-                + "".join(
-                    f"{_largest(group, name):>{width}}"
-                    for name, width in widths.items()
+        for part in _parts(quantities):
+            head = "".join(f"{name:>{_width(name)}}" for name in part)
+            head = _start("backend", "dtype", "inputs") + head
+            lines += [head, "-" * (len(head) + len(OVER))]
+            for backend, dtype, hard in dict.fromkeys(
+                (row.backend, row.dtype, row.hard) for row in of_op
+            ):
+                group = [
+                    row
+                    for row in of_op
+                    if (row.backend, row.dtype, row.hard) == (backend, dtype, hard)
+                ]
+                within = all(row.within(part) for row in group)
+                lines.append(
+                    _start(backend, dtype, "hard" if hard else "ordinary")
+                    + "".join(
+                        f"{_largest(group, name):>{_width(name)}}" for name in part
+                    )
+                    + (OK if within else OVER)
                 )
-                + ("    ok" if all(row.passed for row in group) else "  OVER")
-            )
+            lines.append("")
+        lines.pop()
     over = [row for row in rows if not row.passed]
     lines += [
         "",
@@ -290,6 +303,26 @@ def relative_error(
     difference = np.where(difference <= smallest, 0, difference)
     size = np.linalg.norm(truth)
     return float(np.linalg.norm(difference) / (size if size > 0 else 1))
+
+
+def _start(backend: str, dtype: str, inputs: str) -> str:
+    return f"{backend:<12}{dtype:<11}{inputs:<9}"
+
+
+def _width(quantity: str) -> int:
+    return max(9, len(quantity) + 2)
+
+
+def _parts(quantities: Iterable[str]) -> list[list[str]]:
+    """The quantities in their order, as many in each part as have room in a line beside
+    what a row begins and ends with."""
+    room = LINE - len(_start("", "", "")) - len(OVER)
+    parts: list[list[str]] = [[]]
+    for name in quantities:
+        if sum(map(_width, [*parts[-1], name])) > room:
+            parts.append([])
+        parts[-1].append(name)
+    return parts
 
 
 def _largest(rows: list[Row], quantity: str) -> str:

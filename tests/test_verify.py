@@ -1,6 +1,7 @@
 """Verification: passes for what is right, fails for what is wrong by a little, and is never fooled by NaN."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -250,6 +251,20 @@ def test_table_names_what_is_over_and_at_which_size():
     assert ordinary.endswith("ok")
     assert "1.0e-07" in ordinary
     assert hard.endswith("OVER")
+
+
+def test_table_has_no_line_that_a_page_would_have_to_scroll():
+    names = [f"grad {name}" for name in ("gates", "R", "b", "c", "n", "m", "h", "initial_state")]
+    bounds = dict.fromkeys(names, 1e-4)
+    errors = bounds | {"grad m": 2e-4}
+    wide = dataclasses.replace(ROW, errors=errors, bounds=bounds, where=dict.fromkeys(names, ROW.where["h"]))
+    text = table([wide])
+    assert max(map(len, text.splitlines())) <= 88
+    heads = [line for line in text.splitlines() if line.startswith("backend")]
+    assert re.findall(r"grad \w+", " ".join(heads)) == names
+    rows = [line for line in text.splitlines() if line.startswith("portable")]
+    assert [row.endswith("OVER") for row in rows] == ["grad m" in head for head in heads]
+    assert len(rows) > 1
 
 
 def test_a_sample_has_wider_bounds_with_a_reason_that_is_printed(altered):

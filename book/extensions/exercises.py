@@ -1,8 +1,8 @@
-"""What starts folded on the site: solutions, answers, what a package adds, and the code of the set-up cell.
+"""What starts folded on the site: solutions, answers, proofs, what a package adds, and the code of the set-up cell.
 
-Notebooks stay plain: a Markdown paragraph that begins with **Solution.**, **Answer.** or **In the package.** opens
-a fold of that name, which reaches to the next **Exercise** or the end of its section. A cell tagged ``setup`` shows
-its output and folds its code.
+Notebooks stay plain: a Markdown paragraph that begins with **Solution.**, **Answer.**, **Proof.** or **In the
+package.** opens a fold of that name, which reaches to the next **Exercise** or the end of its section. A cell tagged
+``setup`` shows its output and folds its code.
 """
 
 from docutils import nodes
@@ -11,7 +11,7 @@ from references import begins_with
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
-FOLDED = ("Solution", "Answer", "In the package")
+FOLDED = ("Solution", "Answer", "Proof", "In the package")
 
 
 class solution(nodes.container):

@@ -15,7 +15,7 @@ _DEFAULT = "export default { render };\n"
 
 def single_file(name: str) -> str:
     """The module of the explorer ``name`` with what it imports, and what that imports,
-    each once, before who needs it.
+    each once, before those that need it.
 
     Each module becomes a function of its own that returns what it exports, so that two
     of them may use one name for different things.

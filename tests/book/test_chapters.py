@@ -1,5 +1,6 @@
 """The chapters as they are stored: plain notebooks, one shape, their equations and code in step."""
 
+import json
 import re
 from pathlib import Path
 
@@ -120,6 +121,17 @@ def test_opens_with_its_title_and_the_setup_cell(chapter):
     assert setup.cell_type == "code"
     assert setup.source == address.setup_cell()
     assert "setup" in setup.metadata.tags
+
+
+def test_minutes_on_a_gpu_are_recorded(chapter):
+    number, notebook = chapter
+    minutes = re.search(r"^\| Time \| (.*) \|$", notebook.cells[0].source, re.MULTILINE)[1]
+    records = [json.loads(file.read_text()) for file in (ROOT / "benchmarks/results").glob("chapters_*.json")]
+    recorded = {
+        (run["chapter"], record["device"].split()[1]) for record in records for run in record["chapters"]
+    }
+    named = re.findall(r"an (H\d+)", minutes)
+    assert {(CHAPTERS[number], device) for device in named} <= recorded
 
 
 def sections(notebook):

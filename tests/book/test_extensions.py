@@ -214,13 +214,13 @@ def test_solutions_fold_up_to_the_next_exercise(build):
     assert not any("Ask" in text or "Open." in text for text in folded)
 
 
-def test_answers_and_what_the_package_adds_fold_to_the_end_of_their_section(build):
+def test_answers_proofs_and_what_the_package_adds_fold_to_the_end_of_their_section(build):
     pages, _ = build(
         index="# One\n\nAsk.\n\n**Answer.** It is so.\n\nAnd more.\n\n## Two\n\n**In the package.** A tile.\n\n"
-        "### Three\n\nOpen."
+        "### Three\n\nOpen.\n\n**Proof.** By induction."
     )
-    answer, package = pages["index"].select("details.solution")
-    assert (answer.summary.text, package.summary.text) == ("Answer", "In the package")
+    answer, package, proof = pages["index"].select("details.solution")
+    assert [fold.summary.text for fold in (answer, package, proof)] == ["Answer", "In the package", "Proof"]
     assert "And more." in answer.text
     assert "Open." not in package.text
 

@@ -11,7 +11,13 @@ ONE = """<article><section id="one"><h1>One</h1><p>To <a href="two.html#deep">th
 <section id="here" style="break-before: page"><h2>Here, in
 two lines</h2></section></article>"""
 TWO = """<article><section id="two"><h1>Two</h1><p>Text.</p></section>
-<section id="deep" style="break-before: page"><h2>Deep</h2><h3>Deeper</h3></section></article>"""
+<section id="deep" style="break-before: page"><h2>Deep</h2><h3>Deeper</h3></section>
+<seqlab-explorer></seqlab-explorer></article>
+<script>
+  setInterval(() => fetch("one.html"), 50);  // the network is never idle
+  const explorer = document.querySelector("seqlab-explorer");
+  setTimeout(() => Object.assign(explorer, { model: {}, textContent: "Drawn." }), 700);
+</script>"""
 NUMBERS = "<style>@page { margin: 2cm; @bottom-center { content: counter(page) } }</style>"
 
 
@@ -36,6 +42,10 @@ def test_title_and_contents_come_before_the_numbered_pages(book):
     ]
     assert [text[0] for text in texts[2:]] == ["1", "2", "3", "4"]
     assert book.page_labels == ["i", "ii", "1", "2", "3", "4"]
+
+
+def test_a_page_is_printed_once_its_explorers_are_drawn(book):
+    assert "Drawn." in book.pages[-1].extract_text()
 
 
 def test_the_outline_has_every_heading_at_its_page(book):

@@ -1,0 +1,61 @@
+"""Where sheets end, in the book's own style: no name and no head of something stands alone at the foot of one."""
+
+import io
+
+import pytest
+from pypdf import PdfReader
+
+pytestmark = pytest.mark.browser
+
+TABS = """<div class="sd-tab-set docutils">
+<input checked type="radio" id="tab-1" name="tabs"><label class="sd-tab-label" for="tab-1">NumPy</label>
+<div class="sd-tab-content"><div class="highlight"><pre>first listing</pre></div></div>
+<input type="radio" id="tab-2" name="tabs"><label class="sd-tab-label" for="tab-2">Triton</label>
+<div class="sd-tab-content"><div class="highlight"><pre>second listing\n\n\n\n\n</pre></div></div>
+</div>"""
+TABLE = """<table class="table table-measurements"><caption>Record</caption>
+<thead><tr><th>Version</th><th>ms</th></tr></thead>
+<tbody><tr><th class="table-heading" colspan="2">Workload</th></tr>
+<tr><th>limit</th><td>1</td></tr></tbody></table>"""
+CARD = """<div class="sd-col sd-d-flex-row"><div class="sd-card"><div class="sd-card-body">
+{} card<br><br><br><br>text</div></div></div>"""
+CARDS = f"""<h2>The cards</h2><div class="sd-container-fluid"><div class="sd-row sd-row-cols-1 sd-row-cols-md-2 sd-g-3">
+{CARD.format("First")}\n{CARD.format("Second")}</div></div>"""
+FOOTS = range(2, 16)  # lines that are left on the sheet
+
+
+@pytest.fixture(scope="module")
+def printed(browser, server):
+    """printed(html) -> the text of all sheets, with the piece at the foot of one after another, a line lower each."""
+    tab = browser.new_page()
+    tab.goto(f"{server.address}/book/api.html")  # which has the styles of tabs and cards
+
+    def print_out(piece):
+        pieces = [
+            f'<div style="break-before: page; height: calc(297mm - 38mm - {lines} * 1.5em)">begin</div>{piece}'
+            for lines in FOOTS
+        ]
+        tab.evaluate("html => document.querySelector('article').innerHTML = html", "".join(pieces))
+        sheets = PdfReader(io.BytesIO(tab.pdf(format="A4", prefer_css_page_size=True))).pages
+        return [" ".join(sheet.extract_text().split()) for sheet in sheets]
+
+    yield print_out
+    tab.close()
+
+
+@pytest.mark.parametrize(
+    ("piece", "together"),
+    [
+        (TABS, [("NumPy", "first"), ("Triton", "second")]),
+        (TABLE, [("Record", "Version", "Workload", "limit")]),
+        (CARDS, [("The cards", "First")]),
+    ],
+    ids=["tabs", "table", "cards"],
+)
+def test_no_head_stands_alone_at_the_foot_of_a_sheet(printed, piece, together):
+    sheets = printed(piece)
+    assert len(sheets) > len(FOOTS)  # some of the pieces had no room
+    for words in together:
+        assert sum(words[0] in sheet for sheet in sheets) == len(FOOTS)
+        parted = [sheet for sheet in sheets if len({word in sheet for word in words}) > 1]
+        assert parted == []
