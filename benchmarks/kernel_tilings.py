@@ -95,10 +95,13 @@ SWEEPS: dict[str, list[Setting]] = {
     "selective_scan": [
         *settings("COMPILED", values=tilings("STEPS", (4,), (16,))),
         *settings("LANES", values=(256, 1024)),
-        *settings("BUSY", values=(2048, 8192)),
+        *settings("BUSY", values=(1056, 2048, 8192)),
         *settings(
             "COMPILED_BACKWARD",
-            values=tilings("STEPS GROUPS num_warps", (4, 4, 2), (4, 4, 8), (8, 2, 4), (2, 8, 4), (4, 2, 4)),
+            values=tilings(
+                "STEPS GROUPS num_warps",
+                *[(4, 8, 1), (4, 8, 2), (4, 8, 8), (4, 4, 4), (8, 4, 4), (8, 2, 4), (2, 16, 4), (2, 8, 4)],
+            ),
         ),
     ],
 }  # fmt: skip

@@ -3,7 +3,8 @@ each, in one where one chunk is all there is.
 
 Tiling. One program owns a chunk of ``span`` steps, in groups of STEPS, of BLOCK channels of
 one batch entry, with all their states in registers: a lane has a channel and its states,
-so that a sum over states stays in a lane, and B_t and C_t are read once for all lanes.
+so that a sum over states stays in a lane, and B_t and C_t are read once for all lanes. What
+a step is made of stands in ``steps.py``.
 
                           |<- BLOCK channels ->|
                             h before the chunk, N states below each channel
@@ -13,20 +14,27 @@ so that a sum over states stays in a lane, and B_t and C_t are read once for all
 
 Launch 1 sums chunks up from nothing: what they make of it, and what becomes of the state
 before them, e^{A sum of dt}, which takes no product of decays. Launch 2 joins the
-summaries (``seqlab/ops/device/chunks.py``), launch 3 starts from the state before each
-chunk and writes. There are as many chunks as it takes to keep a GPU busy, and no more, as
-each state costs an exponential in launch 1 and another in launch 3: where batch and
-channels fill it, one.
+summaries (``device/chunks.py``), launch 3 starts from the state before each chunk and
+writes. There are as many chunks as it takes to keep a GPU busy, and no more, as each state
+costs an exponential in launch 1 and another in launch 3: where batch and channels do, one.
 
 Backward, what flows into the states runs through the same launches from late to early. In
-launch 3 a program first walks through its chunk for the state before every GROUPS groups,
-which it keeps in memory, and then takes group by group: forward once more from there, for
-the states inside, which stay in registers, and back. Gradients to B and C are sums over channels, of
-which every program writes its own, (blocks, B, L, N); they are added in a fixed order.
+launch 3 a program first walks through its chunk for the state before every window of
+GROUPS groups, which it keeps in memory. Then it takes window by window, from the last one
+on: forward once more for the states before its groups, which it keeps as well, but only
+until the next window takes their places; and group by group forward for the states inside,
+which stay in registers, and back.
+
+Gradients to B and C are sums over channels, which lie in different lanes. By shuffles they
+would be as many instructions as all else on the way back. So what is to be added goes
+through shared memory, to where a lane has many channels of few states (``over_channels``).
+Every program writes sums of its own, (blocks, B, L, N, 2), to be added in a fixed order.
 
 Bytes. With e bytes a number and E = B L D, where the gate is one of three inputs: forward
-4 e E, and with several chunks 6 e E, where 4 e E is the least; backward 13 e E, where 7 e E
-is, and 8 N E / (GROUPS STEPS) for the states that it keeps. B and C are read E N / BLOCK times.
+4 e E, which is the least, and with several chunks 6 e E; backward 9 e E, with several
+chunks 12 e E, where 7 e E is the least, and 8 N E / (GROUPS STEPS) for the states before
+windows and 16 N E / BLOCK for the sums. A window's u and delta are read twice, and states
+inside of it come back, from the cache. B and C are read E N / BLOCK times, in float32.
 """
 
 from functools import lru_cache
@@ -39,123 +47,30 @@ from torch import Tensor
 
 from seqlab.ops.device.chunks import load_steps, scan_summaries, tile_coordinates
 from seqlab.ops.device.combines import AFFINE
-from seqlab.ops.device.gates import at_least
 from seqlab.ops.device.matrix_state import state_before
 from seqlab.ops.device.pairs import real_numbers
 from seqlab.ops.interpreter import runner
 from seqlab.ops.selective_scan.portable import Inputs
-
-LOG2_E = tl.constexpr(1.4426950408889634)
-LEAST_RATE = tl.constexpr(-3.4e38)
-"""-inf times a step of 0, as those past the end are, is no number."""
-NEAR = tl.constexpr(0.5)
-"""Below it phi_1 and its slope are sums of their series."""
-
-
-@triton.jit
-def softplus(x):
-    """log(1 + e^x) to all digits, of which the hardware's logarithm has few near 1:
-    log(1 + y) is 2 artanh(y / (2 + y)), a series that ends soon."""
-    y = tl.exp(-tl.abs(x))
-    s = y / (2.0 + y)
-    q = s * s
-    series = q * (1 / 11 + q * (1 / 13 + q * (1 / 15)))
-    series = 1.0 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + series))))
-    return tl.maximum(x, 0.0) + 2.0 * s * series
-
-
-@triton.jit
-def phi(x, e):
-    """phi_1(x) = (e^x - 1) / x and its slope, given e = e^x."""
-    near = tl.abs(x) < NEAR
-    away = tl.where(near, 1.0, x)
-    x = tl.where(near, x, 0.0)
-    value = (e - 1.0) / away
-    slope = (e - value) / away
-    series = 1 / 24 + x * (1 / 120 + x * (1 / 720 + x * (1 / 5040 + x * (1 / 40320))))
-    series = 1.0 + x * (1 / 2 + x * (1 / 6 + x * series))
-    of_series = 1 / 30 + x * (1 / 144 + x * (1 / 840 + x * (1 / 5760 + x / 45360)))
-    of_series = 1 / 2 + x * (1 / 3 + x * (1 / 8 + x * of_series))
-    return tl.where(near, series, value), tl.where(near, of_series, slope)
-
-
-@triton.jit
-def step_sizes(raw, bias, left, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr):
-    """Of a group the raw steps with their bias, and the steps dt, 0 after the end."""
-    biased, sizes = (), ()
-    for k in tl.static_range(STEPS):
-        x = raw[k] + bias
-        dt = softplus(x) if SOFTPLUS else x
-        biased, sizes = biased + (x,), sizes + (tl.where(k < left, dt, 0.0),)
-    return biased, sizes
-
-
-@triton.jit
-def load_weights(pointer, row, state, modes, alive):
-    """B_t or C_t, (STATES, 1), of the time that is ``row`` in (B L, N)."""
-    place = pointer + row * modes + state
-    return tl.load(place, mask=alive & (state < modes), other=0.0).to(tl.float32)
-
-
-@triton.jit
-def begins_at(begins_ptr, time, alive):
-    """Whether a sequence begins at this time, as a number."""
-    if begins_ptr is not None:
-        return tl.load(begins_ptr + time, mask=alive, other=0).to(tl.int32)
-    else:
-        return 0
-
-
-@triton.jit
-def advance(h, rate, dt, u, weights, begins, ZOH: tl.constexpr):
-    """The states (STATES, BLOCK) after a step: ``rate`` is A log2(e)."""
-    h = tl.where(begins != 0, 0.0, h)
-    decay = tl.exp2(dt * rate)
-    if ZOH:
-        first, _ = phi(dt * rate / LOG2_E, decay)
-        return decay * h + (dt * u) * first * weights
-    else:
-        return decay * h + (dt * u) * weights
-
-
-@triton.jit
-def load_fixed(
-    a_ptr, bias_ptr, channel, state, width, modes,
-):  # fmt: skip
-    """A log2(e), (STATES, BLOCK), and the bias of the steps, (1, BLOCK)."""
-    mask = (channel < width) & (state < modes)
-    rate = tl.load(a_ptr + channel * modes + state, mask=mask, other=0.0) * LOG2_E
-    rate = at_least(rate, LEAST_RATE)
-    bias = tl.zeros(channel.shape, tl.float32)
-    if bias_ptr is not None:
-        bias = tl.load(bias_ptr + channel, mask=channel < width, other=0.0)
-    return rate, bias
-
-
-@triton.jit
-def walk(
-    h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr,
-    now, row, time, left, width, modes, channel, state,
-    SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, STEPS: tl.constexpr,
-):  # fmt: skip
-    """The states after the next STEPS steps, from place ``now`` in (B, L, D), row ``row``
-    in (B L, N) and time ``time`` on, of which ``left`` are left."""
-    exists = channel < width
-    u = load_steps(u_ptr + now, width, left, exists, 0.0, STEPS)
-    raw = load_steps(delta_ptr + now, width, left, exists, 0.0, STEPS)
-    _, dt = step_sizes(raw, bias, left, STEPS, SOFTPLUS)
-    for k in tl.static_range(STEPS):
-        weights = load_weights(b_ptr, row + k, state, modes, k < left)
-        begins = begins_at(begins_ptr, time + k, k < left)
-        h = advance(h, rate, dt[k], u[k], weights, begins, ZOH)
-    return h
+from seqlab.ops.selective_scan.steps import (
+    LOG2_E,
+    MARGIN,
+    advance,
+    begins_at,
+    load_fixed,
+    load_weights,
+    over_channels,
+    phi,
+    places_between,
+    step_sizes,
+    walk,
+)
 
 
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
 def forward_kernel(
     u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, state_ptr, begins_ptr,
     carry_ptr, y_ptr, last_ptr, summary_ptr,
-    batch, length, width, modes, chunks, span,
+    batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -163,18 +78,16 @@ def forward_kernel(
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, False, span, BLOCK
     )
-    entry = (states // width)[None, :]
-    row = tl.program_id(0) // tl.cdiv(width, BLOCK) % batch
-    row = row.to(tl.int64) * length + chunk * span
+    entry = (tl.program_id(0) // tl.cdiv(width, BLOCK) % batch).to(tl.int64)
+    row = entry * (length + MARGIN) + chunk * span
     channel, now, states = channel[None, :], now[None, :], states[None, :]
-    state = tl.arange(0, STATES)[:, None]
+    state, between, count, mask = places_between(
+        entry, channel, batch, width, MODES, STATES
+    )
     exists = channel < width
-    rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, modes)
-    between = (entry * modes + state) * width + channel
-    count = batch.to(tl.int64) * modes * width
-    mask = exists & (state < modes)
+    rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, MODES)
     h = state_before(
-        chunk == 0, state_ptr, carry_ptr, states * modes + state,
+        chunk == 0, state_ptr, carry_ptr, states * MODES + state,
         (chunk - 1) * count + between, mask,
     )  # fmt: skip
     if d_ptr is not None:
@@ -190,11 +103,11 @@ def forward_kernel(
             z = load_steps(z_ptr + now, width, rest, exists, 0.0, STEPS)
         for k in tl.static_range(STEPS):
             alive = k < rest
-            weights = load_weights(b_ptr, row + k, state, modes, alive)
+            weights = load_weights(b_ptr, row + k, state, MODES)
             begins = begins_at(begins_ptr, chunk * span + first + k, alive)
             h = advance(h, rate, dt[k], u[k], weights, begins, ZOH)
             if summary_ptr is None:
-                weights = load_weights(c_ptr, row + k, state, modes, alive)
+                weights = load_weights(c_ptr, row + k, state, MODES)
                 y = tl.sum(h * weights, 0, keep_dims=True)
                 if d_ptr is not None:
                     y += skip * u[k]
@@ -208,7 +121,7 @@ def forward_kernel(
         now += STEPS * width
         row += STEPS
     if summary_ptr is None:
-        tl.store(last_ptr + states * modes + state, h, mask=mask & (left <= span))
+        tl.store(last_ptr + states * MODES + state, h, mask=mask & (left <= span))
     else:
         decay = tl.where(broken != 0, 0.0, tl.exp2(total * rate))
         place = summary_ptr + turn * count + between
@@ -220,7 +133,7 @@ def forward_kernel(
 def flow_kernel(
     delta_ptr, a_ptr, c_ptr, z_ptr, bias_ptr, begins_ptr, grad_y_ptr, grad_last_ptr,
     summary_ptr,
-    batch, length, width, modes, chunks, span,
+    batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -228,18 +141,16 @@ def flow_kernel(
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, True, span, BLOCK
     )
-    entry = (states // width)[None, :]
-    row = tl.program_id(0) // tl.cdiv(width, BLOCK) % batch
-    row = row.to(tl.int64) * length + chunk * span
+    entry = (tl.program_id(0) // tl.cdiv(width, BLOCK) % batch).to(tl.int64)
+    row = entry * (length + MARGIN) + chunk * span
     channel, now, states = channel[None, :], now[None, :], states[None, :]
-    state = tl.arange(0, STATES)[:, None]
+    state, between, count, mask = places_between(
+        entry, channel, batch, width, MODES, STATES
+    )
     exists = channel < width
-    rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, modes)
-    between = (entry * modes + state) * width + channel
-    count = batch.to(tl.int64) * modes * width
-    mask = exists & (state < modes)
+    rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, MODES)
     g = state_before(
-        turn == 0, grad_last_ptr, None, states * modes + state, between, mask
+        turn == 0, grad_last_ptr, None, states * MODES + state, between, mask
     )
     total = tl.zeros((1, BLOCK), tl.float32)
     broken = 0
@@ -254,7 +165,7 @@ def flow_kernel(
             z = load_steps(z_ptr + here, width, rest, exists, 0.0, STEPS)
         for k in tl.static_range(STEPS - 1, -1, -1):
             alive = k < rest
-            weights = load_weights(c_ptr, row + first + k, state, modes, alive)
+            weights = load_weights(c_ptr, row + first + k, state, MODES)
             begins = begins_at(begins_ptr, chunk * span + first + k, alive)
             grad = dy[k]
             if z_ptr is not None:
@@ -273,32 +184,32 @@ def flow_kernel(
 def backward_kernel(
     u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, state_ptr, begins_ptr,
     carry_ptr, grad_y_ptr, grad_last_ptr, flow_ptr, start_ptr,
-    grad_u_ptr, grad_delta_ptr, grad_a_ptr, grad_b_ptr, grad_c_ptr, grad_d_ptr,
-    grad_z_ptr, grad_bias_ptr, grad_state_ptr,
-    batch, length, width, modes, chunks, span,
+    grad_u_ptr, grad_delta_ptr, grad_a_ptr, sums_ptr, grad_d_ptr, grad_z_ptr,
+    grad_bias_ptr, grad_state_ptr,
+    batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, GROUPS: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
-    """Launch 3 of it. ``start_ptr`` (starts, B, N, D) gets the states before every GROUPS
-    groups, ``grad_b_ptr`` and ``grad_c_ptr`` (blocks, B, L, N) the sums over each block of
-    channels, and ``grad_a_ptr`` (chunks, B, N, D), ``grad_d_ptr`` and ``grad_bias_ptr``
-    (chunks, B, D) those over each chunk."""
+    """Launch 3 of it. ``start_ptr`` (starts, B, N, D) gets the states before the windows of
+    each chunk, and behind them those before the groups of one window, ``sums_ptr``
+    (blocks, B, L, N, 2) the sums over each block of channels, of B in turns with C, and
+    ``grad_a_ptr`` (chunks, B, N, D), ``grad_d_ptr`` and ``grad_bias_ptr`` (chunks, B, D)
+    those over each chunk."""
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, True, span, BLOCK
     )
-    entry = (states // width)[None, :]
-    row = tl.program_id(0) // tl.cdiv(width, BLOCK) % batch
-    row = row.to(tl.int64) * length + chunk * span
+    entry = (tl.program_id(0) // tl.cdiv(width, BLOCK) % batch).to(tl.int64)
+    row = entry * (length + MARGIN) + chunk * span
     block = tl.program_id(0) % tl.cdiv(width, BLOCK)
-    rows_of_sums = block.to(tl.int64) * batch * length + row
+    rows_of_sums = (block.to(tl.int64) * batch + entry) * length + chunk * span
     channel, now, states = channel[None, :], now[None, :], states[None, :]
-    state = tl.arange(0, STATES)[:, None]
+    state, between, count, mask = places_between(
+        entry, channel, batch, width, MODES, STATES
+    )
+    both = tl.arange(0, 2 * STATES)[:, None]
     exists = channel < width
-    rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, modes)
-    between = (entry * modes + state) * width + channel
-    count = batch.to(tl.int64) * modes * width
-    mask = exists & (state < modes)
-    place = states * modes + state
+    rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, MODES)
+    place = states * MODES + state
     h = state_before(
         chunk == 0, state_ptr, carry_ptr, place, (chunk - 1) * count + between, mask
     )
@@ -306,14 +217,16 @@ def backward_kernel(
         turn == 0, grad_last_ptr, flow_ptr, place, (turn - 1) * count + between, mask
     )
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
-    start_ptr += chunk * span // (GROUPS * STEPS) * count + between
+    windows = span // (GROUPS * STEPS)
+    start_ptr += chunk * (windows + GROUPS) * count + between
+    inside_ptr = start_ptr + windows * count
     for group in range(groups):
         if group % GROUPS == 0:
             tl.store(start_ptr + group // GROUPS * count, h, mask=mask)
         first = group * STEPS
         h = walk(
             h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr, now + first * width,
-            row + first, chunk * span + first, left - first, width, modes, channel, state,
+            row + first, chunk * span + first, left - first, width, MODES, channel, state,
             SOFTPLUS, ZOH, STEPS,
         )  # fmt: skip
     tl.debug_barrier()  # these states come back to this program, by way of memory
@@ -326,14 +239,20 @@ def backward_kernel(
     of_bias = tl.zeros((1, BLOCK), tl.float32)
     for done in range(groups):
         group = groups - 1 - done
-        h = tl.load(start_ptr + group // GROUPS * count, mask=mask, other=0.0)
-        for earlier in range(group // GROUPS * GROUPS, group):
-            first = earlier * STEPS
-            h = walk(
-                h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr, now + first * width,
-                row + first, chunk * span + first, left - first, width, modes, channel,
-                state, SOFTPLUS, ZOH, STEPS,
-            )  # fmt: skip
+        # A window is entered by its last group.
+        if (done == 0) | (group % GROUPS == GROUPS - 1):
+            h = tl.load(start_ptr + group // GROUPS * count, mask=mask, other=0.0)
+            for earlier in range(group // GROUPS * GROUPS, group):
+                tl.store(inside_ptr + earlier % GROUPS * count, h, mask=mask)
+                first = earlier * STEPS
+                h = walk(
+                    h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr, now + first * width,
+                    row + first, chunk * span + first, left - first, width, MODES,
+                    channel, state, SOFTPLUS, ZOH, STEPS,
+                )  # fmt: skip
+            tl.store(inside_ptr + group % GROUPS * count, h, mask=mask)
+            tl.debug_barrier()
+        h = tl.load(inside_ptr + group % GROUPS * count, mask=mask, other=0.0)
         first = group * STEPS
         here, rest = now + first * width, left - first
         u = load_steps(u_ptr + here, width, rest, exists, 0.0, STEPS)
@@ -344,14 +263,14 @@ def backward_kernel(
             z = load_steps(z_ptr + here, width, rest, exists, 0.0, STEPS)
         h_of = (h,)
         for k in tl.static_range(STEPS):
-            weights = load_weights(b_ptr, row + first + k, state, modes, k < rest)
+            weights = load_weights(b_ptr, row + first + k, state, MODES)
             begins = begins_at(begins_ptr, chunk * span + first + k, k < rest)
             h = advance(h, rate, dt[k], u[k], weights, begins, ZOH)
             h_of = h_of + (h,)
         for k in tl.static_range(STEPS - 1, -1, -1):
             alive = k < rest
-            b = load_weights(b_ptr, row + first + k, state, modes, alive)
-            c = load_weights(c_ptr, row + first + k, state, modes, alive)
+            b = load_weights(b_ptr, row + first + k, state, MODES)
+            c = load_weights(c_ptr, row + first + k, state, MODES)
             begins = begins_at(begins_ptr, chunk * span + first + k, alive)
             to_store = exists & alive
             grad = dy[k]
@@ -363,30 +282,30 @@ def backward_kernel(
                 tl.store(grad_z_ptr + here + k * width, dz, mask=to_store)
                 grad *= z[k] * s
             g += c * grad
-            sums = (rows_of_sums + first + k) * modes + state
-            to_sum = (state < modes) & alive
-            dc = tl.sum(h_of[k + 1] * grad, 1, keep_dims=True)
-            tl.store(grad_c_ptr + sums, dc, mask=to_sum)
+            dc = h_of[k + 1] * grad
 
             decay = tl.exp2(dt[k] * rate)
             before = tl.where(begins != 0, 0.0, h_of[k])
-            of_exponent = g * (decay * before)
+            flow = decay * g
+            of_exponent = flow * before
             ddt = tl.sum(of_exponent * rate, 0, keep_dims=True) / LOG2_E
             da += dt[k] * of_exponent
             if ZOH:
                 gain, slope = phi(dt[k] * rate / LOG2_E, decay)
                 gain *= dt[k]
                 du = tl.sum(g * b * gain, 0, keep_dims=True)
-                db = tl.sum(g * gain * u[k], 1, keep_dims=True)
+                db = g * gain * u[k]
                 of_gain = g * b * u[k]
                 ddt += tl.sum(of_gain * decay, 0, keep_dims=True)
                 da += of_gain * (dt[k] * dt[k]) * slope
             else:
                 of_product = tl.sum(g * b, 0, keep_dims=True)
                 du = of_product * dt[k]
-                db = tl.sum(g * (dt[k] * u[k]), 1, keep_dims=True)
+                db = g * (dt[k] * u[k])
                 ddt += of_product * u[k]
-            tl.store(grad_b_ptr + sums, db, mask=to_sum)
+            sums = sums_ptr + (rows_of_sums + first + k) * (2 * MODES) + both
+            to_sum = (both < 2 * MODES) & alive
+            tl.store(sums, over_channels(db, dc), mask=to_sum)
             du += skip * grad
             du = du.to(grad_u_ptr.dtype.element_ty)
             tl.store(grad_u_ptr + here + k * width, du, mask=to_store)
@@ -396,7 +315,7 @@ def backward_kernel(
             of_bias += tl.where(alive, ddt, 0.0)
             ddt = ddt.to(grad_delta_ptr.dtype.element_ty)
             tl.store(grad_delta_ptr + here + k * width, ddt, mask=to_store)
-            g = tl.where(begins != 0, 0.0, decay * g)
+            g = tl.where(begins != 0, 0.0, flow)
     tl.store(grad_state_ptr + place, g, mask=mask & (chunk == 0))
     tl.store(grad_a_ptr + chunk * count + between, da, mask=mask)
     place = chunk * batch * width + states
@@ -462,7 +381,7 @@ def gradients(
     )
     grad_z = None if z is None else torch.empty_like(grad_u)
     grad_A = A.new_empty((chunks, batch, A.shape[1], width))
-    sums = A.new_empty((2, plan.blocks, *B.shape))
+    sums = A.new_empty((plan.blocks, *B.shape, 2))
     grad_D, grad_bias = (
         None if x is None else A.new_empty((chunks, batch, width))
         for x in (D, delta_bias)
@@ -471,11 +390,10 @@ def gradients(
     starts = A.new_empty((plan.starts, *plan.between[1:]))
     runner(backward_kernel, u)[plan.grid_of_gradients](
         *given, carry, dy, flowing, flow, starts,
-        grad_u, grad_delta, grad_A, sums[0], sums[1], grad_D,
-        grad_z, grad_bias, grad_state,
+        grad_u, grad_delta, grad_A, sums, grad_D, grad_z, grad_bias, grad_state,
         *plan.sizes, SOFTPLUS=delta_softplus, ZOH=zoh, **plan.backward,
     )  # fmt: skip
-    grad_B, grad_C = (x.sum(0).to(B.dtype) for x in sums)
+    grad_B, grad_C = (x.contiguous() for x in sums.sum(0).to(B.dtype).unbind(-1))
     return (
         grad_u, grad_delta, grad_A.sum((0, 1)).mT.contiguous(), grad_B, grad_C,
         None if grad_D is None else grad_D.sum((0, 1)), grad_z,
@@ -484,9 +402,12 @@ def gradients(
 
 
 def _in_memory(inputs: Inputs) -> Inputs:
-    """The inputs as kernels read them."""
+    """The inputs as kernels read them: B and C in float32, with rows of zeros behind."""
     begins = None if inputs.begins is None else inputs.begins.to(torch.int32)
-    given = inputs._replace(begins=begins)
+    batch, length, modes = inputs.B.shape
+    weights = inputs.A.new_zeros((2, batch, length + MARGIN.value, modes))
+    weights[:, :, :length] = torch.stack((inputs.B, inputs.C))
+    given = inputs._replace(begins=begins, B=weights[0], C=weights[1])
     return Inputs(*(None if x is None else real_numbers(x) for x in given))
 
 
@@ -516,11 +437,11 @@ LANES = 512
 BUSY = 4096
 """Warps that keep a GPU busy."""
 COMPILED = {"STEPS": 8}
-COMPILED_BACKWARD = {"STEPS": 4, "GROUPS": 4, "num_warps": 4}
+COMPILED_BACKWARD = {"STEPS": 4, "GROUPS": 8, "num_warps": 4}
 """More warps, as a program adds up gradients of B and C over the channels of all; and fewer
 steps, as it has the states of a group in its registers."""
-KEPT = 16
-"""Steps from one state that a program backward keeps to the next, GROUPS STEPS of them."""
+KEPT = 32
+"""Steps from one state that a program backward keeps to the next; windows divide it."""
 INTERPRETED = {"STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
 
 
@@ -537,6 +458,7 @@ def plan_launches(shape: torch.Size, modes: int, compiled: bool) -> Plan:
         backward = {**forward, **COMPILED_BACKWARD}
         backward["BLOCK"] *= backward["num_warps"]
     chunks, span = chunks_of(shape, modes, compiled)
+    window = backward["GROUPS"] * backward["STEPS"]
     programs, fewer = (
         batch * triton.cdiv(width, tiling["BLOCK"]) for tiling in (forward, backward)
     )
@@ -547,7 +469,7 @@ def plan_launches(shape: torch.Size, modes: int, compiled: bool) -> Plan:
         (batch, length, width, modes, chunks, span),
         (chunks - 1, batch, modes, width),
         fewer // batch,
-        chunks * span // (backward["GROUPS"] * backward["STEPS"]),
+        chunks * (span // window + backward["GROUPS"]),
         forward,
         backward,
     )
@@ -561,10 +483,10 @@ def chunks_of(shape: torch.Size, modes: int, compiled: bool) -> tuple[int, int]:
     """How many chunks there are, and of how many steps: as many as keep a GPU busy."""
     batch, length, width = shape
     if not compiled:
-        return (length + 3) // 4, 4
+        return (length + 7) // 8, 8
     block = channels_of_warp(modes)
     warps = batch * ((width + block - 1) // block)
-    chunks = max(1, min(BUSY // warps, length // (4 * KEPT)))
+    chunks = max(1, min(BUSY // warps, length // (2 * KEPT)))
     # Two would take half of all steps twice, for a GPU that is half busy.
     if chunks == 2:
         chunks = 1

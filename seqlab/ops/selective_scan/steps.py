@@ -1,0 +1,146 @@
+"""What a step of the selective scan is made of, in its kernels: a lane has a channel and its
+states, tiles are (STATES, BLOCK)."""
+
+import triton
+import triton.language as tl
+
+from seqlab.ops.device.chunks import load_steps
+from seqlab.ops.device.gates import at_least
+
+LOG2_E = tl.constexpr(1.4426950408889634)
+LEAST_RATE = tl.constexpr(-3.4e38)
+"""-inf times a step of 0, as those past the end are, is no number."""
+MARGIN = tl.constexpr(16)
+"""Rows of zeros after the last B_t and C_t of a batch entry, so that a group of steps that
+the end cuts off takes them without a mask: no more steps than these."""
+NEAR = tl.constexpr(0.5)
+"""Below it phi_1 and its slope are sums of their series."""
+
+
+@triton.jit
+def softplus(x):
+    """log(1 + e^x) to all digits, of which the hardware's logarithm has few near 1:
+    log(1 + y) is 2 artanh(y / (2 + y)), a series that ends soon."""
+    y = tl.exp2(-tl.abs(x) * LOG2_E)
+    s = y / (2.0 + y)
+    q = s * s
+    series = q * (1 / 11 + q * (1 / 13 + q * (1 / 15)))
+    series = 1.0 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + series))))
+    return tl.maximum(x, 0.0) + 2.0 * s * series
+
+
+@triton.jit
+def phi(x, e):
+    """phi_1(x) = (e^x - 1) / x and its slope, given e = e^x."""
+    near = tl.abs(x) < NEAR
+    away = tl.where(near, 1.0, x)
+    x = tl.where(near, x, 0.0)
+    value = (e - 1.0) / away
+    slope = (e - value) / away
+    series = 1 / 24 + x * (1 / 120 + x * (1 / 720 + x * (1 / 5040 + x * (1 / 40320))))
+    series = 1.0 + x * (1 / 2 + x * (1 / 6 + x * series))
+    of_series = 1 / 30 + x * (1 / 144 + x * (1 / 840 + x * (1 / 5760 + x / 45360)))
+    of_series = 1 / 2 + x * (1 / 3 + x * (1 / 8 + x * of_series))
+    return tl.where(near, series, value), tl.where(near, of_series, slope)
+
+
+@triton.jit
+def over_channels(x, y):
+    """The sums over channels of two tiles (STATES, BLOCK), (2 STATES, 1): x and y in turns.
+
+    Neighbours that are split have to lie in one thread, so Triton first brings channels
+    there from the lanes, through shared memory; ``tl.sum`` alone would leave them in lanes,
+    and take five shuffles for each number."""
+    rows: tl.constexpr = 2 * x.shape[0]
+    x = tl.reshape(tl.permute(tl.join(x, y), (0, 2, 1)), (rows, x.shape[1]))
+    for _ in tl.static_range(3):
+        if x.shape[1] > 1:
+            even, odd = tl.split(tl.reshape(x, (rows, x.shape[1] // 2, 2)))
+            x = even + odd
+    return tl.sum(x, 1, keep_dims=True)
+
+
+@triton.jit
+def step_sizes(raw, bias, left, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr):
+    """Of a group the raw steps with their bias, and the steps dt, 0 after the end."""
+    tl.static_assert(STEPS <= MARGIN)
+    biased = ()
+    sizes = ()
+    for k in tl.static_range(STEPS):
+        x = raw[k] + bias
+        dt = softplus(x) if SOFTPLUS else x
+        biased = biased + (x,)
+        sizes = sizes + (tl.where(k < left, dt, 0.0),)
+    return biased, sizes
+
+
+@triton.jit
+def load_weights(pointer, row, state, MODES: tl.constexpr):
+    """B_t or C_t, (STATES, 1), of the time that is ``row`` in (B, L + MARGIN, N)."""
+    return tl.load(pointer + row * MODES + state, mask=state < MODES, other=0.0)
+
+
+@triton.jit
+def begins_at(begins_ptr, time, alive):
+    """Whether a sequence begins at this time, as a number."""
+    if begins_ptr is not None:
+        return tl.load(begins_ptr + time, mask=alive, other=0).to(tl.int32)
+    else:
+        return 0
+
+
+@triton.jit
+def advance(h, rate, dt, u, weights, begins, ZOH: tl.constexpr):
+    """The states (STATES, BLOCK) after a step: ``rate`` is A log2(e)."""
+    h = tl.where(begins != 0, 0.0, h)
+    decay = tl.exp2(dt * rate)
+    if ZOH:
+        first, _ = phi(dt * rate / LOG2_E, decay)
+        return decay * h + (dt * u) * first * weights
+    else:
+        return decay * h + (dt * u) * weights
+
+
+@triton.jit
+def places_between(
+    entry, channel, batch, width, MODES: tl.constexpr, STATES: tl.constexpr
+):
+    """The numbers of the states, (STATES, 1), their places in (B, N, D), how many places
+    there are, and which states exist."""
+    state = tl.arange(0, STATES)[:, None]
+    between = entry * MODES * width + (state * width + channel)
+    count = batch.to(tl.int64) * MODES * width
+    return state, between, count, (channel < width) & (state < MODES)
+
+
+@triton.jit
+def load_fixed(
+    a_ptr, bias_ptr, channel, state, width, MODES: tl.constexpr,
+):  # fmt: skip
+    """A log2(e), (STATES, BLOCK), and the bias of the steps, (1, BLOCK)."""
+    mask = (channel < width) & (state < MODES)
+    rate = tl.load(a_ptr + channel * MODES + state, mask=mask, other=0.0) * LOG2_E
+    rate = at_least(rate, LEAST_RATE)
+    bias = tl.zeros(channel.shape, tl.float32)
+    if bias_ptr is not None:
+        bias = tl.load(bias_ptr + channel, mask=channel < width, other=0.0)
+    return rate, bias
+
+
+@triton.jit
+def walk(
+    h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr,
+    now, row, time, left, width, MODES: tl.constexpr, channel, state,
+    SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, STEPS: tl.constexpr,
+):  # fmt: skip
+    """The states after the next STEPS steps, from place ``now`` in (B, L, D), row ``row``
+    in (B L, N) and time ``time`` on, of which ``left`` are left."""
+    exists = channel < width
+    u = load_steps(u_ptr + now, width, left, exists, 0.0, STEPS)
+    raw = load_steps(delta_ptr + now, width, left, exists, 0.0, STEPS)
+    _, dt = step_sizes(raw, bias, left, STEPS, SOFTPLUS)
+    for k in tl.static_range(STEPS):
+        weights = load_weights(b_ptr, row + k, state, MODES)
+        begins = begins_at(begins_ptr, time + k, k < left)
+        h = advance(h, rate, dt[k], u[k], weights, begins, ZOH)
+    return h
