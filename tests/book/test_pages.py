@@ -11,6 +11,7 @@ from check_pages import missing_pages, named_pages
 
 PAGES = named_pages()
 MOST_ELEMENTS = 40_000  # a formula is some thirty
+MOST_CHARACTERS = 92  # of a printed line: as many are seen at 1280 px
 FORMULA = re.compile(r'(<(?:span|div) class="math"[^>]*>)(.*?)(</(?:span|div)>)', re.DOTALL)
 GLYPH = re.compile(r"\bmjx-c[0-9A-F]+\b")
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
@@ -89,6 +90,13 @@ def test_chapters_print_source_that_links_to_their_own_equations(site, soup, pag
 def test_no_error_was_printed(site, soup, page):
     article = soup(site / f"{page}.html").select_one("article.bd-article")
     assert article.select(".output.traceback, .output.error") == []
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_what_is_printed_fits_its_column(site, soup, page):
+    printed = soup(site / f"{page}.html").select(".cell:not(.tag_setup) .output.stream pre")
+    lines = [line for output in printed for line in output.get_text().splitlines()]
+    assert [line for line in lines if len(line) > MOST_CHARACTERS] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
