@@ -243,17 +243,19 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def plan_launches(shape: Shape, of_keys: bool, on_gpu: bool) -> Plan:
+def plan_launches(shape: Shape, of_keys: bool, like: torch.dtype, on_gpu: bool) -> Plan:
     """The launches of ``keys_kernel`` or of ``values_kernel``."""
     least = 16 if on_gpu else 2  # products of matrices have no smaller tiles
+    # float16 is multiplied as float32, beside what it is loaded as: a T4 has 64 KB for it.
+    numbers = NUMBERS // 2 if of_keys and like == torch.float16 else NUMBERS
     BLOCK_K, BLOCK_V = (
         max(least, triton.next_power_of_2(x)) for x in (shape.keys, shape.values)
     )
     if of_keys:
-        BLOCK_K = max(least, min(BLOCK_K, 64, NUMBERS // BLOCK_V))
+        BLOCK_K = max(least, min(BLOCK_K, 64, numbers // BLOCK_V))
         blocks = triton.cdiv(shape.keys, BLOCK_K)
     else:
-        BLOCK_V = max(least, min(BLOCK_V, 64, NUMBERS // BLOCK_K))
+        BLOCK_V = max(least, min(BLOCK_V, 64, numbers // BLOCK_K))
         blocks = triton.cdiv(shape.values, BLOCK_V)
     programs = blocks * shape.batch * shape.heads
     return Plan(
@@ -277,7 +279,7 @@ def walk(
     """y, the last state and the states between chunks; in reverse, dv, the gradient of the
     first state and what flows between chunks. The tensors are contiguous."""
     shape = shape_of(writer, v, chunk_of(v))
-    plan = plan_launches(shape, False, v.is_cuda)
+    plan = plan_launches(shape, False, v.dtype, v.is_cuda)
     y = torch.empty_like(v, memory_format=torch.contiguous_format)
     last = log_decay.new_empty((shape.batch, shape.heads, shape.keys, shape.values))
     inputs = reader, writer, v, log_decay, bonus, state
@@ -334,7 +336,7 @@ def gradients(
     grad_v, grad_state, flows = walk(
         k, q, grad_y, log_decay, bonus, grad_last, scale, True
     )
-    plan = plan_launches(shape, True, v.is_cuda)
+    plan = plan_launches(shape, True, v.dtype, v.is_cuda)
     if shape.chunks == 1:
         between = flows = None
     grad_q, grad_k = torch.empty_like(q), torch.empty_like(k)

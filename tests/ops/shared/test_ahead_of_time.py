@@ -57,10 +57,10 @@ def compilable(name, capability):
 @pytest.mark.timeout(900)
 @with_kernel
 def test_each_kernel_compiles_for_the_oldest_gpu(name):
-    """Which has the least shared memory: float32, which takes the most of it. For a newer one, types are checked below,
-    and one kernel of each op is compiled by other releases of Triton: tests/test_releases.py."""
-    wide = sorted(compilable(name, 75), key=lambda launch: "*fp32" not in launch.types)
-    for launch in covering(wide, kernel):
+    """Which has the least shared memory, for float32 and for float16, each in its largest tile. For a newer one, types
+    are checked below, and one kernel of each op is compiled by other releases of Triton: tests/test_releases.py."""
+    large = sorted(compilable(name, 75), key=lambda launch: -launch.tile)
+    for launch in covering(large, kernel_and_width):
         check_compiled(launch, 75)
 
 
@@ -115,8 +115,8 @@ def parameters_and_tiles(launch):
     return parameters(launch) | {(launch.name, tuple(tile), launch.options)}
 
 
-def kernel(launch):
-    return {launch.name}
+def kernel_and_width(launch):
+    return {(launch.name, "*fp16" in launch.types)}
 
 
 def width(launch):
