@@ -16,6 +16,7 @@ from seqlab.ops.backends import has_triton
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not has_triton(), reason="no Triton")]
 
+FLOATS = {"*fp32", "*fp16", "*bf16"}
 SHARED_MEMORY_KIB = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
 
 with_kernel = pytest.mark.parametrize(
@@ -51,16 +52,17 @@ def own_kernels(op):
 
 
 def compilable(name, capability):
-    return [launch for launch in launches(name) if capability >= 80 or "*bf16" not in launch.types]
+    """Those of the largest tiles first."""
+    found = [launch for launch in launches(name) if capability >= 80 or "*bf16" not in launch.types]
+    return sorted(found, key=lambda launch: -launch.tile)
 
 
 @pytest.mark.timeout(900)
 @with_kernel
 def test_each_kernel_compiles_for_the_oldest_gpu(name):
-    """Which has the least shared memory, for float32 and for float16, each in its largest tile. For a newer one, types
-    are checked below, and one kernel of each op is compiled by other releases of Triton: tests/test_releases.py."""
-    large = sorted(compilable(name, 75), key=lambda launch: -launch.tile)
-    for launch in covering(large, kernel_and_width):
+    """Which has the least shared memory. For a newer one, types are checked below, and one kernel of each op is
+    compiled by other releases of Triton: tests/test_releases.py."""
+    for launch in covering(compilable(name, 75), kernel_and_floats):
         check_compiled(launch, 75)
 
 
@@ -69,7 +71,7 @@ def test_each_kernel_compiles_for_the_oldest_gpu(name):
 @pytest.mark.parametrize("capability", SHARED_MEMORY_KIB)
 @with_kernel
 def test_kernels_compile(name, capability):
-    for launch in covering(compilable(name, capability), width):
+    for launch in covering(compilable(name, capability), kernel_and_floats):
         check_compiled(launch, capability)
 
 
@@ -115,13 +117,9 @@ def parameters_and_tiles(launch):
     return parameters(launch) | {(launch.name, tuple(tile), launch.options)}
 
 
-def kernel_and_width(launch):
-    return {(launch.name, "*fp16" in launch.types)}
-
-
-def width(launch):
-    """The kernel, and whether it holds float32, which takes the most shared memory."""
-    return {(launch.name, "*fp32" in launch.types)}
+def kernel_and_floats(launch):
+    """Any of them may take the most shared memory: float16 beside float32 is kept as both."""
+    return {(launch.name, frozenset(launch.types & FLOATS))}
 
 
 def covering(launches, facts):
