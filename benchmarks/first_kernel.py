@@ -2,6 +2,7 @@
 
 import ast
 import json
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 _folders: list[TemporaryDirectory[str]] = []  # Triton reads the source again when it compiles
 
 
+@cache
 def first_kernel(chapter: str) -> ModuleType:
     """A module of the imports and functions in the ``if HAS_TRITON:`` blocks of these cells."""
     notebook = json.loads((NOTEBOOKS / f"{chapter}.ipynb").read_text("utf8"))

@@ -8,7 +8,6 @@ float64, on some channels, before it is timed.
 """
 
 from collections.abc import Callable, Iterator
-from types import ModuleType
 
 import torch
 import triton
@@ -75,18 +74,14 @@ def steps(a: Tensor, b: Tensor) -> Tensor:
     return torch.stack(h, dim=1)
 
 
-_chapter: list[ModuleType] = []
-
-
 def first(name: str, a: Tensor, b: Tensor, block: int, **constants: int) -> Tensor:
     """h by a kernel of the chapter's notebook, with blocks of so many channels."""
-    if not _chapter:
-        _chapter.append(first_kernel("02_linear_scan"))
+    kernel = getattr(first_kernel("02_linear_scan"), name)
     batch, length, channels = b.shape
     h, state = torch.empty_like(b), torch.zeros_like(b[:, 0])
     if not b.is_cuda:
         block, constants = 4, dict.fromkeys(constants, 4)
-    launch = runner(getattr(_chapter[0], name), b)[triton.cdiv(channels, block), batch]
+    launch = runner(kernel, b)[triton.cdiv(channels, block), batch]
     launch(a, b, state, h, torch.empty_like(state), length, channels, BLOCK=block, **constants)
     return h
 

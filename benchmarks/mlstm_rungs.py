@@ -7,7 +7,6 @@ taken from its notebook; the last one is the op. Every rung is held to float64, 
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 import triton
@@ -57,7 +56,8 @@ def rungs(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Iterator[tup
     """The rungs with their names, each to be called before the next one is asked for."""
     yield "PyTorch, step by step", lambda: steps(q, k, v, i, f)
     yield "PyTorch, all chunks together", lambda: ops.mlstm(q, k, v, i, f, backend="portable")[0]
-    yield "the chapter's kernel: a program walks through time", lambda: first(q, k, v, i, f)
+    turned = [x.transpose(1, 2).contiguous() for x in (q, k, v, i, f)]
+    yield "the chapter's kernel: a program walks through time", lambda: first(*turned)
     yield "chunks of time: the package", lambda: ops.mlstm(q, k, v, i, f, backend="triton")[0]
 
 
@@ -70,21 +70,15 @@ def steps(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
     return torch.stack(h, dim=1)
 
 
-_chapter: dict[str, Any] = {}
-
-
 def first(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
-    if not _chapter:
-        _chapter["kernel"] = first_kernel("09_xlstm").mlstm_walk
-        # It takes heads before time.
-        _chapter["inputs"] = [x.transpose(1, 2).contiguous() for x in (q, k, v, i, f)]
-    batch, length, heads, keys = q.shape
+    """h of inputs that have heads before time."""
+    batch, heads, length, keys = q.shape
     values = v.shape[-1]
-    h = torch.empty_like(_chapter["inputs"][2])
+    h = torch.empty_like(v)
     block_k, block_v = triton.next_power_of_2(keys), 16 if q.is_cuda else 4
-    launch = runner(_chapter["kernel"], q)[batch * heads, triton.cdiv(values, block_v)]
+    launch = runner(first_kernel("09_xlstm").mlstm_walk, q)[batch * heads, triton.cdiv(values, block_v)]
     sizes = length, keys, values, keys**-0.5
-    launch(*_chapter["inputs"], h, *sizes, BLOCK_K=block_k, BLOCK_V=block_v)
+    launch(q, k, v, i, f, h, *sizes, BLOCK_K=block_k, BLOCK_V=block_v)
     return h.transpose(1, 2)
 
 

@@ -8,7 +8,6 @@ channels and its first lags, before it is timed.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 import triton
@@ -74,18 +73,14 @@ def all_powers(A_bar: Tensor, B_bar: Tensor, C: Tensor, length: int) -> Tensor:
     return ((C * B_bar)[..., None] * torch.exp(torch.log(A_bar)[..., None] * lags)).sum(1).real
 
 
-_chapter: dict[str, Any] = {}
-
-
 def first(A_bar: Tensor, B_bar: Tensor, C: Tensor, length: int) -> Tensor:
-    if not _chapter:
-        _chapter["kernel"] = first_kernel("06_convolution_or_recurrence").vandermonde_product
+    kernel = first_kernel("06_convolution_or_recurrence").vandermonde_product
     log, weight = torch.log(A_bar), C * B_bar
     modes = torch.stack([log.real, log.imag, weight.real, weight.imag], dim=-1)
     channels, states = A_bar.shape
     K = torch.empty(channels, length, device=A_bar.device)
     block = 1024 if A_bar.is_cuda else 16
-    launch = runner(_chapter["kernel"], A_bar)[channels, triton.cdiv(length, block)]
+    launch = runner(kernel, A_bar)[channels, triton.cdiv(length, block)]
     launch(modes, K, states, length, BLOCK=block)
     return K
 

@@ -7,7 +7,6 @@ taken from its notebook; the last one is the op. Every rung is held to float64, 
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 import triton
@@ -70,16 +69,12 @@ def steps(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.stack(y, dim=1)
 
 
-_chapter: dict[str, Any] = {}
-
-
 def first(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    if not _chapter:
-        _chapter["kernel"] = first_kernel("08_rwkv").wkv_walk
+    kernel = first_kernel("08_rwkv").wkv_walk
     batch, length, channels = k.shape
     y = torch.empty_like(v)
     block = 64 if k.is_cuda else 4
-    launch = runner(_chapter["kernel"], k)[triton.cdiv(channels, block), batch]
+    launch = runner(kernel, k)[triton.cdiv(channels, block), batch]
     launch(k, v, w, u, y, length, channels, BLOCK=block)
     return y
 
