@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from benchmarks.timed_rungs import set_values
-from seqlab.benchmark import Call, Implementation, plain_call
+from seqlab.benchmark import Absent, Call, Implementation, plain_call
 from seqlab.benchmark.command import write
 from seqlab.benchmark.comparison import compare, device_here
 from seqlab.benchmark.problem import problems
@@ -64,13 +64,13 @@ SWEEPS: dict[str, list[Setting]] = {
     "causal_convolution": [
         *settings("COMPILED", values=tilings("STEPS BLOCK", (16, 64), (16, 128), (32, 64), (32, 128), (64, 32))),
         *settings("COMPILED_TAPS", values=tilings("TAPS BLOCK", (4, 64), (8, 64), (16, 32), (16, 128), (32, 32))),
-        *settings("SHORT", values=(0, 1000)),
+        *settings("SHORT", values=(0,)),
     ],
     "ssm_scan": [*settings("COMPILED", values=CHUNKS), *settings("LANES", values=(64, 256))],
     "ssm_convolution": [
         *settings("T", values=(16, 64)),
         *settings("WALK", "CORRELATION", values=tilings("ROWS num_warps", (16, 2), (16, 8), (32, 4), (32, 8))),
-        *settings("ENOUGH", values=(512, 2048)),
+        *settings("ENOUGH", values=(2048,)),
     ],
     "shift_ssm": settings(
         "COMPILED", values=tilings("CHUNK BLOCK num_warps", (16, 128, 4), (32, 64, 2), (32, 256, 4), (64, 64, 4))
@@ -94,7 +94,7 @@ SWEEPS: dict[str, list[Setting]] = {
     ],
     "selective_scan": [
         *settings("COMPILED", values=tilings("STEPS", (4,), (16,))),
-        *settings("LANES", values=(256, 1024)),
+        *settings("LANES", values=(256,)),
         *settings("BUSY", values=(1056, 2048, 8192)),
         *settings(
             "COMPILED_BACKWARD",
@@ -123,25 +123,26 @@ def kernels(op: str) -> Iterator[Implementation]:
 
 def prepare(op: str, values: Setting, arguments: Arguments) -> Call:
     """The op's call, from now on with these values in its kernel."""
+    if op == "mlstm" and arguments["v"].dtype == torch.float32:
+        raise Absent("left out: its tile is the same in every setting")
     set_values(kernel_of(op), **values)
     return plain_call(op, PAIRINGS[op].op, arguments, backend="triton")
 
 
-def compile_for(op: str, number: int, quick: bool) -> None:
+def compile_for(implementation: Implementation, quick: bool) -> None:
     """Make Triton compile, and keep on the disk, what one setting launches."""
-    implementation = list(kernels(op))[number]
     device = device_here()
-    for problem in problems([op], quick, device):
+    for problem in problems([implementation.op], quick, device):
         arguments = problem.workload.draw(
             torch.Generator(device).manual_seed(0), problem.sizes, problem.dtype
         )
-        call = implementation.prepare(arguments)
         try:
+            call = implementation.prepare(arguments)
             leaves = [leaf.requires_grad_() for leaf in call.leaves]
             outputs = call.forward(*leaves)
             torch.autograd.grad(outputs, leaves, call.cotangents(torch.ones_like(call.output(outputs))))
         except Exception as failure:  # the benchmark meets it again, and keeps it in the record
-            print(f"{op}, {implementation.name}: {type(failure).__name__}", flush=True)
+            print(f"{implementation.op}, {implementation.name}: {type(failure).__name__}", flush=True)
 
 
 def main() -> None:
@@ -155,9 +156,8 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise SystemExit("Tilings are timed on a CUDA GPU, and there is none here.")
     everything = [each for op in arguments.ops for each in kernels(op)]
-    numbered = [(op, n, arguments.quick) for op in arguments.ops for n, _ in enumerate(kernels(op))]
     with multiprocessing.get_context("spawn").Pool(max(1, (os.cpu_count() or 2) - 1)) as pool:
-        pool.starmap(compile_for, numbered, chunksize=1)
+        pool.starmap(compile_for, [(each, arguments.quick) for each in everything], chunksize=1)
 
     result = compare(everything, arguments.quick, partial(write, out=arguments.out))
     print_best(result["rows"])
