@@ -117,5 +117,5 @@ def test_a_worker_compiles_the_setting_it_was_given_whatever_it_compiled_before(
         sent = pickle.loads(pickle.dumps(implementation))
         tilings.compile_for(sent, quick=False)
         launched = own if implementation is as_it_is else tilings.SWEEPS["wkv"][-1]["COMPILED"]
-        assert module.COMPILED == launched
+        assert launched == module.COMPILED
     assert capsys.readouterr().out == ""  # nothing failed
