@@ -3,6 +3,7 @@
 Whoever adds a layer adds it here: ``test_every_layer.py`` fails, and says so, until then.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -236,6 +237,57 @@ def loss(y, state):
         weights = torch.linspace(-1, 1, x.numel(), dtype=torch.float64, device=x.device).view(x.shape)
         total = total + (weights * x.double()).sum()
     return total
+
+
+def sizes_of_gradients(layer, u):
+    """By parameter, the norm of what the sequences of the batch contribute to the gradient of `loss`, side by side.
+
+    A gradient is their sum. It is close to zero where they cancel, as for a bias that scales what is normalized
+    afterwards, but rounding is of the size of what is added.
+    """
+    squares = dict.fromkeys(dict(layer.named_parameters()), 0.0)
+    for own in torch.eye(len(u), dtype=u.dtype):
+        layer.zero_grad()
+        y, state = layer(u)
+        mine = [x * own.view(-1, *[1] * (x.ndim - 1)) for x in (y, *tensors(state))]
+        loss(mine[0], tuple(mine[1:])).backward()
+        for name, p in layer.named_parameters():
+            squares[name] += p.grad.norm().item() ** 2
+    layer.zero_grad()
+    return {name: square**0.5 for name, square in squares.items()}
+
+
+def results(layer, x, nudge=lambda y: y):
+    """y, what the first step has of it, and of `loss` the gradients of the parameters, by name."""
+    layer.zero_grad()
+    y, state = layer(x)
+    loss(nudge(y), state).backward()
+    return {"y": y, "y_0": y[:, 0], **{name: p.grad for name, p in layer.named_parameters()}}
+
+
+def rounding(layer, x, dtype, times=8):
+    """By name, how far off rounding to ``dtype`` makes the `results`: the root of the mean square of the `error` in
+    some draws, in which the input, the parameters of every Linear and the gradient of y are changed by up to half a
+    unit in the last place, and at least that of one rounding.
+
+    It is large where small differences of large numbers are asked for, as in a norm of something close to zero.
+    """
+    unit = torch.finfo(dtype).eps / 2
+
+    def nudge(x):
+        return x * (1 + unit * (2 * torch.rand_like(x.real) - 1))
+
+    true, squares = results(layer, x), {}
+    for seed in range(times):
+        torch.manual_seed(seed)
+        other = deepcopy(layer)
+        with torch.no_grad():
+            for linear in filter(lambda module: isinstance(module, nn.Linear), other.modules()):
+                for p in linear.parameters():
+                    p.copy_(nudge(p))
+        for name, found in results(other, nudge(x), nudge).items():
+            squares[name] = squares.get(name, 0.0) + error(found, true[name]) ** 2 / times
+    return {name: max(unit, square**0.5) for name, square in squares.items()}
 
 
 def error(found, true):
