@@ -83,14 +83,17 @@ SWEEPS: dict[str, list[Setting]] = {
         ),
     ),
     "gated_linear_attention": [
-        *settings("COMPILED", values=[(64, 16), (64, 32), (128, 32), (256, 16)]),
-        *settings("NUMBERS", values=(4096, 16384)),
+        {"COMPILED": {16: tile, 32: (32, 32, 64)}, "STAGES": stages}
+        for tile, stages in product([(64, 64, 64), (64, 32, 64), (32, 32, 64)], (1, 2))
     ],
     "mlstm": [
-        {"COMPILED": {16: narrow, 32: (32, 32, 64)}, "WARPS": warps, "STAGES": stages}
-        for narrow, warps, stages in product(
-            [(64, 64, 64), (64, 32, 64), (64, 32, 128), (64, 64, 32), (32, 64, 64), (128, 64, 64)], (4, 8), (2, 3)
-        )
+        {"COMPILED": {16: tuple(tiles), 32: 3 * ((32, 32, 64),)}, "STAGES": stages}
+        for *tiles, stages in [
+            ((64, 64, 64), (64, 64, 64), (64, 64, 64), 2),
+            ((64, 64, 128), (64, 32, 128), (64, 64, 64), 1),
+            ((64, 64, 128), (64, 64, 128), (64, 32, 64), 2),
+            ((64, 128, 64), (64, 32, 128), (64, 64, 64), 2),
+        ]
     ],
     "selective_scan": [
         *settings("COMPILED", values=tilings("STEPS", (4,), (16,))),

@@ -33,7 +33,7 @@ def linear_attention(
     Features are meant to be at least 0, as :func:`elu_features` and
     :func:`performer_features` are; weights of both signs may sum to nearly 0, and their
     quotient then means nothing. Differentiable in all tensors and through both results.
-    What is not finite may spread to 15 steps on either side within its head, as NaN.
+    What is not finite may spread to 63 steps on either side within its head, as NaN.
     float16 is computed in float32, as sums of weights soon exceed its range.
 
     Args:

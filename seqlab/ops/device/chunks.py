@@ -196,7 +196,16 @@ def scan_summaries(summaries: Tensor, combine: Combine) -> None:
     numbers of which are states."""
     chunks = summaries.shape[1]
     count = summaries[0, 0].numel()
-    CHUNKS, BLOCK = (64, 16) if summaries.is_cuda else (4, 2)
+    CHUNKS, BLOCK = 4, 2
+    if summaries.is_cuda:  # of few chunks, one warp has all of a state in one thread
+        CHUNKS = min(64, max(8, triton.next_power_of_2(chunks)))
+        BLOCK = 1024 // CHUNKS
     runner(carry_kernel, summaries)[(triton.cdiv(count, BLOCK),)](
-        summaries, chunks, count, *combine, CHUNKS, BLOCK
+        summaries,
+        chunks,
+        count,
+        *combine,
+        CHUNKS,
+        BLOCK,
+        num_warps=max(1, CHUNKS // 16),
     )

@@ -1,18 +1,19 @@
-"""A matrix for a state, S_t = diag(a_t) S_{t-1} + k_t v_t^T, in three launches, with the
-states between chunks of time in a tensor:
+"""A matrix for a state, S_t = diag(a_t) S_{t-1} + k_t v_t^T, in chunks of STEPS steps, which
+are taken at once, by products of matrices. First come the states between all chunks, by
+programs that walk over time with a tile of the state of one head in registers:
 
-  1. summaries   every chunk of time but the last, from nothing
-  2. carry       a scan over the summaries: the state after each chunk
-  3. outputs     every chunk again, from the state before it
+  |<-    part 0    ->|<-    part 1    ->|      A part of time is ``span`` chunks; where
+  S_0  S_1  S_2  ..  S_4  S_5  S_6  ..         there are heads and tiles enough to keep a
+   chunk  chunk  ..   chunk  chunk             GPU busy, one part is all. Else
 
-Launches 1 and 3 are an op's own; launch 2 is here, and so is what their programs do.
+  1. summaries   what every part but the last makes of nothing
+  2. carry       a scan over them: the state after each part
+  3. states      every part again, from the state before it
 
-A program takes a chunk of one head in groups of STEPS steps, forward in time or backward.
-Within a group, step j writes into the state and step i reads from it. What is written
-decays on its way, by ``weights`` (STEPS, keys): after the group these are what each step
-leaves in the state, and while the group is walked over, what each step finds of the ones
-before it. They are products of at most STEPS decays, and there is no quotient of them:
-a decay of 0 is one like any other. From group to group decays are added as logarithms.
+Then an op's own kernels take all chunks side by side, each from the state before it.
+Decays between steps are exponentials of sums of logarithms, and each sum has those that it
+needs and no others: none is a difference, and there is no quotient of decays, so that a
+decay of 0 is one like any other.
 
 Tensors over time are (B, L, H, width). Their row number token = (entry L + time) H + head
 has 64 bits.
@@ -20,32 +21,40 @@ has 64 bits.
 
 from typing import NamedTuple
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.device.chunks import last_row
 from seqlab.ops.device.combines import affine_prefixes
+from seqlab.ops.device.gates import at_least
 from seqlab.ops.interpreter import runner
+
+LEAST = tl.constexpr(-1e4)
+"""The logarithm of a decay that is 0 whatever the dtype: -inf times 0 is not a number."""
 
 
 @triton.jit
-def chunk_coordinates(
-    batch, length, heads, chunks, blocks, REVERSED: tl.constexpr, CHUNK: tl.constexpr
-):
-    """Of this program: its block; its head among those of all batch entries; its turn and
-    its chunk, which count from opposite ends if REVERSED; how many steps the chunk has;
-    the token of the first one that is taken, and the distance from one to the next."""
+def coordinates(batch, heads, blocks):
+    """Of this program: its block, its head among those of all batch entries, and its turn
+    in time."""
     block = tl.program_id(0) % blocks
     head = (tl.program_id(0) // blocks % (batch * heads)).to(tl.int64)
     turn = (tl.program_id(0) // blocks // (batch * heads)).to(tl.int64)
-    chunk = chunks - 1 - turn if REVERSED else turn
-    begin = (head // heads * length + chunk * CHUNK) * heads + head % heads
-    steps = tl.minimum(length - chunk * CHUNK, CHUNK)
+    return block, head, turn
+
+
+@triton.jit
+def steps_of_chunk(
+    head, chunk, length, heads, REVERSED: tl.constexpr, STEPS: tl.constexpr
+):
+    """How many steps a chunk has; the token of the one that is taken first, which is its
+    last if REVERSED, and the distance from one to the next."""
+    begin = (head // heads * length + chunk * STEPS) * heads + head % heads
+    steps = tl.minimum(length - chunk * STEPS, STEPS)
     if REVERSED:
         begin += (steps - 1) * heads
-    return block, head, turn, chunk, steps, begin, -heads if REVERSED else heads
+    return steps, begin, -heads if REVERSED else heads
 
 
 @triton.jit
@@ -65,15 +74,6 @@ def store_rows(pointer, x, tokens, column, width, alive):
 
 
 @triton.jit
-def load_row(pointer, token, column, width, alive):
-    """Likewise of one step: (columns,)."""
-    mask = (column < width) & alive
-    return tl.load(pointer + token * width + column, mask=mask, other=0.0).to(
-        tl.float32
-    )
-
-
-@triton.jit
 def load_steps(pointer, tokens, alive, default: tl.constexpr):
     """One number a step in float32, (STEPS,), of a tensor (B, L, H)."""
     return tl.load(pointer + tokens, mask=alive, other=default).to(tl.float32)
@@ -85,30 +85,9 @@ def store_steps(pointer, x, tokens, alive):
 
 
 @triton.jit
-def load_log_decay(
-    pointer, token, head, column, width, alive,
-    FIXED: tl.constexpr, PER_HEAD: tl.constexpr,
-):  # fmt: skip
-    """The logarithm of each key channel's decay at one step, (keys,): fixed in time, (H, K)
-    or (H,), or not, (B, L, H, K) or (B, L, H). 0 where there is no such step."""
-    row = head if FIXED else token
-    place = row + 0 * column if PER_HEAD else row * width + column
-    mask = (column < width) & alive
-    return tl.load(pointer + place, mask=mask, other=0.0).to(tl.float32)
-
-
-@triton.jit
-def state_places(head, row, column, keys, values):
-    """Places in (B, H, K, V) and whether they exist, for a tile of rows and columns that
-    broadcast against each other."""
-    place = (head * keys + row) * values + column
-    return place, (row < keys) & (column < values)
-
-
-@triton.jit
 def state_before(is_first, state_ptr, carry_ptr, place, between, exists):
-    """The state before a chunk, a tile: that after another chunk, at the places
-    ``between`` in (chunks - 1, B, H, K, V), or the one that is handed in if this chunk
+    """The state before a part of time, a tile: that after another part, at the places
+    ``between`` in (parts - 1, B, H, K, V), or the one that is handed in if this part
     ``is_first``, at ``place`` in (B, H, K, V); zeros if there is none."""
     state = tl.zeros(place.shape, tl.float32)
     if state_ptr is not None:
@@ -121,17 +100,26 @@ def state_before(is_first, state_ptr, carry_ptr, place, between, exists):
 
 
 @triton.jit
-def weights_to_read(weights, a, DECAY_FIRST: tl.constexpr):
-    """What a step finds of the ones before it, where a is its own decay: which counts if
-    the state has decayed once more when it is read."""
-    return weights * a if DECAY_FIRST else weights
+def load_decay_rows(
+    pointer, tokens, head, column, width, alive,
+    FIXED: tl.constexpr, PER_HEAD: tl.constexpr,
+):  # fmt: skip
+    """The logarithms of key channels' decays, (STEPS, columns): fixed in time, (H, K) or
+    (H,), or not, (B, L, H, K) or (B, L, H). 0 where there is no such step or channel, and
+    for a decay of 0 a number, as -inf times 0 is none."""
+    row = (0 * tokens + head if FIXED else tokens)[:, None]
+    place = row + 0 * column[None, :] if PER_HEAD else row * width + column[None, :]
+    mask = alive[:, None] & (column < width)[None, :]
+    g = tl.load(pointer + place, mask=mask, other=0.0).to(tl.float32)
+    return at_least(g, LEAST)
 
 
 @triton.jit
-def weights_after(weights, a, is_own, DECAY_LAST: tl.constexpr):
-    """The weights when a step has been taken, which leaves 1 of its own; or its decay, if
-    what it writes decays at once."""
-    return tl.where(is_own, a if DECAY_LAST else 1.0, weights * a)
+def sums_over(chosen, x, DTYPE: tl.constexpr):
+    """Of x (STEPS, columns) in float32, the sums over the steps that each row of ``chosen``
+    (STEPS, STEPS) has: nothing else is in them, so that what is of one sign adds up with
+    all its digits. 0 and 1 are of type ``DTYPE``, for the sake of speed."""
+    return product(tl.where(chosen, 1.0, 0.0).to(DTYPE), x, WHOLE=True)
 
 
 @triton.jit
@@ -146,34 +134,43 @@ def load_decays(pointer, tokens, step, row, steps, BACKWARD: tl.constexpr):
 
 
 @triton.jit
-def decays_between(g, row, DTYPE: tl.constexpr):
+def decays_between(g, row, DTYPE: tl.constexpr, STRICT: tl.constexpr = False):
     """What is left, at a step that reads, of what each step up to it has written, (STEPS
-    that read, STEPS that write), where g is as above. Sums of logarithms are products
-    with 0 and 1 of type ``DTYPE``, as numbers of one sign alone are added."""
+    that read, STEPS that write), where g is as above; STRICT if the decay of the step that
+    reads does not count. Sums of logarithms are products with 0 and 1 of type ``DTYPE``,
+    as numbers of one sign alone are added."""
     exists = row[:, None] >= row[None, :]
-    upto = tl.where(exists, g[None, :], 0.0)
+    counts = row[:, None] > row[None, :] if STRICT else exists
+    upto = tl.where(counts, g[None, :], 0.0)
     after = tl.where(row[:, None] > row[None, :], 1.0, 0.0)
     return tl.where(exists, tl.exp(product(upto, after.to(DTYPE))), 0.0)
 
 
 @triton.jit
-def product(x, y, total=None, WHOLE: tl.constexpr = False):
+def product(
+    x, y, total=None, WHOLE: tl.constexpr = False, beside: tl.constexpr = tl.float32
+):
     """x y, added to ``total`` if there is one, in float32. Two tiles of 16 bits are
     multiplied as they are, which is exact. Beside one of these, a tile of float32 is taken
     to 16 digits or more, which is enough for results of 16 bits, or WHOLE. Two of float32
-    are multiplied as such."""
+    are multiplied as such, or to 16 digits if ``beside`` are inputs of bfloat16."""
     if x.dtype == tl.float32 and y.dtype == tl.float32:
-        return tl.dot(x, y, total, input_precision="tf32x3")
+        if beside == tl.bfloat16:
+            parts, of_y = split(x, beside, False), split(y, beside, False)
+            total = tl.dot(parts[1], of_y[0], tl.dot(parts[0], of_y[1], total))
+            return tl.dot(parts[0], of_y[0], total)
+        else:
+            return tl.dot(x, y, total, input_precision="tf32x3")
     elif x.dtype == tl.float32:
-        parts = split(x, y.dtype)
+        parts = split(x, y.dtype, WHOLE)
         y = y.to(parts[0].dtype)
-        if WHOLE and len(parts) == 3:
+        if len(parts) == 3:
             total = tl.dot(parts[2], y, total)
         return tl.dot(parts[0], y, tl.dot(parts[1], y, total))
     elif y.dtype == tl.float32:
-        parts = split(y, x.dtype)
+        parts = split(y, x.dtype, WHOLE)
         x = x.to(parts[0].dtype)
-        if WHOLE and len(parts) == 3:
+        if len(parts) == 3:
             total = tl.dot(x, parts[2], total)
         return tl.dot(x, parts[0], tl.dot(x, parts[1], total))
     else:
@@ -181,18 +178,28 @@ def product(x, y, total=None, WHOLE: tl.constexpr = False):
 
 
 @triton.jit
-def split(x, beside: tl.constexpr = tl.float16):
-    """x as a sum of tiles for products with one of the type ``beside``: three of bfloat16,
-    which has 8 digits, or two of which TF32 has the first and all of the second but its
-    last two digits. Beside float16 it is TF32, as x may be too large for that type."""
+def split(x, beside: tl.constexpr, WHOLE: tl.constexpr):
+    """x as a sum of tiles for products with one of the type ``beside``: of bfloat16, which
+    has 8 digits, two, or three if WHOLE. Beside float16 they are TF32, as x may be too
+    large for that type: two, of which it has the first, and the second but for its last
+    digit."""
     if beside == tl.bfloat16:
-        high = x.to(tl.bfloat16)
-        rest = x - high.to(tl.float32)
-        middle = rest.to(tl.bfloat16)
-        return high, middle, (rest - middle.to(tl.float32)).to(tl.bfloat16)
+        high, rest = cut(x, 16)
+        if WHOLE:
+            middle, rest = cut(rest, 16)
+            return high.to(beside), middle.to(beside), rest.to(beside)
+        else:
+            return high.to(beside), rest.to(beside)
     else:
-        high = (x.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
-        return high, x - high
+        return cut(x, 13)
+
+
+@triton.jit
+def cut(x, bits: tl.constexpr):
+    """x rounded to a number whose last bits are 0, and what that leaves."""
+    whole = x.to(tl.int32, bitcast=True) + (1 << (bits - 1))
+    high = (whole & -(1 << bits)).to(tl.float32, bitcast=True)
+    return high, x - high
 
 
 @triton.jit
@@ -242,18 +249,36 @@ def shape_of(k: Tensor, v: Tensor, CHUNK: int) -> Shape:
     return Shape(batch, length, heads, keys, v.shape[-1], chunks)
 
 
-def new_summaries(like: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
-    """A place for the summaries of all chunks but the last, (chunks - 1, B, H, K, V), and
-    for what is left after each of what was before, (chunks - 1, B, H, K)."""
-    rows = shape.chunks - 1, shape.batch, shape.heads, shape.keys
-    return (
-        like.new_empty((*rows, shape.values), dtype=torch.float32),
-        like.new_empty(rows, dtype=torch.float32),
+Tile = tuple[int, int, int]
+"""STEPS, BLOCK_K and BLOCK_V of a kernel."""
+
+
+def fit(tile: Tile, shape: Shape) -> Tile:
+    """The tile without channels that no head has; products have no side of less than 16."""
+    STEPS, BLOCK_K, BLOCK_V = tile
+    keys, values = (
+        max(16, triton.next_power_of_2(x)) for x in (shape.keys, shape.values)
     )
+    return STEPS, min(BLOCK_K, keys), min(BLOCK_V, values)
+
+
+BUSY = 132
+"""Programs that keep a GPU busy."""
+LEAST_SPAN = 16
+"""Chunks of a part, at least: fewer are taken one after another sooner than twice."""
+
+
+def parts_of(chunks: int, programs: int, on_gpu: bool) -> tuple[int, int]:
+    """In how many parts to take time, and of how many chunks, where one part has so many
+    programs."""
+    most, least_span = (BUSY // programs, LEAST_SPAN) if on_gpu else (chunks, 2)
+    parts = max(1, min(most, chunks // least_span))
+    span = triton.cdiv(chunks, parts)
+    return triton.cdiv(chunks, span), span
 
 
 def carry(summaries: Tensor, decays: Tensor) -> None:
-    """Launch 2: summaries become the states after each chunk."""
+    """Launch 2: summaries become the states after each part."""
     chunks, count = summaries.shape[0], summaries[0].numel()
     # One warp has all chunks of a number in one thread, and so scans without a word.
     CHUNKS, BLOCK = (8, 128) if summaries.is_cuda else (2, 8)

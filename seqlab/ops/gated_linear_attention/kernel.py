@@ -1,28 +1,36 @@
 """Gated linear attention as Triton kernels, on the shared code for a state that is a
 matrix (``seqlab/ops/device/matrix_state.py``).
 
-Both directions in time are the same two kernels. With S the state, D the gradient that
-flows into it from later times, and q scaled:
+  scores_kernel   how much of what a step has written another reads, within a chunk
+  states_kernel   the states between chunks of time
+  values_kernel   y = q S and scores v; in reversed time dv = k D and what is left of dy
+  keys_kernel     dq, dk, and the gradients of the decays and of the bonus, from S before
+                  and D after a chunk
 
-  values_kernel   y = q S    forward       (q reads, k writes)
-                  dv = k D   backward      (k reads, q writes, dy for v)
-  keys_kernel     dq = S dy  forward       (dy reads, v writes, k is what it finds)
-                  dk = D v   backward      (v reads, dy writes, q is what it finds)
+With S the state, D the gradient that flows into it from later times, and q scaled. A chunk
+has STEPS steps, taken at once. Of two of them, the one that reads finds what the other has
+written times the decays between, one for each key channel. A product of matrices has to
+have this decay as a product of two, one of the step that reads and one of the step that
+writes, and e^{G_t} e^{-G_j}, with G the sum of logarithms from the chunk's beginning on,
+overflows where decays are small. So time is halved. Two steps lie on either side of the
+middle of just one of these blocks, and their decay is what is left at the middle times
+what is left of it after:
 
-A program of the first has all key channels and BLOCK_V value channels of one chunk of one
-head, and a program of the second BLOCK_K key channels and all value channels:
+      half = 1    |. .|. .|. .|. .|          t ^ j, as numbers in base 2, has its highest
+      half = 2    |.  .   |.  .   |          digit at ``half``: so each pair of steps is
+      half = 4    |.   :   .      |          in one product, of the level with that half
+                    j  ^    t
+                       the middle
 
-                     |<- values ->|
-      k, v, q        [ S           ] keys          STEPS steps are read at once,
-      | group 0      [             ]               S reads and writes as products
-      v ...                                        of matrices
+Each level is one product of (STEPS, keys) by (keys, STEPS), of q e^{..} in the steps behind
+a middle and k e^{..} in those before it, in one tile. No exponent is above 0, and nothing
+is divided, or taken as a difference: a decay of 0 is one like any other. Where all channels
+of a head share a decay, it is a factor of the pair, and one product is all.
 
-What flows into the logarithm of a decay from within a chunk is a sum over later steps
-(``keys_kernel``), and what flows past the chunk's end is S . D there, row by row.
-
-Bytes. With E = B L H, forward reads k, v and the decay twice, q once, and writes y;
-backward reads and writes about three times as much. States between chunks are 4 K V bytes
-for every CHUNK steps, written by launch 1, read and written by launch 2, read by launch 3.
+Bytes. With E = B L H, forward reads k, v and decays twice, q twice, and writes y; backward
+reads q, k, decays, v and dy three times, and writes what it finds. States between chunks
+are 4 K V bytes for every STEPS steps, and scores 4 STEPS^2, both written once and read
+forward and backward.
 """
 
 from functools import lru_cache
@@ -36,26 +44,27 @@ from torch import Tensor
 from seqlab.ops.device.matrix_state import (
     Shape,
     carry,
-    chunk_coordinates,
-    load_log_decay,
-    load_row,
+    coordinates,
+    decays_between,
+    fit,
+    load_decay_rows,
     load_rows,
-    new_summaries,
+    parts_of,
     product,
     shape_of,
     state_before,
-    state_places,
+    steps_of_chunk,
     store_rows,
-    weights_after,
-    weights_to_read,
+    sums_over,
 )
 from seqlab.ops.device.pairs import real_numbers
 from seqlab.ops.interpreter import runner
 
-SIZES = ["batch", "length", "chunks", "scale"]
-COMPILED = 128, 16  # CHUNK and STEPS
-INTERPRETED = 8, 4
-NUMBERS = 8192  # of a state's tile
+SIZES = ["batch", "length", "chunks", "span", "scale"]
+COMPILED = {16: (64, 64, 64), 32: (32, 32, 64)}
+"""STEPS, BLOCK_K and BLOCK_V for numbers of 16 and of 32 bits."""
+INTERPRETED = 4, 4, 4
+WARPS, STAGES = 4, 1
 
 
 @triton.jit
@@ -67,232 +76,278 @@ def load_bonus(u_ptr, head, column, keys):
         return tl.full(column.shape, 1.0, tl.float32)
 
 
+@triton.jit
+def until(at, step, STRICT: tl.constexpr):
+    """Whether a step's decay counts for a state that is read ``at`` another: with a bonus
+    it is read before it decays."""
+    return step < at if STRICT else step <= at
+
+
+@triton.jit
+def is_behind(at, half):
+    """Whether a step is behind the middle of its block of two halves."""
+    return (at & half) != 0
+
+
+@triton.jit
+def to_middle(at, step, half, STRICT: tl.constexpr):
+    """Whether a step's decay lies between the step ``at`` and the middle of its block of
+    two halves: of a step behind it from there on, of one before it up to there."""
+    read = until(at, step, STRICT)
+    written = at < step
+    return ((at ^ step) < half) & tl.where(is_behind(at, half), read, written)
+
+
 @triton.jit(do_not_specialize=SIZES)
-def values_kernel(
-    reader_ptr, writer_ptr, v_ptr, g_ptr, u_ptr, state_ptr, carry_ptr,
-    y_ptr, last_ptr, summary_ptr, decay_ptr,
-    scale, batch, length, heads, keys, values, chunks,
-    REVERSED: tl.constexpr, FIXED: tl.constexpr, PER_HEAD: tl.constexpr,
-    CHUNK: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
+def states_kernel(
+    writer_ptr, v_ptr, g_ptr, first_ptr, carry_ptr, state_ptr, summary_ptr, decay_ptr,
+    scale, batch, length, heads, keys, values, chunks, span,
+    REVERSED: tl.constexpr, STRICT: tl.constexpr, FIXED: tl.constexpr,
+    PER_HEAD: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
     BLOCK_V: tl.constexpr,
 ):  # fmt: skip
-    """Launch 1 with a place for summaries, else launch 3. What is scaled is q, which reads
-    if time goes forward."""
-    blocks = tl.cdiv(values, BLOCK_V)
-    block, head, turn, _, steps, begin, step = chunk_coordinates(
-        batch, length, heads, chunks, blocks, REVERSED, CHUNK
-    )
-    DECAY_FIRST: tl.constexpr = u_ptr is None and not REVERSED
-    DECAY_LAST: tl.constexpr = u_ptr is None and REVERSED
-    IS_WIDE: tl.constexpr = v_ptr.dtype.element_ty == tl.float32
-    PRECISION: tl.constexpr = "tf32x3" if IS_WIDE else "tf32"
-    row, key = tl.arange(0, STEPS), tl.arange(0, BLOCK_K)
-    value = block * BLOCK_V + tl.arange(0, BLOCK_V)
+    """From chunk to chunk of a part of ``span`` of them: keys write values into a state, or
+    in reversed time queries gradients. Launch 1 with a place for summaries."""
+    over_values = tl.cdiv(values, BLOCK_V)
+    blocks = tl.cdiv(keys, BLOCK_K) * over_values
+    block, head, part = coordinates(batch, heads, blocks)
+    row = tl.arange(0, STEPS)
+    at, step = row[:, None], row[None, :]
+    counts = until(at, step, STRICT) if REVERSED else at < step
+    key = block // over_values * BLOCK_K + tl.arange(0, BLOCK_K)
+    value = block % over_values * BLOCK_V + tl.arange(0, BLOCK_V)
+    place = (head * keys + key)[:, None] * values + value[None, :]
+    exists = (key < keys)[:, None] & (value < values)[None, :]
     count = batch.to(tl.int64) * heads * keys * values
-    place, exists = state_places(head, key[:, None], value[None, :], keys, values)
-    between = (turn - 1) * count + place
-    state = state_before(turn == 0, state_ptr, carry_ptr, place, between, exists)
-    u = load_bonus(u_ptr, head % heads, key, keys)
+    between = (part - 1) * count + place
+    state = state_before(part == 0, first_ptr, carry_ptr, place, between, exists)
     log_decay = tl.zeros((BLOCK_K,), tl.float32)
-    for first in range(0, steps, STEPS):
-        tokens, alive = begin + (first + row) * step, first + row < steps
+    for turn in range(part * span, tl.minimum((part + 1) * span, chunks)):
+        if summary_ptr is None:
+            tl.store(state_ptr + turn * count + place, state, mask=exists)
+        chunk = chunks - 1 - turn if REVERSED else turn
+        steps, begin, _ = steps_of_chunk(head, chunk, length, heads, False, STEPS)
+        tokens, alive = begin + row * heads, row < steps
         writer = load_rows(writer_ptr, tokens, key, keys, alive).to(tl.float32)
         v = load_rows(v_ptr, tokens, value, values, alive)
+        g = load_decay_rows(
+            g_ptr, tokens, head % heads, key, keys, alive, FIXED, PER_HEAD
+        )
+        writer *= tl.exp(sums_over(counts, g, v_ptr.dtype.element_ty))
         if REVERSED:
             writer *= scale
-        weights = tl.zeros((STEPS, BLOCK_K), tl.float32)
-        reach = tl.zeros((STEPS, BLOCK_K), tl.float32)
-        scores = tl.zeros((STEPS, STEPS), tl.float32)
-        since, log_since = (
-            tl.full((BLOCK_K,), 1.0, tl.float32),
-            tl.zeros_like(log_decay),
+        of_chunk = tl.sum(g, 0)
+        state = product(
+            tl.trans(writer), v, state * tl.exp(of_chunk)[:, None], WHOLE=True
         )
-        for i in range(STEPS):
-            token, is_alive = begin + (first + i) * step, first + i < steps
-            g = load_log_decay(
-                g_ptr, token, head % heads, key, keys, is_alive, FIXED, PER_HEAD
-            )
-            a, is_own = tl.exp(g), row[:, None] == i
-            if summary_ptr is None:
-                reader = load_row(reader_ptr, token, key, keys, is_alive)
-                found = weights_to_read(weights, a[None, :], DECAY_FIRST) * writer
-                score = tl.sum(found * reader[None, :], 1)
-                scores = tl.where(row[None, :] == i, score[:, None], scores)
-                before = weights_to_read(since, a, DECAY_FIRST)
-                reach = tl.where(is_own, before[None, :], reach)
-            weights = weights_after(weights, a[None, :], is_own, DECAY_LAST)
-            since *= a
-            log_since += g
-        if summary_ptr is None:
-            reader = load_rows(reader_ptr, tokens, key, keys, alive)
-            y = tl.dot(reader * reach, state, input_precision=PRECISION)
-            y = product(tl.trans(scores), v, y)
-            y += tl.sum(reader * u[None, :] * writer, 1)[:, None] * v
-            if not REVERSED:
-                y *= scale
-            store_rows(y_ptr, y, tokens, value, values, alive)
-        state *= tl.exp(log_since)[:, None]
-        state = product(tl.trans(writer * weights), v, state, WHOLE=True)
-        log_decay += log_since
+        log_decay += of_chunk
     if summary_ptr is None:
-        tl.store(last_ptr + place, state, mask=exists & (turn == chunks - 1))
+        is_last = (part + 1) * span >= chunks
+        tl.store(state_ptr + chunks * count + place, state, mask=exists & is_last)
     else:
-        tl.store(summary_ptr + turn * count + place, state, mask=exists)
-        rows = turn * batch * heads + head
-        mask = (key < keys) & (block == 0)
-        tl.store(decay_ptr + rows * keys + key, tl.exp(log_decay), mask=mask)
+        tl.store(summary_ptr + part * count + place, state, mask=exists)
+        rows = (part * batch * heads + head) * keys + key
+        mask = (key < keys) & (block % over_values == 0)
+        tl.store(decay_ptr + rows, tl.exp(log_decay), mask=mask)
+
+
+@triton.jit(do_not_specialize=SIZES)
+def scores_kernel(
+    q_ptr, k_ptr, g_ptr, u_ptr, scores_ptr,
+    scale, batch, length, heads, keys, values, chunks,
+    FIXED: tl.constexpr, PER_HEAD: tl.constexpr,
+    STEPS: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr,
+    LEVELS: tl.constexpr,
+):  # fmt: skip
+    """How much of what each step of a chunk has written each step reads: ``scores_ptr``
+    (B, L, H, STEPS)."""
+    DTYPE: tl.constexpr = q_ptr.dtype.element_ty
+    STRICT: tl.constexpr = u_ptr is not None
+    _, head, chunk = coordinates(batch, heads, 1)
+    steps, begin, _ = steps_of_chunk(head, chunk, length, heads, False, STEPS)
+    row = tl.arange(0, STEPS)
+    at, step = row[:, None], row[None, :]
+    tokens, alive = begin + row * heads, row < steps
+    scores = tl.zeros((STEPS, STEPS), tl.float32)
+    present = tl.zeros((STEPS,), tl.float32)
+    for first in range(0, keys, BLOCK_K):
+        key = first + tl.arange(0, BLOCK_K)
+        q = load_rows(q_ptr, tokens, key, keys, alive)
+        k = load_rows(k_ptr, tokens, key, keys, alive)
+        u = load_bonus(u_ptr, head % heads, key, keys)
+        present += tl.sum(q.to(tl.float32) * u[None, :] * k, 1)
+        if PER_HEAD:
+            scores = product(q, tl.trans(k), scores)
+        else:
+            g = load_decay_rows(
+                g_ptr, tokens, head % heads, key, keys, alive, FIXED, PER_HEAD
+            )
+            for level in range(LEVELS):
+                half = 1 << level
+                decay = tl.exp(sums_over(to_middle(at, step, half, STRICT), g, DTYPE))
+                both = tl.where(is_behind(at, half), q, k).to(tl.float32) * decay
+                pairs = product(both, tl.trans(both), beside=DTYPE)
+                scores += tl.where(((at ^ step) & -half) == half, pairs, 0.0)
+    if PER_HEAD:
+        decay = load_decay_rows(
+            g_ptr, tokens, head % heads, tl.arange(0, 1), 1, alive, FIXED, PER_HEAD
+        )
+        scores *= decays_between(tl.sum(decay, 1), row, DTYPE, STRICT)
+    scores = tl.where(at > step, scores, 0.0)
+    scores = scale * tl.where(at == step, present[:, None], scores)
+    store_rows(scores_ptr, scores, tokens, row, STEPS, alive)
+
+
+@triton.jit(do_not_specialize=SIZES)
+def values_kernel(
+    reader_ptr, v_ptr, g_ptr, scores_ptr, state_ptr, y_ptr,
+    scale, batch, length, heads, keys, values, chunks,
+    REVERSED: tl.constexpr, STRICT: tl.constexpr, FIXED: tl.constexpr,
+    PER_HEAD: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
+    BLOCK_V: tl.constexpr,
+):  # fmt: skip
+    """y, which queries read. In reversed time dv, which keys read of dy in place of v and
+    of what flows into states."""
+    DTYPE: tl.constexpr = v_ptr.dtype.element_ty
+    block, head, chunk = coordinates(batch, heads, tl.cdiv(values, BLOCK_V))
+    steps, begin, _ = steps_of_chunk(head, chunk, length, heads, False, STEPS)
+    turn = chunks - 1 - chunk if REVERSED else chunk
+    row = tl.arange(0, STEPS)
+    at, step = row[:, None], row[None, :]
+    tokens, alive = begin + row * heads, row < steps
+    value = block * BLOCK_V + tl.arange(0, BLOCK_V)
+    counts = at < step if REVERSED else until(at, step, STRICT)
+    state_ptr += (turn * batch * heads + head) * keys * values
+    y = tl.zeros((STEPS, BLOCK_V), tl.float32)
+    for first in range(0, keys, BLOCK_K):
+        key = first + tl.arange(0, BLOCK_K)
+        g = load_decay_rows(
+            g_ptr, tokens, head % heads, key, keys, alive, FIXED, PER_HEAD
+        )
+        reader = load_rows(reader_ptr, tokens, key, keys, alive).to(tl.float32)
+        reader *= tl.exp(sums_over(counts, g, DTYPE))
+        place = key[:, None] * values + value[None, :]
+        mask = (key < keys)[:, None] & (value < values)[None, :]
+        state = tl.load(state_ptr + place, mask=mask, other=0.0)
+        y = product(reader, state, y, beside=DTYPE)
+    v = load_rows(v_ptr, tokens, value, values, alive)
+    scores = load_rows(scores_ptr, tokens, row, STEPS, alive)
+    if REVERSED:
+        scores = tl.trans(scores)
+    else:
+        y *= scale
+    store_rows(y_ptr, product(scores, v, y), tokens, value, values, alive)
 
 
 @triton.jit(do_not_specialize=SIZES)
 def keys_kernel(
-    reader_ptr, writer_ptr, found_ptr, own_ptr, g_ptr, u_ptr,
-    state_ptr, carry_ptr, after_ptr, end_ptr,
-    grad_ptr, share_ptr, grad_u_ptr, grad_g_ptr,
+    q_ptr, k_ptr, v_ptr, grad_y_ptr, g_ptr, u_ptr, state_ptr, flow_ptr,
+    grad_q_ptr, grad_k_ptr, grad_g_ptr, grad_u_ptr,
     scale, batch, length, heads, keys, values, chunks,
-    REVERSED: tl.constexpr, FIXED: tl.constexpr, PER_HEAD: tl.constexpr,
-    CHUNK: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
-    BLOCK_V: tl.constexpr,
+    FIXED: tl.constexpr, PER_HEAD: tl.constexpr,
+    STEPS: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr,
+    LEVELS: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of q, or of k in reversed time. The former leaves what q's part in the
-    gradient of the decays is in ``share_ptr`` (B, L, H, K), and the bonus' gradient over
-    each chunk; the latter makes the gradient of the decays of it, from the states at the
-    end of each chunk, ``after_ptr`` (chunks - 1, B, H, K, V) and ``end_ptr``."""
-    blocks = tl.cdiv(keys, BLOCK_K)
-    block, head, turn, chunk, steps, begin, step = chunk_coordinates(
-        batch, length, heads, chunks, blocks, REVERSED, CHUNK
-    )
-    DECAY_FIRST: tl.constexpr = u_ptr is None and not REVERSED
-    DECAY_LAST: tl.constexpr = u_ptr is None and REVERSED
-    row, value = tl.arange(0, STEPS), tl.arange(0, BLOCK_V)
+    """``grad_g_ptr`` (B, L, H, K) and ``grad_u_ptr`` (chunks, B, H, K) get shares, to be
+    added where decays are shared."""
+    DTYPE: tl.constexpr = v_ptr.dtype.element_ty
+    STRICT: tl.constexpr = u_ptr is not None
+    block, head, chunk = coordinates(batch, heads, tl.cdiv(keys, BLOCK_K))
+    steps, begin, _ = steps_of_chunk(head, chunk, length, heads, False, STEPS)
+    row = tl.arange(0, STEPS)
+    at, step = row[:, None], row[None, :]
+    tokens, alive = begin + row * heads, row < steps
     key = block * BLOCK_K + tl.arange(0, BLOCK_K)
-    count = batch.to(tl.int64) * heads * keys * values
-    place, exists = state_places(head, key[None, :], value[:, None], keys, values)
-    between = (turn - 1) * count + place
-    state = state_before(turn == 0, state_ptr, carry_ptr, place, between, exists)
-    u = load_bonus(u_ptr, head % heads, key, keys)
-    du = tl.zeros((BLOCK_K,), tl.float32)
-    if REVERSED:  # what flows past the end of the chunk into the decays within it
-        between = chunk * count + place
-        end = state_before(turn == 0, end_ptr, after_ptr, place, between, exists)
-        past = tl.sum(end * state, 0)
-    for first in range(0, steps, STEPS):
-        tokens, alive = begin + (first + row) * step, first + row < steps
-        reader = load_rows(reader_ptr, tokens, value, values, alive)
-        writer = load_rows(writer_ptr, tokens, value, values, alive)
-        found = load_rows(found_ptr, tokens, key, keys, alive).to(tl.float32)
-        own = load_rows(own_ptr, tokens, key, keys, alive).to(tl.float32)
-        if REVERSED:
-            found *= scale
-        else:
-            own *= scale
-        scores = product(writer, tl.trans(reader))
-        weights = tl.zeros((STEPS, BLOCK_K), tl.float32)
-        reach = tl.zeros((STEPS, BLOCK_K), tl.float32)
-        inside = tl.zeros((STEPS, BLOCK_K), tl.float32)
-        since, log_since = tl.full((BLOCK_K,), 1.0, tl.float32), tl.zeros_like(du)
-        for i in range(STEPS):
-            token, is_alive = begin + (first + i) * step, first + i < steps
-            g = load_log_decay(
-                g_ptr, token, head % heads, key, keys, is_alive, FIXED, PER_HEAD
-            )
-            a, is_own = tl.exp(g), row[:, None] == i
-            score = tl.sum(tl.where(row[None, :] == i, scores, 0.0), 1)
-            left = weights_to_read(weights, a[None, :], DECAY_FIRST) * found
-            grad = tl.sum(left * score[:, None], 0)
-            inside = tl.where(is_own, grad[None, :], inside)
-            before = weights_to_read(since, a, DECAY_FIRST)
-            reach = tl.where(is_own, before[None, :], reach)
-            weights = weights_after(weights, a[None, :], is_own, DECAY_LAST)
-            since *= a
-            log_since += g
-        inside += reach * product(reader, state, WHOLE=True)
-        present = tl.sum(reader.to(tl.float32) * writer, 1)[:, None] * found
-        grad = inside + present * u[None, :]
-        if not REVERSED:
-            grad *= scale
-        store_rows(grad_ptr, grad, tokens, key, keys, alive)
-        if REVERSED:
-            share = load_rows(share_ptr, tokens, key, keys, alive)
-            lower = row[:, None] >= row[None, :]
-            strict = lower if u_ptr is None else row[:, None] > row[None, :]
-            lower, strict = tl.where(lower, 1.0, 0.0), tl.where(strict, 1.0, 0.0)
-            dg = tl.dot(strict, share, input_precision="tf32x3") + past[None, :]
-            dg -= tl.dot(lower, own * inside, input_precision="tf32x3")
-            store_rows(grad_g_ptr, dg, tokens, key, keys, alive)
-            past += tl.sum(share - own * inside, 0)
-        else:
-            store_rows(share_ptr, own * inside, tokens, key, keys, alive)
-            du += tl.sum(own * present, 0)
-        state *= tl.exp(log_since)[None, :]
-        state = product(tl.trans(writer), found * weights, state, WHOLE=True)
+    state_ptr += (chunk * batch * heads + head) * keys * values
+    flow_ptr += ((chunks - 1 - chunk) * batch * heads + head) * keys * values
+    pairs = tl.zeros((STEPS, STEPS), tl.float32)
+    grad_q = tl.zeros((STEPS, BLOCK_K), tl.float32)
+    grad_k = tl.zeros((STEPS, BLOCK_K), tl.float32)
+    past = tl.zeros((BLOCK_K,), tl.float32)
+    for first in range(0, values, BLOCK_V):
+        value = first + tl.arange(0, BLOCK_V)
+        v = load_rows(v_ptr, tokens, value, values, alive)
+        grad_y = load_rows(grad_y_ptr, tokens, value, values, alive)
+        place = key[None, :] * values + value[:, None]
+        mask = (key < keys)[None, :] & (value < values)[:, None]
+        state = tl.load(state_ptr + place, mask=mask, other=0.0)
+        flow = tl.load(flow_ptr + place, mask=mask, other=0.0)
+        pairs = product(grad_y, tl.trans(v), pairs)
+        grad_q = product(grad_y, state, grad_q, WHOLE=True)
+        grad_k = product(v, flow, grad_k, WHOLE=True)
+        past += tl.sum(state * flow, 0)
+    q = load_rows(q_ptr, tokens, key, keys, alive).to(tl.float32) * scale
+    k = load_rows(k_ptr, tokens, key, keys, alive).to(tl.float32)
+    g = load_decay_rows(g_ptr, tokens, head % heads, key, keys, alive, FIXED, PER_HEAD)
+    grad_q *= tl.exp(sums_over(until(at, step, STRICT), g, DTYPE))
+    grad_k *= tl.exp(sums_over(at < step, g, DTYPE))
+    # A decay is in all that is read from its step on of what was written before it. What
+    # is in the exponent of a product gets the product's gradient times the product.
+    grad_g = sums_over(until(step, at, STRICT), q * grad_q, DTYPE)
+    grad_g += sums_over(step < at, k * grad_k, DTYPE)
+    grad_g += (past * tl.exp(tl.sum(g, 0)))[None, :]
+
+    present = tl.sum(tl.where(at == step, pairs, 0.0), 1)[:, None]
+    pairs = tl.where(at > step, pairs, 0.0)
+    pairs += tl.trans(pairs)
+    for level in range(LEVELS):
+        half = 1 << level
+        decay = tl.exp(sums_over(to_middle(at, step, half, STRICT), g, DTYPE))
+        behind = is_behind(at, half)
+        both = tl.where(behind, q, k)
+        of_level = tl.where(((at ^ step) & -half) == half, pairs, 0.0)
+        grad = decay * product(of_level, both * decay, beside=DTYPE)
+        grad_q += tl.where(behind, grad, 0.0)
+        grad_k += tl.where(behind, 0.0, grad)
+        grad_g += sums_over(to_middle(step, at, half, STRICT), both * grad, DTYPE)
+    store_rows(grad_g_ptr, grad_g, tokens, key, keys, alive)
+    u = load_bonus(u_ptr, head % heads, key, keys)[None, :]
+    grad_q = scale * (grad_q + present * u * k)
+    store_rows(grad_q_ptr, grad_q, tokens, key, keys, alive)
+    store_rows(grad_k_ptr, grad_k + present * u * q, tokens, key, keys, alive)
     if grad_u_ptr is not None:
-        rows = chunk * batch * heads + head
-        tl.store(grad_u_ptr + rows * keys + key, du, mask=key < keys)
+        place = (chunk * batch * heads + head) * keys + key
+        tl.store(grad_u_ptr + place, tl.sum(q * present * k, 0), mask=key < keys)
 
 
 class Plan(NamedTuple):
-    """What the launches of a kernel need beside their tensors: looked up by shape."""
+    """What the launches need beside their tensors: looked up by shape."""
 
-    all_but_one: tuple[int]
-    """Programs of launch 1."""
-    grid: tuple[int]
-    """Programs of launch 3."""
-    constants: tuple[int, ...]
-    """CHUNK, STEPS, BLOCK_K, BLOCK_V"""
-    num_warps: int
+    over_chunks: tuple[int]
+    """Programs of ``scores_kernel``."""
+    over_states: int
+    """Programs of ``states_kernel`` for a part of time."""
+    parts: int
+    span: int
+    """How many parts there are, and of how many chunks."""
+    over_values: tuple[int]
+    """Programs of ``values_kernel``."""
+    over_keys: tuple[int]
+    """Programs of ``keys_kernel``."""
+    constants: tuple[int, int, int]
+    """STEPS, BLOCK_K, BLOCK_V"""
+    levels: int
 
 
 @lru_cache(maxsize=1024)
-def plan_launches(shape: Shape, of_keys: bool, like: torch.dtype, on_gpu: bool) -> Plan:
-    """The launches of ``keys_kernel`` or of ``values_kernel``."""
-    least = 16 if on_gpu else 2  # products of matrices have no smaller tiles
-    # float16 is multiplied as float32, beside what it is loaded as: a T4 has 64 KB for it.
-    numbers = NUMBERS // 2 if of_keys and like == torch.float16 else NUMBERS
-    BLOCK_K, BLOCK_V = (
-        max(least, triton.next_power_of_2(x)) for x in (shape.keys, shape.values)
+def plan_launches(shape: Shape, dtype: torch.dtype, on_gpu: bool) -> Plan:
+    constants = fit(COMPILED[8 * dtype.itemsize] if on_gpu else INTERPRETED, shape)
+    STEPS, BLOCK_K, BLOCK_V = constants
+    over_keys, over_values = (
+        triton.cdiv(shape.keys, BLOCK_K),
+        triton.cdiv(shape.values, BLOCK_V),
     )
-    if of_keys:
-        BLOCK_K = max(least, min(BLOCK_K, 64, numbers // BLOCK_V))
-        blocks = triton.cdiv(shape.keys, BLOCK_K)
-    else:
-        BLOCK_V = max(least, min(BLOCK_V, 64, numbers // BLOCK_K))
-        blocks = triton.cdiv(shape.values, BLOCK_V)
-    programs = blocks * shape.batch * shape.heads
+    tiles = over_keys * over_values * shape.batch * shape.heads
+    programs = shape.chunks * shape.batch * shape.heads
     return Plan(
-        ((shape.chunks - 1) * programs,),
-        (shape.chunks * programs,),
-        (*(COMPILED if on_gpu else INTERPRETED), BLOCK_K, BLOCK_V),
-        num_warps=2 if 2 * BLOCK_K * BLOCK_V <= NUMBERS else 4,
+        (programs,),
+        tiles,
+        *parts_of(shape.chunks, tiles, on_gpu),
+        (over_values * programs,),
+        (over_keys * programs,),
+        constants,
+        STEPS.bit_length() - 1,
     )
-
-
-def walk(
-    reader: Tensor,
-    writer: Tensor,
-    v: Tensor,
-    log_decay: Tensor,
-    bonus: Tensor | None,
-    state: Tensor | None,
-    scale: float,
-    reverse: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """y, the last state and the states between chunks; in reverse, dv, the gradient of the
-    first state and what flows between chunks. The tensors are contiguous."""
-    shape = shape_of(writer, v, chunk_of(v))
-    plan = plan_launches(shape, False, v.dtype, v.is_cuda)
-    y = torch.empty_like(v, memory_format=torch.contiguous_format)
-    last = log_decay.new_empty((shape.batch, shape.heads, shape.keys, shape.values))
-    inputs = reader, writer, v, log_decay, bonus, state
-    constants = (scale, *shape, reverse, *form_of(log_decay), *plan.constants)
-    run = runner(values_kernel, v)
-    between, decays = new_summaries(v, shape)
-    if shape.chunks > 1:
-        places = None, None, None, between, decays
-        run[plan.all_but_one](*inputs, *places, *constants, num_warps=plan.num_warps)
-        carry(between, decays)
-    places = between if shape.chunks > 1 else None, y, last, None, None
-    run[plan.grid](*inputs, *places, *constants, num_warps=plan.num_warps)
-    return y, last, between
 
 
 def scan(
@@ -303,13 +358,30 @@ def scan(
     bonus: Tensor | None,
     state: Tensor | None,
     scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """y, the last state and the states between chunks."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """y, the last state, and for backward the states before all chunks and after the last,
+    (chunks + 1, B, H, K, V), and the scores within chunks, (B, L, H, STEPS)."""
     q, k, v, log_decay, bonus, state = (
         None if x is None else real_numbers(x)
         for x in (q, k, v, log_decay, bonus, state)
     )
-    return walk(q, k, v, log_decay, bonus, state, scale, False)
+    shape = shape_of(k, v, steps_of(v))
+    plan = plan_launches(shape, v.dtype, v.is_cuda)
+    form, strict = form_of(log_decay), bonus is not None
+    scores = log_decay.new_empty((*v.shape[:3], plan.constants[0]))
+    runner(scores_kernel, v)[plan.over_chunks](
+        q, k, log_decay, bonus, scores,
+        scale, *shape, *form, *plan.constants, plan.levels,
+        num_warps=WARPS, num_stages=STAGES,
+    )  # fmt: skip
+    states = walk(k, v, log_decay, state, scale, shape, plan, False, strict)
+    y = torch.empty_like(v)
+    runner(values_kernel, v)[plan.over_values](
+        q, v, log_decay, scores, states, y,
+        scale, *shape, False, strict, *form, *plan.constants,
+        num_warps=WARPS, num_stages=STAGES,
+    )  # fmt: skip
+    return y, states[-1].clone(), states, scores
 
 
 def gradients(
@@ -318,51 +390,80 @@ def gradients(
     v: Tensor,
     log_decay: Tensor,
     bonus: Tensor | None,
-    state: Tensor | None,
-    last: Tensor,
-    between: Tensor,
+    states: Tensor,
+    scores: Tensor,
     grad_y: Tensor,
     grad_last: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor]:
-    """Gradients to q, k, v, the logarithms of the decays, the bonus and the first state,
-    from all of these, the last state, the states between chunks and the gradients of y
-    and of the last state."""
-    shape = shape_of(k, v, chunk_of(v))
-    q, k, v, log_decay, bonus, state, grad_y, grad_last = (
+    """Gradients to q, k, v, the logarithms of the decays, the bonus and the first state."""
+    q, k, v, log_decay, bonus, grad_y = (
         None if x is None else real_numbers(x)
-        for x in (q, k, v, log_decay, bonus, state, grad_y, grad_last)
+        for x in (q, k, v, log_decay, bonus, grad_y)
     )
-    grad_v, grad_state, flows = walk(
-        k, q, grad_y, log_decay, bonus, grad_last, scale, True
-    )
-    plan = plan_launches(shape, True, v.dtype, v.is_cuda)
-    if shape.chunks == 1:
-        between = flows = None
+    shape = shape_of(k, v, steps_of(v))
+    plan = plan_launches(shape, v.dtype, v.is_cuda)
+    form, strict = form_of(log_decay), bonus is not None
+    flows = walk(q, grad_y, log_decay, grad_last, scale, shape, plan, True, strict)
+    grad_v = torch.empty_like(v)
+    runner(values_kernel, v)[plan.over_values](
+        k, grad_y, log_decay, scores, flows, grad_v,
+        scale, *shape, True, strict, *form, *plan.constants,
+        num_warps=WARPS, num_stages=STAGES,
+    )  # fmt: skip
     grad_q, grad_k = torch.empty_like(q), torch.empty_like(k)
-    share, grad_log = (torch.empty_like(k, dtype=torch.float32) for _ in range(2))
+    grad_log = torch.empty_like(k, dtype=torch.float32)
     grad_bonus = None
     if bonus is not None:
         grad_bonus = bonus.new_empty((shape.chunks, shape.batch, *bonus.shape))
-    run = runner(keys_kernel, v)
-    constants = (*form_of(log_decay), *plan.constants)
-    run[plan.grid](
-        grad_y, v, k, q, log_decay, bonus, state, between, None, None,
-        grad_q, share, grad_bonus, None,
-        scale, *shape, False, *constants, num_warps=plan.num_warps,
+    runner(keys_kernel, v)[plan.over_keys](
+        q, k, v, grad_y, log_decay, bonus, states, flows,
+        grad_q, grad_k, grad_log, grad_bonus,
+        scale, *shape, *form, *plan.constants, plan.levels, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
-    run[plan.grid](
-        v, grad_y, q, k, log_decay, bonus, grad_last, flows, between, last,
-        grad_k, share, None, grad_log,
-        scale, *shape, True, *constants, num_warps=plan.num_warps,
-    )  # fmt: skip
-    fixed, per_head = form_of(log_decay)
+    fixed, per_head = form
     axes = (0, 1) * fixed + (3,) * per_head
     if axes:
         grad_log = grad_log.sum(axes)
     if grad_bonus is not None:
         grad_bonus = grad_bonus.sum((0, 1))
-    return grad_q, grad_k, grad_v, grad_log, grad_bonus, grad_state
+    return grad_q, grad_k, grad_v, grad_log, grad_bonus, flows[-1].clone()
+
+
+def walk(
+    writer: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    first: Tensor | None,
+    scale: float,
+    shape: Shape,
+    plan: Plan,
+    reverse: bool,
+    strict: bool,
+) -> Tensor:
+    """The states before every chunk and after the last; in reversed time what flows into
+    them, in the order of turns."""
+    of_state = shape.batch, shape.heads, shape.keys, shape.values
+    states = log_decay.new_empty((shape.chunks + 1, *of_state))
+    run = runner(states_kernel, v)
+    inputs = writer, v, log_decay, first
+    constants = reverse, strict, *form_of(log_decay), *plan.constants
+    sizes, options = (
+        (scale, *shape, plan.span),
+        {"num_warps": WARPS, "num_stages": STAGES},
+    )
+    carried = None
+    if plan.parts > 1:
+        carried = states.new_empty((plan.parts - 1, *of_state))
+        decays = states.new_empty(carried.shape[:-1])
+        run[((plan.parts - 1) * plan.over_states,)](
+            *inputs, None, None, carried, decays, *sizes, *constants, **options
+        )
+        carry(carried, decays)
+    run[(plan.parts * plan.over_states,)](
+        *inputs, carried, states, None, None, *sizes, *constants, **options
+    )
+    return states
 
 
 def form_of(log_decay: Tensor) -> tuple[bool, bool]:
@@ -370,11 +471,14 @@ def form_of(log_decay: Tensor) -> tuple[bool, bool]:
     return log_decay.ndim <= 2, log_decay.ndim in (1, 3)
 
 
-def chunk_of(like: Tensor) -> int:
+def steps_of(like: Tensor) -> int:
     """Steps in a chunk."""
-    return COMPILED[0] if like.is_cuda else INTERPRETED[0]
+    return COMPILED[8 * like.itemsize][0] if like.is_cuda else INTERPRETED[0]
 
 
-def chunks_in(v: Tensor) -> int:
-    """Chunks in a tensor (B, L, H, V)."""
-    return triton.cdiv(v.shape[1], chunk_of(v))
+def kept_shapes(k: Tensor, v: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of what ``scan`` keeps for backward."""
+    STEPS = steps_of(v)
+    batch, length, heads, keys, values, chunks = shape_of(k, v, STEPS)
+    states = chunks + 1, batch, heads, keys, values
+    return states, (batch, length, heads, STEPS)

@@ -39,10 +39,8 @@ def gated_linear_attention(
 
     Differentiable in all tensors and through both results. Any ``log_decay`` is
     accepted, -inf included, which forgets everything; nothing is ever divided by a
-    decay. Whatever is not finite may spread to 15 steps on either side within its
-    sequence and head, as NaN. The gradient of a decay is a difference of sums over some
-    of the steps that follow: its rounding error is as large as what these write for one
-    another to read.
+    decay. Whatever is not finite may spread to 63 steps on either side within its
+    sequence and head, as NaN.
 
     In float32 products of matrices have the precision of float32. For 16-bit inputs they
     have that of TF32, which is finer than the inputs, and sums and states are float32.
@@ -82,7 +80,7 @@ def gated_linear_attention(
     _check_decay(log_decay, q)
     scale = _scale(scale, q)
     name = _backend(backend, q, v)
-    y, last, _ = _attention(q, k, v, log_decay, bonus, state, scale, name)
+    y, last, _, _ = _attention(q, k, v, log_decay, bonus, state, scale, name)
     return y, last
 
 
@@ -212,14 +210,15 @@ def _forward(
     state: Tensor | None,
     scale: float,
     backend: str,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """y, the last state, and what the kernel keeps: the states between chunks."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """y, the last state, and what the kernel keeps: the states before all chunks and after
+    the last, and the scores within chunks."""
     inputs = q, k, v, log_decay, bonus, state, scale
     if backend == "triton":
-        y, last, between = kernel_of("gated_linear_attention").scan(*inputs)
-        return y, last, between
+        y, last, states, scores = kernel_of("gated_linear_attention").scan(*inputs)
+        return y, last, states, scores
     y, last = portable.scan(*inputs)
-    return y, last, last.new_empty((0, *last.shape))
+    return y, last, last.new_empty((0, *last.shape)), last.new_empty(0)
 
 
 def _backward(
@@ -229,42 +228,45 @@ def _backward(
     log_decay: Tensor,
     bonus: Tensor | None,
     state: Tensor | None,
-    last: Tensor,
-    between: Tensor,
+    states: Tensor,
+    scores: Tensor,
     grad_y: Tensor,
     grad_last: Tensor | None,
-    grad_between: Tensor | None,
+    grad_states: Tensor | None,
+    grad_scores: Tensor | None,
     scale: float,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    inputs = q, k, v, log_decay, bonus, state
+    inputs = q, k, v, log_decay, bonus
     if backend == "triton":
         kernel = kernel_of("gated_linear_attention")
-        return kernel.gradients(*inputs, last, between, grad_y, grad_last, scale)
-    found = portable.gradients(*inputs, grad_y, grad_last, scale)
+        return kernel.gradients(*inputs, states, scores, grad_y, grad_last, scale)
+    found = portable.gradients(*inputs, state, grad_y, grad_last, scale)
     return found  # type: ignore[return-value]  # None for a bonus that was None
 
 
 def _save(arguments, outputs):
-    return *arguments[:6], *outputs[1:]
+    return *arguments[:6], *outputs[2:]
 
 
 def _fake(q, k, v, log_decay, bonus, state, scale, backend):
     batch, _, heads, keys = k.shape
     last = log_decay.new_empty((batch, heads, keys, v.shape[-1]))
-    kept = 0
+    kept: tuple[tuple[int, ...], ...] = (0, *last.shape), (0,)
     if backend == "triton":
-        kept = kernel_of("gated_linear_attention").chunks_in(v) - 1
-    return v.new_empty(v.shape), last, last.new_empty((kept, *last.shape))
+        kept = kernel_of("gated_linear_attention").kept_shapes(k, v)
+    return v.new_empty(v.shape), last, *map(last.new_empty, kept)
 
 
 def _fake_backward(
-    q, k, v, log_decay, bonus, state, last, between, grad_y, grad_last, grad_between,
-    scale, backend,
+    q, k, v, log_decay, bonus, state, states, scores, grad_y, grad_last, grad_states,
+    grad_scores, scale, backend,
 ):  # fmt: skip
     grads = [x.new_empty(x.shape) for x in (q, k, v, log_decay)]
     grad_bonus = None if bonus is None else bonus.new_empty(bonus.shape)
-    return *grads, grad_bonus, last.new_empty(last.shape)
+    batch, _, heads, keys = k.shape
+    first = log_decay.new_empty((batch, heads, keys, v.shape[-1]))
+    return *grads, grad_bonus, first
 
 
 _attention = register(

@@ -94,13 +94,20 @@ def forward_kernel(
         skip = tl.load(d_ptr + channel, mask=exists, other=0.0)
     total = tl.zeros((1, BLOCK), tl.float32)
     broken = 0
+    # The numbers of a group are on their way while the group before is computed.
+    next_u = load_steps(u_ptr + now, width, left, exists, 0.0, STEPS)
+    next_raw = load_steps(delta_ptr + now, width, left, exists, 0.0, STEPS)
     for first in range(0, tl.minimum(left, span), STEPS):
         rest = left - first
-        u = load_steps(u_ptr + now, width, rest, exists, 0.0, STEPS)
-        raw = load_steps(delta_ptr + now, width, rest, exists, 0.0, STEPS)
-        _, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
+        u, raw = next_u, next_raw
+        ahead = now + STEPS * width
+        next_u = load_steps(u_ptr + ahead, width, rest - STEPS, exists, 0.0, STEPS)
+        next_raw = load_steps(
+            delta_ptr + ahead, width, rest - STEPS, exists, 0.0, STEPS
+        )
         if summary_ptr is None and z_ptr is not None:
             z = load_steps(z_ptr + now, width, rest, exists, 0.0, STEPS)
+        _, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
         for k in tl.static_range(STEPS):
             alive = k < rest
             weights = load_weights(b_ptr, row + k, state, MODES)
@@ -331,15 +338,15 @@ def scan(
     """y (B, L, D), the last state (B, D, N), and the states between chunks (chunks - 1, B,
     N, D)."""
     u, A = inputs.u, inputs.A
-    plan = plan_launches(u.shape, A.shape[1], u.is_cuda)
+    plan = plan_launches(u.shape, A.shape[1], False, u.is_cuda)
     given = _in_memory(inputs)
     y = torch.empty_like(u, memory_format=torch.contiguous_format)
     last = A.new_empty((len(u), *A.shape))
     run = runner(forward_kernel, u)
-    options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, **plan.forward}
-    carry, between = None, A.new_empty(plan.between)
+    options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, **plan.tiling}
+    carry, between = None, A.new_empty(kept_shape(u, A))
     if plan.sizes[-2] > 1:
-        summaries = A.new_empty((2, *plan.between))
+        summaries = A.new_empty((2, *between.shape))
         run[plan.all_but_one](
             *given, None, None, None, summaries, *plan.sizes, **options
         )
@@ -360,38 +367,38 @@ def gradients(
     """Gradients to all inputs but the marks, that to the state whether there is one or
     not."""
     u, delta, A, B, _, D, z, delta_bias, *_ = inputs
-    batch, _, width = u.shape
-    plan = plan_launches(u.shape, A.shape[1], u.is_cuda)
+    plan = plan_launches(u.shape, A.shape[1], True, u.is_cuda)
+    batch, _, width, modes, chunks, span = plan.sizes
     given = _in_memory(inputs)
     dy = real_numbers(grad_y)
     flowing = None if grad_last is None else real_numbers(grad_last)
     flow = carry = None
-    chunks = plan.sizes[-2]
     if chunks > 1:
-        carry = between
-        flow = A.new_empty((2, *plan.between))
+        carry = between[1::2].contiguous()
+        flow = A.new_empty((2, *carry.shape))
         runner(flow_kernel, u)[plan.all_but_one](
             given.delta, given.A, given.C, given.z, given.delta_bias, given.begins,
             dy, flowing, flow,
-            *plan.sizes, SOFTPLUS=delta_softplus, **plan.forward,
+            *plan.sizes, SOFTPLUS=delta_softplus, **plan.tiling,
         )  # fmt: skip
         scan_summaries(flow, AFFINE)
     grad_u, grad_delta = (
         torch.empty_like(x, memory_format=torch.contiguous_format) for x in (u, delta)
     )
     grad_z = None if z is None else torch.empty_like(grad_u)
-    grad_A = A.new_empty((chunks, batch, A.shape[1], width))
-    sums = A.new_empty((plan.blocks, *B.shape, 2))
+    grad_A = A.new_empty((chunks, batch, modes, width))
+    sums = A.new_empty((triton.cdiv(width, plan.wider["BLOCK"]), *B.shape, 2))
     grad_D, grad_bias = (
         None if x is None else A.new_empty((chunks, batch, width))
         for x in (D, delta_bias)
     )
     grad_state = A.new_empty((batch, *A.shape))
-    starts = A.new_empty((plan.starts, *plan.between[1:]))
-    runner(backward_kernel, u)[plan.grid_of_gradients](
-        *given, carry, dy, flowing, flow, starts,
+    GROUPS, STEPS = plan.wider["GROUPS"], plan.wider["STEPS"]
+    starts = chunks * (span // (GROUPS * STEPS) + GROUPS)
+    runner(backward_kernel, u)[plan.grid](
+        *given, carry, dy, flowing, flow, A.new_empty((starts, batch, modes, width)),
         grad_u, grad_delta, grad_A, sums, grad_D, grad_z, grad_bias, grad_state,
-        *plan.sizes, SOFTPLUS=delta_softplus, ZOH=zoh, **plan.backward,
+        *plan.sizes, SOFTPLUS=delta_softplus, ZOH=zoh, **plan.wider,
     )  # fmt: skip
     grad_B, grad_C = (x.contiguous() for x in sums.sum(0).to(B.dtype).unbind(-1))
     return (
@@ -412,66 +419,56 @@ def _in_memory(inputs: Inputs) -> Inputs:
 
 
 class Plan(NamedTuple):
-    """What the launches need beside their tensors: looked up by shape."""
+    """What the launches of a direction in time need beside their tensors: looked up by
+    shape."""
 
     all_but_one: tuple[int]
-    """Programs of launches 1."""
+    """Programs of launch 1."""
     grid: tuple[int]
-    """Programs of launch 3, forward."""
-    grid_of_gradients: tuple[int]
-    """Programs of launch 3, backward, which have wider blocks."""
+    """Programs of launch 3."""
     sizes: tuple[int, int, int, int, int, int]
     """batch, length, width, modes, chunks, span"""
-    between: tuple[int, int, int, int]
-    """Of the states between chunks."""
-    blocks: int
-    """Of channels, in a backward launch 3."""
-    starts: int
-    """States that programs backward keep."""
-    forward: dict[str, Any]
-    backward: dict[str, Any]
+    tiling: dict[str, Any]
+    """Of launch 1 and of launch 3 forward."""
+    wider: dict[str, Any]
+    """Of launch 3 backward."""
 
 
 LANES = 512
 """States that a warp has in its registers."""
 BUSY = 4096
 """Warps that keep a GPU busy."""
-COMPILED = {"STEPS": 8}
+COMPILED = {"STEPS": 4}
 COMPILED_BACKWARD = {"STEPS": 4, "GROUPS": 8, "num_warps": 4}
-"""More warps, as a program adds up gradients of B and C over the channels of all; and fewer
-steps, as it has the states of a group in its registers."""
+"""More warps, as a program adds up gradients of B and C over the channels of all."""
 KEPT = 32
 """Steps from one state that a program backward keeps to the next; windows divide it."""
 INTERPRETED = {"STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
 
 
 @lru_cache(maxsize=1024)
-def plan_launches(shape: torch.Size, modes: int, compiled: bool) -> Plan:
+def plan_launches(
+    shape: torch.Size, modes: int, backward: bool, compiled: bool
+) -> Plan:
     """The launches for u of such a shape and so many states a channel."""
     batch, length, width = shape
-    STATES = triton.next_power_of_2(modes)
-    forward: dict[str, Any] = {**INTERPRETED, "STATES": STATES}
-    backward: dict[str, Any] = {**forward, "GROUPS": 2}
+    tiling: dict[str, Any] = {**INTERPRETED, "STATES": triton.next_power_of_2(modes)}
+    wider: dict[str, Any] = {**tiling, "GROUPS": 2}
     if compiled:
         BLOCK = channels_of_warp(modes)
-        forward = {**COMPILED, "BLOCK": BLOCK, "STATES": STATES, "num_warps": 1}
-        backward = {**forward, **COMPILED_BACKWARD}
-        backward["BLOCK"] *= backward["num_warps"]
+        tiling |= {**COMPILED, "BLOCK": BLOCK, "num_warps": 1}
+        wider = {**tiling, **COMPILED_BACKWARD}
+        wider["BLOCK"] *= wider["num_warps"]
     chunks, span = chunks_of(shape, modes, compiled)
-    window = backward["GROUPS"] * backward["STEPS"]
-    programs, fewer = (
-        batch * triton.cdiv(width, tiling["BLOCK"]) for tiling in (forward, backward)
-    )
+    if backward:  # half as many, of twice the steps: programs keep states inside
+        chunks, span = (chunks + 1) // 2, 2 * span
+    programs, fewer = (batch * triton.cdiv(width, x["BLOCK"]) for x in (tiling, wider))
     return Plan(
         ((chunks - 1) * programs,),
-        (chunks * programs,),
-        (chunks * fewer,),
+        (chunks * (fewer if backward else programs),),
         (batch, length, width, modes, chunks, span),
-        (chunks - 1, batch, modes, width),
-        fewer // batch,
-        chunks * (span // window + backward["GROUPS"]),
-        forward,
-        backward,
+        tiling,
+        wider,
     )
 
 

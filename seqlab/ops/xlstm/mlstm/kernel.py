@@ -3,8 +3,7 @@ for a state that is a matrix (``seqlab/ops/device/matrix_state.py``), a division
 
   gates_kernel    m_t = max(log f_t + m_{t-1}, i_t), and of it what follows needs: the
                   logarithm of a decay a step, g_t, at most 0, and the weight of a key
-  summary_kernel  what a chunk adds to the state, from nothing
-  (carry)         the states between chunks, in place of the summaries
+  states_kernel   the states between chunks of time
   values_kernel   y = q S and a division; in reversed time dv = k D
   keys_kernel     dq, dk and the gradients of both gates, from S before and D after a chunk
 
@@ -22,8 +21,8 @@ one more, 1 at every step, for the normalizer; it is a vector in every program.
 
 Bytes. With E = B L H, forward reads q and k once for every BLOCK_V values and v, and writes
 h; backward as much for dv, and for dq and dk reads v and dh once for every BLOCK_K keys.
-States between chunks are 4 K (V + 1) bytes for every STEPS steps, written by the
-summaries, read and written by the carry, and read.
+States between chunks are 4 K (V + 1) bytes for every STEPS steps, written once and read
+once, forward and backward.
 """
 
 from functools import lru_cache
@@ -34,119 +33,124 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.gates import at_least, larger, log_sigmoid, running_maxima
 from seqlab.ops.device.matrix_state import (
     Shape,
+    Tile,
     carry,
-    chunk_coordinates,
+    coordinates,
     decays_between,
+    fit,
     load_decays,
     load_rows,
     load_steps,
+    parts_of,
     product,
     shape_of,
+    state_before,
+    steps_of_chunk,
     store_rows,
     store_steps,
 )
 from seqlab.ops.device.pairs import real_numbers
 from seqlab.ops.interpreter import runner
 from seqlab.ops.xlstm.mlstm import portable
+from seqlab.ops.xlstm.mlstm.gates import (
+    SCAN,
+    gates_kernel,
+    normalizer_kernel,
+    normalizer_of,
+)
 
-SIZES = ["batch", "length", "heads", "chunks", "scale"]
-COMPILED = {16: (64, 64, 64), 32: (32, 32, 64)}
-"""STEPS, BLOCK_K and BLOCK_V for numbers of 16 and of 32 bits."""
-INTERPRETED = 4, 4, 4
+SIZES = ["batch", "length", "heads", "chunks", "span", "scale"]
+
+
+class Tiles(NamedTuple):
+    """STEPS, BLOCK_K and BLOCK_V of each kernel; the first is the same for all."""
+
+    states: Tile
+    values: Tile
+    keys: Tile
+
+
+COMPILED = {
+    16: ((64, 64, 128), (64, 32, 128), (64, 64, 64)),
+    32: ((32, 32, 64), (32, 32, 64), (32, 32, 64)),
+}
+"""``Tiles`` for numbers of 16 and of 32 bits."""
+INTERPRETED = (4, 4, 4), (4, 4, 4), (4, 4, 4)
 WARPS, STAGES = 4, 2
-SCAN = 256, 4  # steps that the maximum takes at once: compiled, interpreted
-LOWEST = tl.constexpr(portable.LOWEST)
-TINY = tl.constexpr(torch.finfo(torch.float32).tiny)
-LEAST = tl.constexpr(-1e4)
-"""The logarithm of a decay that is 0 whatever the dtype: -inf times 0 is not a number."""
 
 
 @triton.jit(do_not_specialize=SIZES)
-def gates_kernel(
-    i_ptr, f_ptr, before_ptr, gates_ptr, last_ptr,
-    scale, batch, length, heads, STEPS: tl.constexpr,
-):  # fmt: skip
-    """``gates_ptr`` (3, B, L, H) gets m, g and the weight of the key, its scale included."""
-    head = tl.program_id(0).to(tl.int64)
-    begin = head // heads * length * heads + head % heads
-    count = (batch * length).to(tl.int64) * heads
-    step = tl.arange(0, STEPS)
-    first = tl.full((1,), LOWEST, tl.float32)
-    if before_ptr is not None:
-        first = at_least(tl.load(before_ptr + head + tl.arange(0, 1)), LOWEST)
-    carried = tl.full((1,), LOWEST, tl.float32)
-    for start in range(0, length, STEPS):
-        token, alive = begin + (start + step) * heads, start + step < length
-        # The maximum before each step: over all steps, each one place on.
-        seen = alive & (start + step > 0)
-        i = tl.load(i_ptr + token - heads, mask=seen, other=0.0).to(tl.float32)
-        f = tl.load(f_ptr + token - heads, mask=seen, other=0.0).to(tl.float32)
-        i, f = tl.where(seen, i, first), tl.where(seen, log_sigmoid(f), 0.0)
-        m, f = running_maxima((i, f))
-        before = at_least(larger(carried + f, m), LOWEST)
-        i = tl.load(i_ptr + token, mask=alive, other=0.0).to(tl.float32)
-        f = tl.load(f_ptr + token, mask=alive, other=0.0).to(tl.float32)
-        f = log_sigmoid(f)
-        m = at_least(larger(before + f, i), LOWEST)
-        # What rounding makes of a maximum, the decay makes up for.
-        g = (before - m) + f
-        tl.store(gates_ptr + token, m, mask=alive)
-        tl.store(gates_ptr + count + token, at_least(g, LEAST), mask=alive)
-        tl.store(gates_ptr + 2 * count + token, tl.exp(i - m) * scale, mask=alive)
-        tl.store(last_ptr + head + 0 * step, m, mask=start + step == length - 1)
-        carried = tl.sum(tl.where(step == STEPS - 1, before, 0.0), 0, keep_dims=True)
-
-
-@triton.jit(do_not_specialize=SIZES)
-def summary_kernel(
-    writer_ptr, v_ptr, weight_ptr, inverse_ptr, column_ptr, g_ptr, state_ptr, decay_ptr,
-    batch, length, heads, keys, values, chunks,
+def states_kernel(
+    writer_ptr, v_ptr, weight_ptr, inverse_ptr, column_ptr, g_ptr,
+    first_ptr, first_n_ptr, carry_ptr, state_ptr, summary_ptr, decay_ptr,
+    batch, length, heads, keys, values, chunks, span,
     REVERSED: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
     BLOCK_V: tl.constexpr,
 ):  # fmt: skip
-    """What a chunk adds to the state: of weighted keys and values, or in reversed time of
-    queries and gradients, over the normalizer. It goes behind the first state, into
-    ``state_ptr`` (chunks + 1, B, H, K V + K), what is left of a state into ``decay_ptr``
-    (chunks + 1, B, H), both in the order of turns."""
+    """From chunk to chunk of a part of ``span`` of them: weighted keys write values into a
+    state, or in reversed time queries write gradients over the normalizer. Launch 1 with a
+    place for summaries. A state is C and n, K V + K numbers."""
     over_values = tl.cdiv(values, BLOCK_V)
     blocks = tl.cdiv(keys, BLOCK_K) * over_values
-    # From the step that is written last, so that decays add up on the way.
-    block, head, _, chunk, steps, begin, step = chunk_coordinates(
-        batch, length, heads, chunks, blocks, not REVERSED, STEPS
-    )
-    turn = chunks - 1 - chunk if REVERSED else chunk
+    block, head, part = coordinates(batch, heads, blocks)
     row = tl.arange(0, STEPS)
-    tokens, alive = begin + row * step, row < steps
     key = block // over_values * BLOCK_K + tl.arange(0, BLOCK_K)
     value = block % over_values * BLOCK_V + tl.arange(0, BLOCK_V)
-    left = tl.exp(
-        tl.cumsum(load_decays(g_ptr, tokens, step, row, steps, not REVERSED), 0)
-    )
-    if weight_ptr is not None:
-        left *= load_steps(weight_ptr, tokens, alive, 0.0)
-    writer = load_rows(writer_ptr, tokens, key, keys, alive)
-    v = load_rows(v_ptr, tokens, value, values, alive)
-    column = tl.where(alive, 1.0, 0.0)
-    if inverse_ptr is not None:
-        column = load_steps(column_ptr, tokens, alive, 0.0)
-        own = left * load_steps(inverse_ptr, tokens, alive, 0.0)
-    else:
-        own = left
-    summary = product(tl.trans(writer), v * own[:, None], WHOLE=True)
+    inside = key[:, None] * values + value[None, :]
+    exists = (key < keys)[:, None] & (value < values)[None, :]
+    inside_n = keys * values + key
+    has_n = (key < keys) & (block % over_values == 0)
     size = keys * (values + 1)
-    rows = (turn + 1) * batch * heads + head
-    place = rows * size + key[:, None] * values + value[None, :]
-    mask = (key < keys)[:, None] & (value < values)[None, :]
-    tl.store(state_ptr + place, summary, mask=mask)
-    if block % over_values == 0:
-        n = tl.sum(writer * (left * column)[:, None], 0)
-        tl.store(state_ptr + rows * size + keys * values + key, n, mask=key < keys)
-    if block == 0:
-        g = load_steps(g_ptr, tokens, alive, 0.0)
-        tl.store(decay_ptr + rows, tl.exp(tl.sum(g)))
+    count = batch.to(tl.int64) * heads * size
+    place = (part - 1) * count + head * size
+    C = state_before(
+        part == 0, first_ptr, carry_ptr, head * keys * values + inside, place + inside,
+        exists,
+    )  # fmt: skip
+    n = state_before(
+        part == 0, first_n_ptr, carry_ptr, head * keys + key, place + inside_n, has_n
+    )
+    log_decay = 0.0
+    for turn in range(part * span, tl.minimum((part + 1) * span, chunks)):
+        place = turn * count + head * size
+        if summary_ptr is None:
+            tl.store(state_ptr + place + inside, C, mask=exists)
+            tl.store(state_ptr + place + inside_n, n, mask=has_n)
+        chunk = chunks - 1 - turn if REVERSED else turn
+        # From the step that is written last, so that decays add up on the way.
+        steps, begin, step = steps_of_chunk(
+            head, chunk, length, heads, not REVERSED, STEPS
+        )
+        tokens, alive = begin + row * step, row < steps
+        left = tl.exp(
+            tl.cumsum(load_decays(g_ptr, tokens, step, row, steps, not REVERSED), 0)
+        )
+        if weight_ptr is not None:
+            left *= load_steps(weight_ptr, tokens, alive, 0.0)
+        writer = load_rows(writer_ptr, tokens, key, keys, alive)
+        v = load_rows(v_ptr, tokens, value, values, alive)
+        column = left
+        if inverse_ptr is not None:
+            column *= load_steps(column_ptr, tokens, alive, 0.0)
+            left *= load_steps(inverse_ptr, tokens, alive, 0.0)
+        of_chunk = tl.sum(load_steps(g_ptr, tokens, alive, 0.0))
+        decay = tl.exp(of_chunk)
+        C = product(tl.trans(writer), v * left[:, None], C * decay, WHOLE=True)
+        n = n * decay + tl.sum(writer * column[:, None], 0)
+        log_decay += of_chunk
+    if summary_ptr is None:
+        is_last = (part + 1) * span >= chunks
+        place = chunks * count + head * size
+        tl.store(state_ptr + place + inside, C, mask=exists & is_last)
+        tl.store(state_ptr + place + inside_n, n, mask=has_n & is_last)
+    else:
+        place = part * count + head * size
+        tl.store(summary_ptr + place + inside, C, mask=exists)
+        tl.store(summary_ptr + place + inside_n, n, mask=has_n)
+        if block == 0:
+            tl.store(decay_ptr + part * batch * heads + head, tl.exp(log_decay))
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -158,10 +162,9 @@ def values_kernel(
 ):  # fmt: skip
     """h, where queries read what keys wrote; in reversed time the gradient of v, where keys
     read what queries wrote. ``nq_ptr`` (B, L, H) gets n . q."""
-    blocks = tl.cdiv(values, BLOCK_V)
-    block, head, turn, _, steps, begin, step = chunk_coordinates(
-        batch, length, heads, chunks, blocks, REVERSED, STEPS
-    )
+    block, head, turn = coordinates(batch, heads, tl.cdiv(values, BLOCK_V))
+    chunk = chunks - 1 - turn if REVERSED else turn
+    steps, begin, step = steps_of_chunk(head, chunk, length, heads, REVERSED, STEPS)
     row, k = tl.arange(0, STEPS), tl.arange(0, BLOCK_K)
     value = block * BLOCK_V + tl.arange(0, BLOCK_V)
     tokens, alive = begin + row * step, row < steps
@@ -206,40 +209,6 @@ def values_kernel(
     store_rows(y_ptr, y, tokens, value, values, alive)
 
 
-@triton.jit
-def normalizer_of(nq, m):
-    """max(|n . q|, e^-m), and 0 where it has not all its digits: 1 over it may be too
-    large for a number."""
-    size = larger(tl.abs(nq), tl.exp(-m))
-    return tl.where(size < TINY, 0.0, size)
-
-
-@triton.jit(do_not_specialize=SIZES)
-def normalizer_kernel(
-    h_ptr, grad_h_ptr, gates_ptr, nq_ptr, inverse_ptr, grad_nq_ptr,
-    count, values, ROWS: tl.constexpr, BLOCK_V: tl.constexpr,
-):  # fmt: skip
-    """1 over the normalizer, and the gradient of n . q, for each of ``count`` = B L H
-    tokens."""
-    token = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    alive = token < count
-    dot = tl.zeros((ROWS,), tl.float32)
-    for first in range(0, values, BLOCK_V):
-        value = first + tl.arange(0, BLOCK_V)
-        h = load_rows(h_ptr, token, value, values, alive).to(tl.float32)
-        dot += tl.sum(h * load_rows(grad_h_ptr, token, value, values, alive), 1)
-    m, nq = (
-        load_steps(gates_ptr, token, alive, 0.0),
-        load_steps(nq_ptr, token, alive, 0.0),
-    )
-    size = normalizer_of(nq, m)
-    inverse = 1.0 / tl.where(size == 0.0, 1.0, size)
-    sign = tl.where(nq < 0.0, 1.0, -1.0)
-    grad = tl.where(tl.abs(nq) > tl.exp(-m), sign * dot * inverse, 0.0)
-    store_steps(inverse_ptr, inverse, token, alive)
-    store_steps(grad_nq_ptr, grad, token, alive)
-
-
 @triton.jit(do_not_specialize=SIZES)
 def keys_kernel(
     q_ptr, k_ptr, v_ptr, grad_h_ptr, gates_ptr, inverse_ptr, grad_nq_ptr,
@@ -249,10 +218,8 @@ def keys_kernel(
 ):  # fmt: skip
     """``grad_i_ptr`` and ``grad_g_ptr`` (blocks of keys, B, L, H) get what comes by
     these."""
-    blocks = tl.cdiv(keys, BLOCK_K)
-    block, head, _, chunk, steps, begin, _ = chunk_coordinates(
-        batch, length, heads, chunks, blocks, False, STEPS
-    )
+    block, head, chunk = coordinates(batch, heads, tl.cdiv(keys, BLOCK_K))
+    steps, begin, _ = steps_of_chunk(head, chunk, length, heads, False, STEPS)
     row, vs = tl.arange(0, STEPS), tl.arange(0, BLOCK_V)
     key = block * BLOCK_K + tl.arange(0, BLOCK_K)
     tokens, alive = begin + row * heads, row < steps
@@ -315,32 +282,37 @@ def keys_kernel(
 class Plan(NamedTuple):
     """What the launches need beside their tensors: looked up by shape."""
 
-    over_tiles: tuple[int]
-    """Programs of ``summary_kernel``."""
+    over_states: int
+    """Programs of ``states_kernel`` for a part of time."""
+    parts: int
+    span: int
+    """How many parts there are, and of how many chunks."""
     over_values: tuple[int]
     """Programs of ``values_kernel``."""
     over_keys: tuple[int]
     """Programs of ``keys_kernel``."""
     blocks: int
     """Blocks of keys."""
-    constants: tuple[int, ...]
-    """STEPS, BLOCK_K, BLOCK_V"""
+    tiles: Tiles
 
 
 @lru_cache(maxsize=1024)
 def plan_launches(shape: Shape, dtype: torch.dtype, on_gpu: bool) -> Plan:
-    tiles = COMPILED[8 * dtype.itemsize] if on_gpu else INTERPRETED
-    _, BLOCK_K, BLOCK_V = tiles
-    over_keys, over_values = (
-        triton.cdiv(shape.keys, BLOCK_K),
-        triton.cdiv(shape.values, BLOCK_V),
+    given = COMPILED[8 * dtype.itemsize] if on_gpu else INTERPRETED
+    tiles = Tiles(*(fit(tile, shape) for tile in given))
+    heads = shape.batch * shape.heads
+    of_states = heads * (
+        triton.cdiv(shape.keys, tiles.states[1])
+        * triton.cdiv(shape.values, tiles.states[2])
     )
-    programs = shape.chunks * shape.batch * shape.heads
+    of_values = triton.cdiv(shape.values, tiles.values[2])
+    of_keys = triton.cdiv(shape.keys, tiles.keys[1])
     return Plan(
-        (over_keys * over_values * programs,),
-        (over_values * programs,),
-        (over_keys * programs,),
-        over_keys,
+        of_states,
+        *parts_of(shape.chunks, of_states, on_gpu),
+        (of_values * shape.chunks * heads,),
+        (of_keys * shape.chunks * heads,),
+        of_keys,
         tiles,
     )
 
@@ -372,7 +344,7 @@ def scan(
     h = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
         q, k, v, gates, None, states, h, nq,
-        *shape, False, *plan.constants, num_warps=WARPS, num_stages=STAGES,
+        *shape, False, *plan.tiles.values, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     C, n = parts(states[-1], shape)
     return h, C, n, last, states, gates, nq
@@ -409,14 +381,14 @@ def gradients(
     grad_v = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
         k, q, grad_h, gates, inverse, flows, grad_v, None,
-        *shape, True, *plan.constants, num_warps=WARPS, num_stages=STAGES,
+        *shape, True, *plan.tiles.values, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     grad_q, grad_k = torch.empty_like(q), torch.empty_like(k)
     written, grad_g = (i.new_empty((plan.blocks, *i.shape)) for _ in range(2))
     runner(keys_kernel, v)[plan.over_keys](
         q, k, v, grad_h, gates, inverse, grad_nq, states, flows,
         grad_q, grad_k, written, grad_g,
-        *shape, *plan.constants, num_warps=WARPS, num_stages=STAGES,
+        *shape, *plan.tiles.keys, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     dm = None
     if grad_C is not None or grad_n is not None or grad_m is not None:
@@ -446,22 +418,25 @@ def walk(
 ) -> Tensor:
     """The states before every chunk and after the last, (chunks + 1, B, H, K V + K); with
     the normalizer, in reversed time, what flows into them."""
-    rows = shape.chunks + 1, shape.batch, shape.heads
-    states = gates.new_empty((*rows, shape.keys * (shape.values + 1)))
-    decays = gates.new_empty(rows)
-    C, n = parts_in(states[0], shape)
-    for place, given in ((C, first), (n, first_n)):
-        if given is None:
-            place.zero_()
-        else:
-            place.copy_(given)
-    decays[0] = 1
+    of_state = shape.batch, shape.heads, shape.keys * (shape.values + 1)
+    states = gates.new_empty((shape.chunks + 1, *of_state))
+    run = runner(states_kernel, v)
     weight = gates[2] if inverse is None else None
-    runner(summary_kernel, v)[plan.over_tiles](
-        writer, v, weight, inverse, column, gates[1], states, decays,
-        *shape, inverse is not None, *plan.constants,
-    )  # fmt: skip
-    carry(states, decays)
+    first, first_n = (None if x is None else real_numbers(x) for x in (first, first_n))
+    inputs = writer, v, weight, inverse, column, gates[1], first, first_n
+    constants = *shape, plan.span, inverse is not None, *plan.tiles.states
+    options = {"num_warps": WARPS, "num_stages": STAGES}
+    carried = None
+    if plan.parts > 1:
+        carried = states.new_empty((plan.parts - 1, *of_state))
+        decays = states.new_empty(carried.shape[:-1])
+        run[((plan.parts - 1) * plan.over_states,)](
+            *inputs, None, None, carried, decays, *constants, **options
+        )
+        carry(carried, decays)
+    run[(plan.parts * plan.over_states,)](
+        *inputs, carried, states, None, None, *constants, **options
+    )
     return states
 
 
@@ -487,4 +462,4 @@ def kept_shapes(k: Tensor, v: Tensor) -> tuple[tuple[int, ...], ...]:
 
 def steps_of(like: Tensor) -> int:
     """Steps in a chunk."""
-    return COMPILED[8 * like.itemsize][0] if like.is_cuda else INTERPRETED[0]
+    return (COMPILED[8 * like.itemsize] if like.is_cuda else INTERPRETED)[0][0]
