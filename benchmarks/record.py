@@ -50,7 +50,7 @@ class Part:
 
 TINY_LADDER = "--side 14 --width 8 --state-size 8 --steps 2 --batch-size 4 --seeds 1 --ring-seeds 1"
 TINY_RUNS = "--steps 1 --width 4 --batch-size 2 --seeds 1 --rows 1"
-TINY_CELLS = "--side 14 --width 4 --order 4 --epochs 1 --rate-epochs 1 --batch-size 200 --seeds 1"
+TINY_CELLS = "--side 14 --width 4 --order 4 --epochs 1 --rate-epochs 1 --batch-size 2000 --seeds 1"
 PARTS = (
     Part("first_calls", 150, ("benchmarks.first_calls",)),
     Part(

