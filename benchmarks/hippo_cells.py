@@ -114,12 +114,13 @@ def make(run: Run, protocol: Protocol, device: torch.device) -> dict[str, Any]:
         tests = {rate: load(run.part, protocol.side, rate) for rate in SAMPLING}
     model = build(run, protocol, task)
     epochs = protocol.epochs if run.part == "permuted" else protocol.rate_epochs
+    batch_size = min(protocol.batch_size, len(task.train_labels))
     started = time.perf_counter()
     history = train(
         model,
         task,
-        steps=epochs * (len(task.train_labels) // protocol.batch_size),
-        batch_size=protocol.batch_size,
+        steps=epochs * (len(task.train_labels) // batch_size),
+        batch_size=batch_size,
         lr=run.lr,
         seed=run.seed,
         device=device,

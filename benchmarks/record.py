@@ -67,6 +67,7 @@ PARTS = (
     Part("lru_ladder", 560, ("benchmarks.lru_ladder",), tuple(TINY_LADDER.split())),
     Part("hippo_against_numpy", 300, ("benchmarks.hippo_against_numpy",), ("--quick",)),
     Part("hippo_cells", 580, ("benchmarks.hippo_cells",), tuple(TINY_CELLS.split())),
+    Part("lstm_gates_rungs", 120, ("benchmarks.lstm_gates_rungs",), ("--quick",)),
     Part("linear_scan_rungs", 120, ("benchmarks.linear_scan_rungs",), ("--quick",)),
     Part("hippo_rungs", 120, ("benchmarks.hippo_rungs",), ("--quick",)),
     Part("discretize_rungs", 120, ("benchmarks.discretize_rungs",), ("--quick",)),

@@ -25,12 +25,15 @@ def once(calls, device):
 @pytest.mark.parametrize(
     ("name", "count"),
     [
+        ("lstm_gates_rungs", 2),
         ("linear_scan_rungs", 6),
         ("hippo_rungs", 4),
         ("discretize_rungs", 4),
         ("ssm_kernel_rungs", 4),
         ("wkv_rungs", 4),
         ("mlstm_rungs", 4),
+        ("h3_rungs", 3),
+        ("selective_scan_rungs", 3),
     ],
 )
 def test_every_rung_is_held_to_the_truth_and_timed(name, count, monkeypatch, tmp_path, capsys):

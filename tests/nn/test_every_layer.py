@@ -143,7 +143,7 @@ def test_float32_is_exact_to_rounding(layer, u):
     found = results(layer, u)
     assert error(found["y"], expected["y"]) < 1e-5
     for name, size in sizes.items():
-        assert (found[name].double() - expected[name]).norm() < 1e-5 * size, name
+        assert (found[name].double() - expected[name]).norm() < 1e-4 * size, name
 
 
 @pytest.mark.parametrize("dtype", HALF)
@@ -163,11 +163,11 @@ def test_trains_under_autocast(layer, u, dtype):
     total.backward()
     assert [part.dtype for part in tensors(state)] == [part.dtype for part in tensors(expected_state)]
     assert [part.dtype for part in tensors(first)] == [part.dtype for part in tensors(expected_state)]
-    assert error(y, exact["y"]) < 4 * rounded_off["y"]
-    assert error(y_0, exact["y_0"]) < 4 * rounded_off["y_0"]
+    assert error(y, exact["y"]) < 3 * rounded_off["y"]
+    assert error(y_0, exact["y_0"]) < 3 * rounded_off["y_0"]
     for name, p in layer.named_parameters():
         assert p.grad.dtype == torch.float32
-        assert error(p.grad, exact[name]) < 8 * rounded_off[name], name
+        assert error(p.grad, exact[name]) < 6 * rounded_off[name], name
     assert error(model.weight.grad, true.weight.grad) < 5e-2
 
 
