@@ -53,7 +53,8 @@ def register(
             may be None.
         save: (arguments, outputs) -> what backward is given, tensors or None.
         fake, fake_backward: as ``forward`` and ``backward``, but with empty results of
-            the same shapes, dtypes and devices.
+            the same shapes, dtypes and devices, all contiguous: graphs get them so,
+            whatever strides the functions leave.
     """
     gradients = _Op(f"{name}_backward", _plainly(backward), fake_backward)
     gradients.differentiate(_refuse_second(name), lambda arguments, outputs: ())
@@ -190,12 +191,15 @@ class _Op:
 
 
 def _whole(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
-    """The function with an empty tensor for each None that it returns: results of a schema
-    and of ``vmap`` are tensors."""
+    """The function with the results that a schema, a graph and ``vmap`` count on: an empty
+    tensor for each None, and no strides but those of ``new_empty``, which fake results
+    have."""
 
     def whole(*arguments: Any) -> Tensors:
         found = function(*arguments)
-        return tuple(arguments[0].new_empty(0) if x is None else x for x in found)
+        return tuple(
+            arguments[0].new_empty(0) if x is None else x.contiguous() for x in found
+        )
 
     return whole
 
