@@ -25,7 +25,7 @@ import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.convolution import portable
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
 
 SHORT = 100
@@ -127,7 +127,7 @@ def convolve(u: Tensor, K: Tensor) -> Tensor:
     taps = min(u.shape[1], K.shape[1])
     if taps > SHORT:
         return portable.convolve(u, K)
-    return _sum(real_numbers(u), real_numbers(K), taps, False)
+    return _sum(laid_out(u), laid_out(K), taps, False)
 
 
 def gradients(u: Tensor, K: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,7 +136,7 @@ def gradients(u: Tensor, K: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor]:
     taps, stride = min(length, K.shape[1]), K.shape[1]
     if taps > SHORT:
         return portable.gradients(u, K, grad_y)
-    u, K, grad_y = real_numbers(u), real_numbers(K), real_numbers(grad_y)
+    u, K, grad_y = laid_out(u), laid_out(K), laid_out(grad_y)
     grad_u = _sum(grad_y, K, taps, True)
     plan = plan_launches(u.shape, taps, u.is_cuda)
     shape = plan.splits * u.shape[0], width, stride

@@ -24,7 +24,7 @@ from torch import Tensor
 from triton.runtime.jit import JITFunction
 
 from seqlab.ops.device.combines import Combine
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
 
 
@@ -179,7 +179,7 @@ def launch(
     batch, _, width = like.shape
     plan = plan_launches(like.shape, tiling["CHUNK"], tiling["BLOCK"])
     chunks = plan.sizes[-1]
-    inputs = [None if x is None else real_numbers(x) for x in inputs]
+    inputs = [None if x is None else laid_out(x) for x in inputs]
     run = runner(kernel, like)
     between = None
     if chunks > 1:

@@ -30,7 +30,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.pairs import real_numbers, times, times_conjugate
+from seqlab.ops.device.pairs import laid_out, times, times_conjugate
 from seqlab.ops.dplr.portable import angles
 from seqlab.ops.interpreter import runner
 
@@ -191,8 +191,8 @@ def spectrum(Lambda: Tensor, weights: Tensor, dt: Tensor, length: int) -> Tensor
     result = Lambda.new_empty((channels, table.shape[1]))
     blocks = triton.cdiv(table.shape[1], tiling["BLOCK"])
     runner(forward_kernel, Lambda)[(channels * blocks,)](
-        real_numbers(Lambda), real_numbers(weights), real_numbers(dt), table,
-        real_numbers(result), channels, states, table.shape[1], **tiling,
+        laid_out(Lambda), laid_out(weights), laid_out(dt), table,
+        result, channels, states, table.shape[1], **tiling,
     )  # fmt: skip
     return result
 
@@ -208,8 +208,8 @@ def gradients(
     parts = dt.new_empty((blocks, 10, channels, states))
     dt_parts = dt.new_empty((blocks, channels))
     runner(backward_kernel, Lambda)[(channels * blocks,)](
-        real_numbers(Lambda), real_numbers(weights), real_numbers(dt), table,
-        real_numbers(grad), parts, dt_parts,
+        laid_out(Lambda), laid_out(weights), laid_out(dt), table,
+        laid_out(grad), parts, dt_parts,
         channels, states, table.shape[1], **tiling,
     )  # fmt: skip
     sums = parts.sum(0)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from triton import JITFunction, cdiv
 
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.discretize.reference import ALPHAS
 from seqlab.ops.hippo.full_precision import matmul
 from seqlab.ops.hippo.kernel import adjoint_kernel, carry_kernel, recurrence_kernel
@@ -41,8 +41,8 @@ def project(
             x = f.transpose(1, 2).to(weights.dtype).reshape(-1, length)
             last = matmul(x, weights.mT).view(batch, channels, order)
             return last.to(f.dtype, copy=True), last
-    f = real_numbers(f)
-    state = None if state is None else real_numbers(state)
+    f = laid_out(f)
+    state = None if state is None else laid_out(state)
     last = f.new_empty((batch, channels, order), dtype=torch.float32)
     c = f.new_empty((batch, length, channels, order)) if return_all else None
 
@@ -87,8 +87,8 @@ def _gradients(
 ) -> Tensor:
     """The gradient to the first state; that to f comes to ``grad_f``."""
     batch, length, channels = grad_f.shape
-    grad_c = None if grad_c is None else real_numbers(grad_c)
-    grad_last = None if grad_last is None else real_numbers(grad_last)
+    grad_c = None if grad_c is None else laid_out(grad_c)
+    grad_last = None if grad_last is None else laid_out(grad_last)
     grad_state = grad_f.new_empty((batch, channels, order), dtype=torch.float32)
 
     def tensors(between: Tensor | None, summary: bool) -> Sequence[Tensor | None]:

@@ -45,9 +45,9 @@ from seqlab.ops.arguments import accumulation_dtype
 from seqlab.ops.device.affine_maps import compose_runs, over_tile
 from seqlab.ops.device.chained_scan import publish, status_words, wait_for
 from seqlab.ops.device.pairs import (
+    laid_out,
     load_pairs,
     power,
-    real_numbers,
     store_pairs,
     times,
 )
@@ -363,9 +363,9 @@ def scan(
     step = -plan.width if reverse else plan.width
     words, launch = status_words(plan.words, b)
     runner(forward_kernel, b)[plan.grid](
-        real_numbers(a), real_numbers(b),
-        None if state is None else real_numbers(state),
-        real_numbers(h), real_numbers(last),
+        laid_out(a), laid_out(b),
+        None if state is None else laid_out(state),
+        h, last,
         words, launch, batch, length, plan.width, step,
         *plan.constants, num_warps=plan.num_warps,
     )  # fmt: skip
@@ -394,11 +394,10 @@ def gradients(
     step = plan.width if reverse else -plan.width
     words, launch = status_words(plan.words, h)
     runner(backward_kernel, h)[plan.grid](
-        real_numbers(a), real_numbers(h),
-        None if state is None else real_numbers(state),
-        real_numbers(grad_h), None if grad_last is None else real_numbers(grad_last),
-        real_numbers(grad_a), real_numbers(grad_b),
-        None if grad_state is None else real_numbers(grad_state),
+        laid_out(a), laid_out(h),
+        None if state is None else laid_out(state),
+        laid_out(grad_h), None if grad_last is None else laid_out(grad_last),
+        grad_a, grad_b, grad_state,
         words, launch, batch, length, plan.width, step,
         *plan.constants, num_warps=plan.num_warps,
     )  # fmt: skip

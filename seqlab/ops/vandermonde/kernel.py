@@ -31,7 +31,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.pairs import power, real_numbers, times, times_conjugate
+from seqlab.ops.device.pairs import laid_out, power, times, times_conjugate
 from seqlab.ops.interpreter import runner
 
 # The fastest on an H200 of those that benchmarks/kernel_tilings.py tries.
@@ -278,7 +278,7 @@ def kernel(A_bar: Tensor, B_bar: Tensor, C: Tensor, length: int) -> Tensor:
     tiling = FORWARD if A_bar.is_cuda else INTERPRETED
     K = A_bar.new_empty((channels, length), dtype=torch.float32)
     runner(forward_kernel, A_bar)[plan.forward](
-        real_numbers(A_bar), real_numbers(B_bar), real_numbers(C), K,
+        laid_out(A_bar), laid_out(B_bar), laid_out(C), K,
         channels, states, length, A_bar.is_complex(), **tiling,
     )  # fmt: skip
     return K
@@ -293,22 +293,21 @@ def gradients(
     plan = plan_launches(channels, states, length, A_bar.is_cuda)
     tiling = BACKWARD if A_bar.is_cuda else INTERPRETED
     imaginary = A_bar.is_complex()
-    B_bar, C = real_numbers(B_bar), real_numbers(C)
+    B_bar, C = laid_out(B_bar), laid_out(C)
     found = tuple(A_bar.new_empty(A_bar.shape) for _ in range(3))
-    places = [real_numbers(x) for x in found]
     parts = None
     if plan.splits > 1:
         shape = plan.splits, 4, channels, states
         parts = grad_K.new_empty(shape)
     runner(backward_kernel, A_bar)[plan.backward](
-        real_numbers(A_bar), B_bar, C, real_numbers(grad_K),
-        *((None,) * 3 if plan.splits > 1 else places), parts,
+        laid_out(A_bar), B_bar, C, laid_out(grad_K),
+        *((None,) * 3 if plan.splits > 1 else found), parts,
         channels, states, length, plan.tiles, imaginary, **tiling,
     )  # fmt: skip
     if plan.splits > 1:
         count = channels * states
         block = 128 if A_bar.is_cuda else 4
         runner(finish_kernel, A_bar)[(triton.cdiv(count, block),)](
-            B_bar, C, parts, *places, count, plan.splits, imaginary, block
+            B_bar, C, parts, *found, count, plan.splits, imaginary, block
         )
     return found

@@ -26,7 +26,7 @@ import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.device.gates import at_least, larger, log_sigmoid, tanh
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
 from seqlab.ops.xlstm.slstm import portable
 
@@ -274,9 +274,9 @@ def scan(
     forget: str,
 ) -> tuple[Tensor, portable.State, Tensor]:
     """As of the portable form."""
-    gates, R = real_numbers(gates), real_numbers(R)
+    gates, R = laid_out(gates), laid_out(R)
     given = (b, *(state or (None,) * 4))
-    given = tuple(None if x is None else real_numbers(x) for x in given)
+    given = tuple(None if x is None else laid_out(x) for x in given)
     batch, length, _, heads, width = gates.shape
     y = gates.new_empty((batch, length, heads, width))
     last = gates.new_empty((4, batch, heads, width), dtype=torch.float32)
@@ -300,10 +300,10 @@ def walk_back(
     grads: tuple[Tensor | None, ...],
 ) -> tuple[Tensor, portable.State]:
     """As of the portable form; ``x`` itself becomes its gradient."""
-    x, R, grad_h = real_numbers(x), real_numbers(R), real_numbers(grad_h)
+    x, R, grad_h = laid_out(x), laid_out(R), laid_out(grad_h)
     grad_c, grad_n, _, grad_last = grads
     given = grad_c, grad_n, portable.grad_of_m(last, grads), grad_last
-    given = tuple(None if g is None else real_numbers(g) for g in given)
+    given = tuple(None if g is None else laid_out(g) for g in given)
     batch, length, _, heads, width = x.shape
     first = x.new_empty((4, batch, heads, width))
     grid, constants, options = plan(grad_h, R)
