@@ -27,6 +27,7 @@ from torch import Tensor
 from seqlab.ops.convolution import portable
 from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 
 SHORT = 100
 """Up to so many taps, sums are faster than transforms."""
@@ -113,12 +114,12 @@ def plan_launches(shape: torch.Size, taps: int, compiled: bool) -> Plan:
     batch, length, width = shape
     tiling = COMPILED if compiled else INTERPRETED
     of_taps = COMPILED_TAPS if compiled else INTERPRETED_TAPS
-    tiles = triton.cdiv(width, tiling["BLOCK"]) * triton.cdiv(length, tiling["STEPS"])
-    owners = triton.cdiv(width, of_taps["BLOCK"]) * triton.cdiv(taps, of_taps["TAPS"])
+    tiles = ceil_div(width, tiling["BLOCK"]) * ceil_div(length, tiling["STEPS"])
+    owners = ceil_div(width, of_taps["BLOCK"]) * ceil_div(taps, of_taps["TAPS"])
     programs = PROGRAMS if compiled else 4 * owners
-    splits = min(triton.cdiv(programs, batch * owners), triton.cdiv(length, 16))
-    times = triton.cdiv(length, splits)
-    splits = triton.cdiv(length, times)
+    splits = min(ceil_div(programs, batch * owners), ceil_div(length, 16))
+    times = ceil_div(length, splits)
+    splits = ceil_div(length, times)
     return Plan((batch * tiles,), (batch * splits * owners,), times, splits)
 
 

@@ -26,6 +26,7 @@ from triton.runtime.jit import JITFunction
 from seqlab.ops.device.combines import Combine
 from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 
 
 @triton.jit
@@ -148,8 +149,8 @@ class Plan(NamedTuple):
 def plan_launches(shape: torch.Size, CHUNK: int, BLOCK: int) -> Plan:
     """The launches over a tensor (B, L, D), in tiles of CHUNK steps by BLOCK channels."""
     batch, length, width = shape
-    chunks = triton.cdiv(length, CHUNK)
-    programs = batch * triton.cdiv(width, BLOCK)
+    chunks = ceil_div(length, CHUNK)
+    programs = batch * ceil_div(width, BLOCK)
     sizes = batch, length, width, chunks
     return Plan(((chunks - 1) * programs,), (chunks * programs,), sizes)
 
@@ -197,6 +198,6 @@ def scan_summaries(summaries: Tensor, combine: Combine) -> None:
     chunks = summaries.shape[1]
     count = summaries[0, 0].numel()
     CHUNKS, BLOCK = (64, 16) if summaries.is_cuda else (4, 2)
-    runner(carry_kernel, summaries)[(triton.cdiv(count, BLOCK),)](
+    runner(carry_kernel, summaries)[(ceil_div(count, BLOCK),)](
         summaries, chunks, count, *combine, CHUNKS, BLOCK
     )

@@ -33,6 +33,7 @@ from torch import Tensor
 from seqlab.ops.device.pairs import laid_out, times, times_conjugate
 from seqlab.ops.dplr.portable import angles
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 
 # The fastest on an H200 of those that benchmarks/kernel_tilings.py tries.
 FORWARD = {"BLOCK": 128, "num_warps": 1}
@@ -189,7 +190,7 @@ def spectrum(Lambda: Tensor, weights: Tensor, dt: Tensor, length: int) -> Tensor
     tiling = FORWARD if Lambda.is_cuda else INTERPRETED
     table = angles(length, Lambda.device)
     result = Lambda.new_empty((channels, table.shape[1]))
-    blocks = triton.cdiv(table.shape[1], tiling["BLOCK"])
+    blocks = ceil_div(table.shape[1], tiling["BLOCK"])
     runner(forward_kernel, Lambda)[(channels * blocks,)](
         laid_out(Lambda), laid_out(weights), laid_out(dt), table,
         result, channels, states, table.shape[1], **tiling,
@@ -204,7 +205,7 @@ def gradients(
     channels, states = Lambda.shape
     tiling = BACKWARD if Lambda.is_cuda else INTERPRETED
     table = angles(length, Lambda.device)
-    blocks = triton.cdiv(table.shape[1], tiling["BLOCK"])
+    blocks = ceil_div(table.shape[1], tiling["BLOCK"])
     parts = dt.new_empty((blocks, 10, channels, states))
     dt_parts = dt.new_empty((blocks, channels))
     runner(backward_kernel, Lambda)[(channels * blocks,)](

@@ -38,6 +38,7 @@ from seqlab.ops.device.powers import Tables, make_tables
 from seqlab.ops.interpreter import runner
 from seqlab.ops.shift_ssm import kernel as sliding
 from seqlab.ops.shift_ssm.kernel import weighed
+from seqlab.ops.sizes import ceil_div
 from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution import kernel as convolution
 from seqlab.ops.ssm.convolution.kernel import (
@@ -315,7 +316,7 @@ def last_keys(k: Tensor, window: Tensor | None, count: int) -> Tensor:
 
 
 def grid(batch: int, steps: int, width: int, tile: int) -> int:
-    return batch * triton.cdiv(steps, tile) * triton.cdiv(width, tile)
+    return batch * ceil_div(steps, tile) * ceil_div(width, tile)
 
 
 def tile_size(like: Tensor) -> int:

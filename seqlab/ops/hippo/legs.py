@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from triton import JITFunction, cdiv
+from triton import JITFunction
 
 from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.discretize.reference import ALPHAS
@@ -18,10 +18,10 @@ from seqlab.ops.hippo.plan import (
     Plan,
     page,
     plan,
-    power_of_two,
 )
 from seqlab.ops.interpreter import runner
 from seqlab.ops.kept import keep
+from seqlab.ops.sizes import ceil_div, power_of_two
 
 
 def project(
@@ -171,7 +171,7 @@ def _launch(
     """Of ``count`` chunks, the first of which is number ``begin``."""
     rows = width if summary else sizes[3]
     tile, warps = planned.tile(rows)
-    runner(kernel, like)[(cdiv(rows, tile) * count,)](
+    runner(kernel, like)[(ceil_div(rows, tile) * count,)](
         *tensors, *sizes, width, start, planned.size, chunks, begin,
         SUMMARY=summary, ALPHA=ALPHAS[method], ROWS=tile, ORDER=planned.lanes,
         num_warps=warps,
@@ -249,8 +249,8 @@ def _carry_launch(
 ) -> None:
     items, _, order = add.shape
     lanes = max(16, power_of_two(order))
-    groups = cdiv(first % group + items, group)
-    runner(carry_kernel, add)[(cdiv(rows, 16) * groups,)](
+    groups = ceil_div(first % group + items, group)
+    runner(carry_kernel, add)[(ceil_div(rows, 16) * groups,)](
         add, start, state, transitions, items, first, group, shift, order, rows, signals,
         add.stride(0), 0 if start is None else start.stride(0), state.stride(0),
         *transitions.stride(),

@@ -52,6 +52,7 @@ from seqlab.ops.device.pairs import (
     times,
 )
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 
 
 @triton.jit
@@ -433,7 +434,7 @@ def plan_launch(
         row = OF_16_BITS if dtype.itemsize == 2 else row
         tiling = row[2 * backward + (not fixed)]
     STEPS, RUNS, PAIRS, ENTRIES, num_warps = tiling
-    tiles = triton.cdiv(length, RUNS * STEPS)
+    tiles = ceil_div(length, RUNS * STEPS)
     far = (
         RUNS * STEPS * width >= 2**31
     )  # distances in a tile, with millions of channels
@@ -441,7 +442,7 @@ def plan_launch(
     return Plan(
         width,
         tiles,
-        (tiles * batch * triton.cdiv(width, 2 * PAIRS),),
+        (tiles * batch * ceil_div(width, 2 * PAIRS),),
         (tiles - 1) * batch * width,
         (fixed, dtype.is_complex, STEPS, RUNS, PAIRS, ENTRIES, far, lanes),
         num_warps,

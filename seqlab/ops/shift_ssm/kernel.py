@@ -24,6 +24,7 @@ from torch import Tensor
 from seqlab.ops.device.chunks import plan_launches
 from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import power_of_two
 
 COMPILED = {"CHUNK": 32, "BLOCK": 128, "num_warps": 4}
 INTERPRETED = {"CHUNK": 4, "BLOCK": 2}  # it visits numbers one by one
@@ -145,7 +146,7 @@ def convolve(k: Tensor, taps: Tensor, state: Tensor | None) -> tuple[Tensor, Ten
     plan = plan_launches(k.shape, tiling["CHUNK"], tiling["BLOCK"])
     runner(forward_kernel, k)[plan.grid](
         laid_out(k), taps, before(state), y, last, *plan.sizes,
-        count, triton.next_power_of_2(count), **tiling,
+        count, power_of_two(count), **tiling,
     )  # fmt: skip
     return y, last
 

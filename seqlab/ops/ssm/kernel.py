@@ -36,6 +36,7 @@ from seqlab.ops.device.chunks import load_steps, scan_summaries, tile_coordinate
 from seqlab.ops.device.combines import AFFINE_COMPLEX, AFFINE_EACH, Combine
 from seqlab.ops.device.pairs import laid_out, load_pairs, store_pairs, times
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div, power_of_two
 
 
 @triton.jit
@@ -434,12 +435,12 @@ def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -
     """The launches for u of such a shape and N modes."""
     batch, length, width = shape
     modes = 2 * N if is_complex else N
-    PAIRS = triton.next_power_of_2(triton.cdiv(modes, 2))
+    PAIRS = power_of_two(ceil_div(modes, 2))
     tiling = {**(COMPILED if compiled else INTERPRETED), "PAIRS": PAIRS}
     if compiled:
         tiling["BLOCK"] = max(1, min(32, LANES // PAIRS))
-    chunks = triton.cdiv(length, tiling["CHUNK"])
-    programs = batch * triton.cdiv(width, tiling["BLOCK"])
+    chunks = ceil_div(length, tiling["CHUNK"])
+    programs = batch * ceil_div(width, tiling["BLOCK"])
     return Plan(
         chunks,
         ((chunks - 1) * programs,),
@@ -456,7 +457,7 @@ def kept_shape(u: Tensor, A_bar: Tensor) -> tuple[int, ...]:
     """The shape of the states between chunks that ``scan`` returns."""
     batch, length, width = u.shape
     modes = (2 if A_bar.is_complex() else 1) * A_bar.shape[-1]
-    pairs = triton.next_power_of_2(triton.cdiv(modes, 2))
+    pairs = power_of_two(ceil_div(modes, 2))
     return 2, (length - 1) // steps_of_chunk(u.is_cuda), batch, width, pairs
 
 

@@ -33,6 +33,7 @@ from torch import Tensor
 
 from seqlab.ops.device.pairs import laid_out, power, times, times_conjugate
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 
 # The fastest on an H200 of those that benchmarks/kernel_tilings.py tries.
 FORWARD = {"ROWS": 64, "COLUMNS": 64, "MODES": 16, "num_warps": 4}
@@ -262,12 +263,12 @@ class Plan(NamedTuple):
 @lru_cache(maxsize=1024)
 def plan_launches(channels: int, states: int, length: int, compiled: bool) -> Plan:
     forward, backward = (FORWARD, BACKWARD) if compiled else (INTERPRETED, INTERPRETED)
-    tiles = triton.cdiv(length, backward["ROWS"] * backward["COLUMNS"])
-    owners = channels * triton.cdiv(states, backward["MODES"])
+    tiles = ceil_div(length, backward["ROWS"] * backward["COLUMNS"])
+    owners = channels * ceil_div(states, backward["MODES"])
     programs = PROGRAMS if compiled else owners * 2
-    each = triton.cdiv(tiles, max(1, programs // owners))
-    splits = triton.cdiv(tiles, each)
-    own = triton.cdiv(length, forward["ROWS"] * forward["COLUMNS"])
+    each = ceil_div(tiles, max(1, programs // owners))
+    splits = ceil_div(tiles, each)
+    own = ceil_div(length, forward["ROWS"] * forward["COLUMNS"])
     return Plan((channels * own,), (owners * splits,), each, splits)
 
 
@@ -307,7 +308,7 @@ def gradients(
     if plan.splits > 1:
         count = channels * states
         block = 128 if A_bar.is_cuda else 4
-        runner(finish_kernel, A_bar)[(triton.cdiv(count, block),)](
+        runner(finish_kernel, A_bar)[(ceil_div(count, block),)](
             B_bar, C, parts, *found, count, plan.splits, imaginary, block
         )
     return found

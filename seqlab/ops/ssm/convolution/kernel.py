@@ -69,6 +69,7 @@ from seqlab.ops.device.transpose import transpose
 from seqlab.ops.interpreter import runner
 from seqlab.ops.launch import as_real
 from seqlab.ops.linear_scan import kernel as linear_scan
+from seqlab.ops.sizes import ceil_div, power_of_two
 from seqlab.ops.ssm import kernel as recurrence
 
 
@@ -474,7 +475,7 @@ def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -
     """The launches for u of such a shape and N modes."""
     batch, length, channels = shape
     modes = 2 * N if is_complex else N
-    PAIRS = triton.next_power_of_2(triton.cdiv(modes, 2))
+    PAIRS = power_of_two(ceil_div(modes, 2))
     if compiled:
         sizes = {"T": T, "PAIRS": max(8, PAIRS)}
         tiling, correlation_tiling = {**WALK, **sizes}, {**CORRELATION, **sizes}
@@ -490,9 +491,9 @@ def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -
         left,
         segments,
         modes,
-        (channels * triton.cdiv(batch * (segments - 1), rows),),
-        (channels * triton.cdiv(batch * segments, rows),),
-        (channels * triton.cdiv(batch * segments, correlation_tiling["ROWS"]),),
+        (channels * ceil_div(batch * (segments - 1), rows),),
+        (channels * ceil_div(batch * segments, rows),),
+        (channels * ceil_div(batch * segments, correlation_tiling["ROWS"]),),
         (batch, channels, chunks, span, segments),
         is_complex,
         tiling,
@@ -504,11 +505,11 @@ def cut(batch: int, chunks: int, channels: int, compiled: bool) -> tuple[int, in
     """How many chunks a segment has, and how many segments there are: enough to fill the
     rows of enough programs. The sizes may be symbols."""
     rows = WALK["ROWS"] if compiled else INTERPRETED["ROWS"]
-    programs = triton.cdiv(ENOUGH, channels) if compiled else 2
-    segments = torch.sym_min(triton.cdiv(programs * rows, batch), MOST_SEGMENTS)
+    programs = ceil_div(ENOUGH, channels) if compiled else 2
+    segments = torch.sym_min(ceil_div(programs * rows, batch), MOST_SEGMENTS)
     segments = torch.sym_max(torch.sym_min(segments, chunks), 1)
-    span = torch.sym_max(triton.cdiv(chunks, segments), 1)
-    return span, torch.sym_max(triton.cdiv(chunks, span), 1)
+    span = torch.sym_max(ceil_div(chunks, segments), 1)
+    return span, torch.sym_max(ceil_div(chunks, span), 1)
 
 
 def kept_shape(u: Tensor, A_bar: Tensor) -> tuple[int, ...]:
