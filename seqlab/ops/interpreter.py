@@ -18,7 +18,7 @@ from triton.language import core
 from triton.runtime import interpreter
 from triton.runtime.jit import JITFunction
 
-from seqlab.ops.launch import Launcher
+from seqlab.ops.launch import Launcher, as_real
 
 _launch = local()
 
@@ -58,7 +58,7 @@ class _Interpreted:
     def __getitem__(self, grid: Any) -> Callable:
         def launch(*args: Any, **options: Any) -> None:
             with _one_at_a_time, _interpreted_language():
-                self.kernel[grid](*args, **options)
+                self.kernel[grid](*map(as_real, args), **options)
 
         return launch
 

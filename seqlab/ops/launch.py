@@ -10,7 +10,8 @@ compiled. Here the same is looked up by a tuple of what Triton compiles for:
 
 which is never coarser than Triton's own look-up, as long as no two constants of a kernel
 are equal and of different types (1 and True). What is not there yet goes Triton's way
-once, and so does all while a profiler listens to Triton's launches.
+once, and so does all while a profiler listens to Triton's launches. As Triton has no
+complex numbers, a complex tensor goes for its real ones, of which it has the address.
 """
 
 from collections.abc import Callable
@@ -25,6 +26,14 @@ MOST = 1024
 """Variants that a kernel remembers on a device, so that changing sizes fill no memory."""
 
 _NO_TENSORS = frozenset((int, float, bool, type(None)))
+
+
+def as_real(x: Any) -> Any:
+    """A complex tensor as its real numbers, the two parts along a further axis; anything
+    else as it is."""
+    if isinstance(x, torch.Tensor) and x.is_complex():
+        return torch.view_as_real(x)
+    return x
 
 
 class Launcher:
@@ -65,7 +74,7 @@ class Launcher:
         key = tuple(known)
         variant = self.variants.get(key)
         if variant is None or _profiled():
-            compiled = self.kernel[grid](*args, **options)
+            compiled = self.kernel[grid](*map(as_real, args), **options)
             if compiled is not None:
                 self._remember(key, compiled, len(args))
             return

@@ -25,8 +25,9 @@ import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.convolution import portable
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 
 SHORT = 100
 """Up to so many taps, sums are faster than transforms."""
@@ -113,12 +114,12 @@ def plan_launches(shape: torch.Size, taps: int, compiled: bool) -> Plan:
     batch, length, width = shape
     tiling = COMPILED if compiled else INTERPRETED
     of_taps = COMPILED_TAPS if compiled else INTERPRETED_TAPS
-    tiles = triton.cdiv(width, tiling["BLOCK"]) * triton.cdiv(length, tiling["STEPS"])
-    owners = triton.cdiv(width, of_taps["BLOCK"]) * triton.cdiv(taps, of_taps["TAPS"])
+    tiles = ceil_div(width, tiling["BLOCK"]) * ceil_div(length, tiling["STEPS"])
+    owners = ceil_div(width, of_taps["BLOCK"]) * ceil_div(taps, of_taps["TAPS"])
     programs = PROGRAMS if compiled else 4 * owners
-    splits = min(triton.cdiv(programs, batch * owners), triton.cdiv(length, 16))
-    times = triton.cdiv(length, splits)
-    splits = triton.cdiv(length, times)
+    splits = min(ceil_div(programs, batch * owners), ceil_div(length, 16))
+    times = ceil_div(length, splits)
+    splits = ceil_div(length, times)
     return Plan((batch * tiles,), (batch * splits * owners,), times, splits)
 
 
@@ -127,7 +128,7 @@ def convolve(u: Tensor, K: Tensor) -> Tensor:
     taps = min(u.shape[1], K.shape[1])
     if taps > SHORT:
         return portable.convolve(u, K)
-    return _sum(real_numbers(u), real_numbers(K), taps, False)
+    return _sum(laid_out(u), laid_out(K), taps, False)
 
 
 def gradients(u: Tensor, K: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,7 +137,7 @@ def gradients(u: Tensor, K: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor]:
     taps, stride = min(length, K.shape[1]), K.shape[1]
     if taps > SHORT:
         return portable.gradients(u, K, grad_y)
-    u, K, grad_y = real_numbers(u), real_numbers(K), real_numbers(grad_y)
+    u, K, grad_y = laid_out(u), laid_out(K), laid_out(grad_y)
     grad_u = _sum(grad_y, K, taps, True)
     plan = plan_launches(u.shape, taps, u.is_cuda)
     shape = plan.splits * u.shape[0], width, stride

@@ -33,6 +33,7 @@ from seqlab.ops.device.chunks import (
     tile_coordinates,
 )
 from seqlab.ops.device.combines import AFFINE, LOG_ADD, exponentials
+from seqlab.ops.sizes import ceil_div
 
 COMPILED = {"CHUNK": 128, "STEPS": 16, "BLOCK": 128, "num_warps": 4}
 INTERPRETED = {"CHUNK": 4, "STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
@@ -123,9 +124,10 @@ def backward_kernel(
 def scan(x: Tensor, *inputs: Tensor | None) -> tuple[Tensor, ...]:
     """m, the last of it and the states before groups, from x, w and the first state."""
     m = torch.empty_like(x, memory_format=torch.contiguous_format)
-    shape = groups_in(x), x.shape[0], x.shape[2]
-    starts = x.new_empty(shape, dtype=torch.float32)
-    outputs = m, torch.empty_like(starts[0]), starts
+    batch, _, width = x.shape
+    last = x.new_empty((batch, width), dtype=torch.float32)
+    starts = x.new_empty((groups_in(x), batch, width), dtype=torch.float32)
+    outputs = m, last, starts
     launch(forward_kernel, (x, *inputs), outputs, LOG_ADD, tiling(x))
     return outputs
 
@@ -134,11 +136,13 @@ def gradients(x: Tensor, *inputs: Tensor | None) -> tuple[Tensor, ...]:
     """Gradients to x, w and the first state, from x, w, the states before groups, and the
     gradients of m and of the last of it."""
     grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-    shape = triton.cdiv(x.shape[1], tiling(x)["CHUNK"]), x.shape[0], x.shape[2]
-    grad_w = x.new_empty(shape, dtype=torch.float32)
-    outputs = grad_x, grad_w, torch.empty_like(grad_w[0])
+    batch, length, width = x.shape
+    chunks = ceil_div(length, tiling(x)["CHUNK"])
+    grad_w = x.new_empty((chunks, batch, width), dtype=torch.float32)
+    grad_state = x.new_empty((batch, width), dtype=torch.float32)
+    outputs = grad_x, grad_w, grad_state
     launch(backward_kernel, (x, *inputs), outputs, AFFINE, tiling(x))
-    return grad_x, grad_w.sum((0, 1)), outputs[2]
+    return grad_x, grad_w.sum((0, 1)), grad_state
 
 
 def tiling(like: Tensor) -> dict[str, int]:
@@ -147,4 +151,4 @@ def tiling(like: Tensor) -> dict[str, int]:
 
 def groups_in(x: Tensor) -> int:
     """Groups of steps in a tensor (B, L, D)."""
-    return triton.cdiv(x.shape[1], tiling(x)["STEPS"])
+    return ceil_div(x.shape[1], tiling(x)["STEPS"])

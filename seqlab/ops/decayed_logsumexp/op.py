@@ -120,11 +120,12 @@ def _backward(
     w: Tensor,
     state: Tensor | None,
     starts: Tensor,
-    grad_m: Tensor,
+    grad_m: Tensor | None,
     grad_last: Tensor | None,
     grad_starts: Tensor | None,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    grad_m = torch.zeros_like(x) if grad_m is None else grad_m
     if backend == "triton":
         kernel = kernel_of("decayed_logsumexp")
         return kernel.gradients(x, w, starts, grad_m, grad_last)

@@ -24,8 +24,9 @@ from torch import Tensor
 from triton.runtime.jit import JITFunction
 
 from seqlab.ops.device.combines import Combine
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div, power_of_two
 
 
 @triton.jit
@@ -148,8 +149,8 @@ class Plan(NamedTuple):
 def plan_launches(shape: torch.Size, CHUNK: int, BLOCK: int) -> Plan:
     """The launches over a tensor (B, L, D), in tiles of CHUNK steps by BLOCK channels."""
     batch, length, width = shape
-    chunks = triton.cdiv(length, CHUNK)
-    programs = batch * triton.cdiv(width, BLOCK)
+    chunks = ceil_div(length, CHUNK)
+    programs = batch * ceil_div(width, BLOCK)
     sizes = batch, length, width, chunks
     return Plan(((chunks - 1) * programs,), (chunks * programs,), sizes)
 
@@ -179,7 +180,7 @@ def launch(
     batch, _, width = like.shape
     plan = plan_launches(like.shape, tiling["CHUNK"], tiling["BLOCK"])
     chunks = plan.sizes[-1]
-    inputs = [None if x is None else real_numbers(x) for x in inputs]
+    inputs = [None if x is None else laid_out(x) for x in inputs]
     run = runner(kernel, like)
     between = None
     if chunks > 1:
@@ -198,9 +199,9 @@ def scan_summaries(summaries: Tensor, combine: Combine) -> None:
     count = summaries[0, 0].numel()
     CHUNKS, BLOCK = 4, 2
     if summaries.is_cuda:  # of few chunks, one warp has all of a state in one thread
-        CHUNKS = min(64, max(8, triton.next_power_of_2(chunks)))
+        CHUNKS = min(64, max(8, power_of_two(chunks)))
         BLOCK = 1024 // CHUNKS
-    runner(carry_kernel, summaries)[(triton.cdiv(count, BLOCK),)](
+    runner(carry_kernel, summaries)[(ceil_div(count, BLOCK),)](
         summaries,
         chunks,
         count,

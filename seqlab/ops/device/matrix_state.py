@@ -29,6 +29,7 @@ from seqlab.ops.device.chunks import last_row
 from seqlab.ops.device.combines import affine_prefixes
 from seqlab.ops.device.gates import at_least
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div, power_of_two
 
 LEAST = tl.constexpr(-1e4)
 """The logarithm of a decay that is 0 whatever the dtype: -inf times 0 is not a number."""
@@ -245,7 +246,7 @@ class Shape(NamedTuple):
 def shape_of(k: Tensor, v: Tensor, CHUNK: int) -> Shape:
     """The sizes of keys (B, L, H, K) and values (B, L, H, V) in chunks of CHUNK steps."""
     batch, length, heads, keys = k.shape
-    chunks = triton.cdiv(length, CHUNK)
+    chunks = ceil_div(length, CHUNK)
     return Shape(batch, length, heads, keys, v.shape[-1], chunks)
 
 
@@ -256,9 +257,7 @@ Tile = tuple[int, int, int]
 def fit(tile: Tile, shape: Shape) -> Tile:
     """The tile without channels that no head has; products have no side of less than 16."""
     STEPS, BLOCK_K, BLOCK_V = tile
-    keys, values = (
-        max(16, triton.next_power_of_2(x)) for x in (shape.keys, shape.values)
-    )
+    keys, values = (max(16, power_of_two(x)) for x in (shape.keys, shape.values))
     return STEPS, min(BLOCK_K, keys), min(BLOCK_V, values)
 
 
@@ -273,8 +272,8 @@ def parts_of(chunks: int, programs: int, on_gpu: bool) -> tuple[int, int]:
     programs."""
     most, least_span = (BUSY // programs, LEAST_SPAN) if on_gpu else (chunks, 2)
     parts = max(1, min(most, chunks // least_span))
-    span = triton.cdiv(chunks, parts)
-    return triton.cdiv(chunks, span), span
+    span = ceil_div(chunks, parts)
+    return ceil_div(chunks, span), span
 
 
 def carry(summaries: Tensor, decays: Tensor) -> None:
@@ -282,7 +281,7 @@ def carry(summaries: Tensor, decays: Tensor) -> None:
     chunks, count = summaries.shape[0], summaries[0].numel()
     # One warp has all chunks of a number in one thread, and so scans without a word.
     CHUNKS, BLOCK = (8, 128) if summaries.is_cuda else (2, 8)
-    runner(carry_kernel, summaries)[(triton.cdiv(count, BLOCK),)](
+    runner(carry_kernel, summaries)[(ceil_div(count, BLOCK),)](
         summaries,
         decays,
         chunks,

@@ -5,10 +5,11 @@ Only products know which of the two a pair is, so that one kernel serves both. I
 the numbers of a pair are neighbors, as ``torch.view_as_real`` shows them.
 """
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from seqlab.ops.launch import as_real
 
 
 @triton.jit
@@ -81,10 +82,14 @@ def store_pairs(pointers, x0, x1, mask, ROWS: tl.constexpr, PAIRS: tl.constexpr)
     tl.store(pointers, numbers.to(pointers.dtype.element_ty), mask=mask)
 
 
+def laid_out(x: Tensor) -> Tensor:
+    """The tensor as kernels read it: contiguous, and conjugated where it is marked so. A
+    launch takes a complex one for its real numbers (``seqlab/ops/launch.py``)."""
+    x = x.resolve_neg() if x.is_neg() else x
+    return (x.resolve_conj() if x.is_conj() else x).contiguous()
+
+
 def real_numbers(x: Tensor) -> Tensor:
     """The tensor as contiguous real numbers, a complex one with its two parts side by
     side along a further axis."""
-    x = x.resolve_neg() if x.is_neg() else x
-    if x.is_complex():
-        return torch.view_as_real(x.resolve_conj().contiguous())
-    return x.contiguous()
+    return as_real(laid_out(x))

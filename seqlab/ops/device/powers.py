@@ -13,8 +13,8 @@ from torch import Tensor
 
 from seqlab.ops.device.pairs import (
     join_pairs,
+    laid_out,
     load_pairs,
-    real_numbers,
     store_pairs,
     times,
 )
@@ -114,11 +114,12 @@ def make_tables(
 ) -> Tables:
     """Tables for chunks of T steps and segments of ``span`` chunks; b and c are the real
     numbers of B_bar and C."""
-    channels, modes = len(A_bar), real_numbers(A_bar)[0].numel()
+    channels, N = A_bar.shape
+    modes = 2 * N if A_bar.is_complex() else N
     powers, k = b.new_empty((channels, T + 2, 2 * PAIRS)), b.new_empty((channels, T))
     over = torch.empty_like(A_bar, memory_format=torch.contiguous_format)
     runner(power_kernel, b)[(channels,)](
-        real_numbers(A_bar), b, c, powers, k, real_numbers(over),
+        laid_out(A_bar), b, c, powers, k, over,
         span, modes, A_bar.is_complex(), T, PAIRS,
     )  # fmt: skip
     return Tables(powers, k, over)

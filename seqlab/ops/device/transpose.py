@@ -6,6 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 
 
 @triton.jit(do_not_specialize=["rows", "columns"])
@@ -29,7 +30,7 @@ def transpose(x: Tensor, out: Tensor, rows: int, columns: int) -> None:
     """The first ``rows`` by ``columns`` of each entry of x (B, I, J), transposed, to the
     beginning of each entry of ``out`` (B, K, M). Both are contiguous."""
     TILE = 64 if x.is_cuda else 4
-    tiles = triton.cdiv(rows, TILE) * triton.cdiv(columns, TILE)
+    tiles = ceil_div(rows, TILE) * ceil_div(columns, TILE)
     runner(transpose_kernel, x)[(tiles, len(x))](
         x, out, rows, columns, x.shape[2], out.shape[2],
         x[0].numel(), out[0].numel(), TILE,

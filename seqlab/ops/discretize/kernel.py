@@ -35,7 +35,7 @@ from torch import Tensor
 
 from seqlab.ops.device.pairs import (
     join_pairs,
-    real_numbers,
+    laid_out,
     reciprocal,
     split_pairs,
     times,
@@ -453,8 +453,8 @@ def steps(
     A_bar = A.new_empty(plan.A_bar)
     B_bar = A.new_empty(plan.B_bar)
     runner(forward_kernel, A)[plan.grid](
-        real_numbers(plan.A.expand(A)), real_numbers(plan.B.expand(B)),
-        real_numbers(plan.dt.expand(dt)), real_numbers(A_bar), real_numbers(B_bar),
+        laid_out(plan.A.expand(A)), laid_out(plan.B.expand(B)),
+        laid_out(plan.dt.expand(dt)), A_bar, B_bar,
         alpha, *plan.sizes, *plan.constants, num_warps=plan.num_warps,
     )  # fmt: skip
     return A_bar, B_bar
@@ -474,10 +474,9 @@ def gradients(
     grad_A, grad_B = plan.A.parts_like(A), plan.B.parts_like(B)
     grad_dt = plan.dt.parts_like(dt)
     runner(backward_kernel, A)[plan.grid](
-        real_numbers(plan.A.expand(A)), real_numbers(plan.B.expand(B)),
-        real_numbers(plan.dt.expand(dt)),
-        real_numbers(grad_A_bar), real_numbers(grad_B_bar),
-        real_numbers(grad_A), real_numbers(grad_B), grad_dt,
+        laid_out(plan.A.expand(A)), laid_out(plan.B.expand(B)),
+        laid_out(plan.dt.expand(dt)),
+        laid_out(grad_A_bar), laid_out(grad_B_bar), grad_A, grad_B, grad_dt,
         alpha, *plan.sizes, *plan.constants, num_warps=plan.num_warps,
     )  # fmt: skip
     return plan.A.sum(grad_A, A), plan.B.sum(grad_B, B), plan.dt.sum(grad_dt, dt)

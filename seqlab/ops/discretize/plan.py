@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seqlab.ops.arguments import accumulation_dtype
+from seqlab.ops.sizes import power_of_two
 
 Shape = tuple[int, ...]
 
@@ -158,13 +159,9 @@ def _tile(sizes: Shape, imaginary: bool, tiling: Tiling) -> Shape:
     """SPAN, ROWS, COLUMNS and warps: so many numbers, over as long a span of times as leaves
     so many programs."""
     length, channels, states = sizes
-    columns = min(_power_of_2(states), 64)
+    columns = min(power_of_two(states), 64)
     rows = tiling.numbers // columns // (2 if imaginary else 1)
-    rows = min(rows, _power_of_2(channels))
+    rows = min(rows, power_of_two(channels))
     tiles = -(-channels // rows) * -(-states // columns)
-    span = _power_of_2(length * tiles // tiling.programs + 1)
+    span = power_of_two(length * tiles // tiling.programs + 1)
     return min(span, tiling.longest_span), rows, columns, tiling.num_warps
-
-
-def _power_of_2(least: int) -> int:
-    return 1 << (least - 1).bit_length()

@@ -30,9 +30,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.pairs import real_numbers, times, times_conjugate
+from seqlab.ops.device.pairs import laid_out, times, times_conjugate
 from seqlab.ops.dplr.portable import angles
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 
 # The fastest on an H200 of those that benchmarks/kernel_tilings.py tries.
 FORWARD = {"BLOCK": 128, "num_warps": 1}
@@ -189,10 +190,10 @@ def spectrum(Lambda: Tensor, weights: Tensor, dt: Tensor, length: int) -> Tensor
     tiling = FORWARD if Lambda.is_cuda else INTERPRETED
     table = angles(length, Lambda.device)
     result = Lambda.new_empty((channels, table.shape[1]))
-    blocks = triton.cdiv(table.shape[1], tiling["BLOCK"])
+    blocks = ceil_div(table.shape[1], tiling["BLOCK"])
     runner(forward_kernel, Lambda)[(channels * blocks,)](
-        real_numbers(Lambda), real_numbers(weights), real_numbers(dt), table,
-        real_numbers(result), channels, states, table.shape[1], **tiling,
+        laid_out(Lambda), laid_out(weights), laid_out(dt), table,
+        result, channels, states, table.shape[1], **tiling,
     )  # fmt: skip
     return result
 
@@ -204,12 +205,12 @@ def gradients(
     channels, states = Lambda.shape
     tiling = BACKWARD if Lambda.is_cuda else INTERPRETED
     table = angles(length, Lambda.device)
-    blocks = triton.cdiv(table.shape[1], tiling["BLOCK"])
+    blocks = ceil_div(table.shape[1], tiling["BLOCK"])
     parts = dt.new_empty((blocks, 10, channels, states))
     dt_parts = dt.new_empty((blocks, channels))
     runner(backward_kernel, Lambda)[(channels * blocks,)](
-        real_numbers(Lambda), real_numbers(weights), real_numbers(dt), table,
-        real_numbers(grad), parts, dt_parts,
+        laid_out(Lambda), laid_out(weights), laid_out(dt), table,
+        laid_out(grad), parts, dt_parts,
         channels, states, table.shape[1], **tiling,
     )  # fmt: skip
     sums = parts.sum(0)

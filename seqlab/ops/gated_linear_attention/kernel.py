@@ -59,6 +59,7 @@ from seqlab.ops.device.matrix_state import (
 )
 from seqlab.ops.device.pairs import real_numbers
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 
 SIZES = ["batch", "length", "chunks", "span", "scale"]
 COMPILED = {16: (64, 64, 64), 32: (32, 32, 64)}
@@ -334,8 +335,8 @@ def plan_launches(shape: Shape, dtype: torch.dtype, on_gpu: bool) -> Plan:
     constants = fit(COMPILED[8 * dtype.itemsize] if on_gpu else INTERPRETED, shape)
     STEPS, BLOCK_K, BLOCK_V = constants
     over_keys, over_values = (
-        triton.cdiv(shape.keys, BLOCK_K),
-        triton.cdiv(shape.values, BLOCK_V),
+        ceil_div(shape.keys, BLOCK_K),
+        ceil_div(shape.values, BLOCK_V),
     )
     tiles = over_keys * over_values * shape.batch * shape.heads
     programs = shape.chunks * shape.batch * shape.heads

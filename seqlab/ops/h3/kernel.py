@@ -33,16 +33,22 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out, real_numbers
 from seqlab.ops.device.powers import Tables, make_tables
 from seqlab.ops.interpreter import runner
 from seqlab.ops.shift_ssm import kernel as sliding
 from seqlab.ops.shift_ssm.kernel import weighed
+from seqlab.ops.sizes import ceil_div
 from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution import kernel as convolution
-from seqlab.ops.ssm.convolution.kernel import Plan, kept_shape, plan_launches
+from seqlab.ops.ssm.convolution.kernel import (
+    Plan,
+    kept_shape,
+    middle_shape,
+    plan_launches,
+)
 
-__all__ = ["forward", "gradients", "kept_shape"]
+__all__ = ["forward", "gradients", "kept_shape", "middle_shape"]
 
 
 @triton.jit
@@ -119,32 +125,30 @@ def forward(
     backward pass needs: the states between segments, and that before the last few
     steps."""
     plan = plan_launches(q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda)
-    q, k, v, shift = (real_numbers(x) for x in (q, k, v, shift))
+    q, k, v, shift = (laid_out(x) for x in (q, k, v, shift))
     y = torch.empty_like(q)
     whole = plan.chunks * plan.tiling["T"]
     middle, between = memory, None
     if plan.chunks:
         rows = products(k, v, shift, window, whole)
         tables, b, c = tables_of(A_bar, B_bar, C, D_skip, plan)
-        first = None if memory is None else real_numbers(memory)
+        first = None if memory is None else laid_out(memory)
         between = convolution.states_between(rows, A_bar, b, tables, first, plan, False)
         middle = A_bar.new_empty((len(q), *A_bar.shape))
-        convolution.walk(
-            rows, rows, b, c, tables, first, between, real_numbers(middle), plan, False
-        )
+        convolution.walk(rows, rows, b, c, tables, first, between, middle, plan, False)
         spread(q, rows, y)
-    last = middle
     if whole < q.shape[1]:
-        _, kv = rest_products(k, v, shift, window, whole)
+        _, kv, window = rest_products(k, v, shift, window, whole)
         read, last, made = recurrence.scan(kv, A_bar, B_bar, C, middle)
-        between = made if between is None else between
-        y[:, whole:] = q[:, whole:] * with_skip(read, kv, D_skip)
-    assert last is not None
+        total = with_skip(read, kv, D_skip)
+        torch.mul(from_time(q, whole), total, out=from_time(y, whole))
+        if between is None or middle is None:  # there are no chunks
+            between, middle = made, last.new_empty(0)
+        return y, window, last, between, middle
+    assert middle is not None
     assert between is not None
     window = last_keys(k, window, shift.shape[1] - 1)
-    kept = middle if plan.chunks else last
-    assert kept is not None
-    return y, window, last.clone() if last is kept else last, between, kept
+    return y, window, middle.clone(), between, middle
 
 
 def gradients(
@@ -166,57 +170,61 @@ def gradients(
 ) -> tuple[Tensor | None, ...]:
     """Gradients to all ten inputs, None for those that are None."""
     plan = plan_launches(q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda)
-    q, k, v, shift, grad_y = (real_numbers(x) for x in (q, k, v, shift, grad_y))
+    q, k, v, shift, grad_y = (laid_out(x) for x in (q, k, v, shift, grad_y))
     whole = plan.chunks * plan.tiling["T"]
     grad_q, grad_keys, grad_v = (torch.empty_like(q) for _ in "qkv")
-    sums = [torch.zeros_like(x) for x in (A_bar, B_bar, C)]
-    grad_D = shift.new_zeros(len(A_bar))
     flow = grad_memory
+    found = []  # gradients to A_bar, B_bar, C and D_skip, of the rest and of the chunks
     if whole < q.shape[1]:
-        rest = slice(whole, None)
-        keys, kv = rest_products(k, v, shift, window, whole)
+        keys, kv, _ = rest_products(k, v, shift, window, whole)
         first = middle if plan.chunks else memory
         read, _, _ = recurrence.scan(kv, A_bar, B_bar, C, first)
-        dy = grad_y[:, rest].to(kv.dtype)
-        grad_read = q[:, rest] * dy
+        dy = from_time(grad_y, whole).to(kv.dtype)
+        grad_read = from_time(q, whole) * dy
         grad_kv, *sums, flow = recurrence.gradients(
             kv, A_bar, B_bar, C, first, between, grad_read, flow
         )
         grad_kv = with_skip(grad_kv, grad_read, D_skip)
-        grad_q[:, rest] = dy * with_skip(read, kv, D_skip)
-        grad_keys[:, rest] = v[:, rest] * grad_kv
-        grad_v[:, rest] = keys * grad_kv
-        grad_D = (grad_read * kv).sum((0, 1))
+        total = with_skip(read, kv, D_skip)
+        torch.mul(dy, total, out=from_time(grad_q, whole))
+        torch.mul(from_time(v, whole), grad_kv, out=from_time(grad_keys, whole))
+        torch.mul(keys, grad_kv, out=from_time(grad_v, whole))
+        grad_D = None if D_skip is None else (grad_read * kv).sum((0, 1))
+        found.append((*sums, grad_D))
     if plan.chunks:
         rows = products(k, v, shift, window, whole)
         dread = products(q, grad_y, None, None, whole)
         tables, b, c = tables_of(A_bar, B_bar, C, D_skip, plan)
-        first = None if memory is None else real_numbers(memory)
-        last = None if flow is None else real_numbers(flow)
+        first = None if memory is None else laid_out(memory)
+        last = None if flow is None else laid_out(flow)
         read = torch.empty_like(rows)
         convolution.walk(
-            rows, read, b, c, tables, first, between,
-            real_numbers(torch.empty_like(middle)), plan, False,
+            rows, read, b, c, tables, first, between, torch.empty_like(middle), plan,
+            False,
         )  # fmt: skip
         spread(grad_y, read, grad_q)
         flows = convolution.states_between(dread, A_bar, c, tables, last, plan, True)
-        found, by_lag = convolution.parameter_gradients(
+        sums, by_lag = convolution.parameter_gradients(
             rows, dread, A_bar, b, c, tables, first, between, last, flows, plan
         )
-        sums = [x + y for x, y in zip(found, sums, strict=True)]
-        grad_D = grad_D + by_lag.diagonal(dim1=2, dim2=3).sum((0, 2))
+        grad_D = None if D_skip is None else by_lag.diagonal(dim1=2, dim2=3).sum((0, 2))
+        found.append((*sums, grad_D))
         flow = A_bar.new_empty((len(q), *A_bar.shape))
-        convolution.walk(
-            dread, dread, c, b, tables, last, flows, real_numbers(flow), plan, True
-        )
+        convolution.walk(dread, dread, c, b, tables, last, flows, flow, plan, True)
         spread(v, dread, grad_keys, k, shift, window, grad_v)
+    of_parameters = (total_of(parts) for parts in zip(*found, strict=True))
     grad_k, grad_shift, grad_first = sliding.gradients(
         k, shift, window, grad_keys, grad_window
     )
-    return (
-        grad_q, grad_k, grad_v, grad_shift, *sums,
-        None if D_skip is None else grad_D, grad_first, flow,
-    )  # fmt: skip
+    return grad_q, grad_k, grad_v, grad_shift, *of_parameters, grad_first, flow
+
+
+def total_of(parts: tuple[Tensor | None, ...]) -> Tensor | None:
+    """The sum of parts of a gradient, none of them None or all."""
+    first, *others = parts
+    for x in others:
+        first = x if first is None or x is None else first + x
+    return first
 
 
 def products(
@@ -277,17 +285,24 @@ def tables_of(
 
 def rest_products(
     k: Tensor, v: Tensor, shift: Tensor, window: Tensor | None, whole: int
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """The windows of keys from the time ``whole`` on, and their products with the values,
-    in the dtype of the taps."""
-    before = last_keys(k[:, :whole], window, shift.shape[1] - 1).to(shift.dtype)
-    later = k[:, whole:].to(shift.dtype)
-    keys, _ = sliding.convolve(later, shift, before)
-    return keys, keys * v[:, whole:]
+    in the dtype of the taps; and the last keys of all."""
+    if whole:
+        window = last_keys(k[:, :whole], window, shift.shape[1] - 1)
+    before = None if window is None else window.to(shift.dtype)
+    later = from_time(k, whole).to(shift.dtype)
+    keys, last = sliding.convolve(later, shift, before)
+    return keys, keys * from_time(v, whole), last.to(k.dtype)
+
+
+def from_time(x: Tensor, begin: int) -> Tensor:
+    """x (B, L, D) from a time on."""
+    return x[:, begin:] if begin else x
 
 
 def with_skip(read: Tensor, kv: Tensor, D_skip: Tensor | None) -> Tensor:
-    return read if D_skip is None else read + D_skip * kv
+    return read if D_skip is None else torch.addcmul(read, D_skip, kv)
 
 
 def last_keys(k: Tensor, window: Tensor | None, count: int) -> Tensor:
@@ -301,7 +316,7 @@ def last_keys(k: Tensor, window: Tensor | None, count: int) -> Tensor:
 
 
 def grid(batch: int, steps: int, width: int, tile: int) -> int:
-    return batch * triton.cdiv(steps, tile) * triton.cdiv(width, tile)
+    return batch * ceil_div(steps, tile) * ceil_div(width, tile)
 
 
 def tile_size(like: Tensor) -> int:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from triton import JITFunction, cdiv
+from triton import JITFunction
 
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.discretize.reference import ALPHAS
 from seqlab.ops.hippo.full_precision import matmul
 from seqlab.ops.hippo.kernel import adjoint_kernel, carry_kernel, recurrence_kernel
@@ -18,10 +18,10 @@ from seqlab.ops.hippo.plan import (
     Plan,
     page,
     plan,
-    power_of_two,
 )
 from seqlab.ops.interpreter import runner
 from seqlab.ops.kept import keep
+from seqlab.ops.sizes import ceil_div, power_of_two
 
 
 def project(
@@ -41,8 +41,8 @@ def project(
             x = f.transpose(1, 2).to(weights.dtype).reshape(-1, length)
             last = matmul(x, weights.mT).view(batch, channels, order)
             return last.to(f.dtype, copy=True), last
-    f = real_numbers(f)
-    state = None if state is None else real_numbers(state)
+    f = laid_out(f)
+    state = None if state is None else laid_out(state)
     last = f.new_empty((batch, channels, order), dtype=torch.float32)
     c = f.new_empty((batch, length, channels, order)) if return_all else None
 
@@ -87,8 +87,8 @@ def _gradients(
 ) -> Tensor:
     """The gradient to the first state; that to f comes to ``grad_f``."""
     batch, length, channels = grad_f.shape
-    grad_c = None if grad_c is None else real_numbers(grad_c)
-    grad_last = None if grad_last is None else real_numbers(grad_last)
+    grad_c = None if grad_c is None else laid_out(grad_c)
+    grad_last = None if grad_last is None else laid_out(grad_last)
     grad_state = grad_f.new_empty((batch, channels, order), dtype=torch.float32)
 
     def tensors(between: Tensor | None, summary: bool) -> Sequence[Tensor | None]:
@@ -171,7 +171,7 @@ def _launch(
     """Of ``count`` chunks, the first of which is number ``begin``."""
     rows = width if summary else sizes[3]
     tile, warps = planned.tile(rows)
-    runner(kernel, like)[(cdiv(rows, tile) * count,)](
+    runner(kernel, like)[(ceil_div(rows, tile) * count,)](
         *tensors, *sizes, width, start, planned.size, chunks, begin,
         SUMMARY=summary, ALPHA=ALPHAS[method], ROWS=tile, ORDER=planned.lanes,
         num_warps=warps,
@@ -249,8 +249,8 @@ def _carry_launch(
 ) -> None:
     items, _, order = add.shape
     lanes = max(16, power_of_two(order))
-    groups = cdiv(first % group + items, group)
-    runner(carry_kernel, add)[(cdiv(rows, 16) * groups,)](
+    groups = ceil_div(first % group + items, group)
+    runner(carry_kernel, add)[(ceil_div(rows, 16) * groups,)](
         add, start, state, transitions, items, first, group, shift, order, rows, signals,
         add.stride(0), 0 if start is None else start.stride(0), state.stride(0),
         *transitions.stride(),

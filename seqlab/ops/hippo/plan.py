@@ -9,6 +9,8 @@ depends on N, the method, S and j alone, and signals of any length and any start
 from dataclasses import dataclass
 from functools import lru_cache
 
+from seqlab.ops.sizes import power_of_two
+
 GROUP = 8
 """Chunks that the carry takes together."""
 BLOCK = 32
@@ -70,8 +72,3 @@ def page(first: int, last: int) -> tuple[int, int]:
     step = max(1, power_of_two(last - first) // 4)
     begin = first // step * step
     return begin, -(-last // step) * step - begin
-
-
-def power_of_two(least: int) -> int:
-    """The smallest power of two that is at least so much."""
-    return 1 << (max(1, least) - 1).bit_length()

@@ -10,8 +10,9 @@ make the coefficients; a row is one chunk, or one group, of one batch entry and 
 
 W ((N + C) x C N) stacks A_bar^{i+1} and A_bar^{i-i'} B_bar for i' = 0 .. i, for each step
 i; T are such columns for the steps before each chunk and for a group's last. Groups of
-groups have a T like it, with E in the place of samples. The backward pass is the products
-with W and T transposed, in the opposite order.
+groups have a T like it, with E in the place of samples. A short sequence is one chunk, and
+takes the last product alone. The backward pass is the products with W and T transposed, in
+the opposite order.
 
 Operations and bytes. With R rows of L samples: 2 R L N (N + C) operations for W and
 2 R L N (N / C + G) for T, at most, beside 4 R L (N + 1) bytes that have to be moved.
@@ -36,6 +37,8 @@ CHUNK = 16
 GROUP = 16
 MOST_WEIGHTS = 2**23
 """Numbers in W or in T, about."""
+SHORT = 64
+"""Steps of a chunk that is a whole sequence, if W then has at most an eighth of these."""
 
 
 class Weights(NamedTuple):
@@ -54,6 +57,12 @@ class Weights(NamedTuple):
         """W for step i of a chunk alone, (N + C, N)."""
         return self.chunk[:, i * self.order : (i + 1) * self.order]
 
+    def of_beginning(self, length: int, return_all: bool) -> Tensor:
+        """W for the first steps of a chunk, (N + length, length N), or for the last one of
+        them alone, (N + length, N)."""
+        first = 0 if return_all else (length - 1) * self.order
+        return self.chunk[: self.order + length, first : length * self.order]
+
 
 def project(
     f: Tensor,
@@ -70,19 +79,38 @@ def project(
     rows, dtype = batch * channels, accumulation_dtype(f.dtype)
     weights = _weights(measure, order, method, step, length, dtype, f.device)
     signals = f.transpose(1, 2).to(dtype)
+    if not weights.levels:
+        x, W = signals.reshape(rows, length), weights.of_beginning(length, return_all)
+        if state is None:
+            W = W[order:]
+        else:
+            x = torch.cat([state.reshape(rows, order), x], dim=1)
+        every = matmul(x, W).view(batch, channels, -1, order)
+        return _results(every, f.dtype, return_all)
     if state is None:
         state = signals.new_zeros((rows, order))
     x = _chunks(signals, weights.steps).reshape(rows, -1, weights.steps)
     x = torch.cat([_carry(x, state.reshape(rows, order), weights.levels), x], dim=2)
     final = (length - 1) % weights.steps
     if not return_all:
-        last = matmul(x[:, -1], weights.at(final)).view(batch, channels, order)
-        return last.to(f.dtype, copy=True), last
-    every = matmul(x, weights.chunk).view(batch, channels, -1, order)
-    last = every[:, :, length - 1].clone()
-    c = every[:, :, :length].transpose(1, 2)
-    if c.dtype != f.dtype:
-        return f.new_empty(c.shape).copy_(c), last
+        every = matmul(x[:, -1], weights.at(final)).view(batch, channels, 1, order)
+    else:
+        every = matmul(x, weights.chunk).view(batch, channels, -1, order)
+        every = every[:, :, :length]
+    return _results(every, f.dtype, return_all)
+
+
+def _results(
+    every: Tensor, dtype: torch.dtype, return_all: bool
+) -> tuple[Tensor, Tensor]:
+    """What is returned of coefficients (B, D, L, N), or of the last ones (B, D, 1, N)."""
+    if not return_all:
+        last = every.squeeze(2)
+        return last.to(dtype, copy=True), last
+    last = every[:, :, -1].clone()
+    c = every.transpose(1, 2)
+    if c.dtype != dtype:
+        return c.new_empty(c.shape, dtype=dtype).copy_(c), last
     return c.contiguous(), last  # one channel in whole chunks: the product itself
 
 
@@ -101,6 +129,16 @@ def gradients(
     rows, dtype = batch * channels, accumulation_dtype(f.dtype)
     weights = _weights(measure, order, method, step, length, dtype, f.device)
     steps = weights.steps
+    if not weights.levels:
+        found = []
+        if grad_c is not None:
+            g = grad_c.transpose(1, 2).to(dtype).reshape(rows, length * order)
+            found.append(matmul(g, weights.of_beginning(length, True).mT))
+        if grad_last is not None:
+            g = grad_last.reshape(rows, order)
+            found.append(matmul(g, weights.of_beginning(length, False).mT))
+        g = found[0] if len(found) == 1 else found[0] + found[1]
+        return _gradients_like(f, g[:, order:], g[:, :order])
     if grad_c is None:
         shape = rows, -(-length // steps), order + steps
         g = f.new_zeros(shape, dtype=dtype)
@@ -112,9 +150,17 @@ def gradients(
         final = weights.at((length - 1) % steps)
         g[:, -1] += matmul(grad_last.reshape(rows, order), final.mT)
     through, grad_state = _carry_back(g[..., :order], weights.levels)
-    grad_f = (g[..., order:] + through).reshape(batch, channels, -1)
-    grad_f = grad_f[..., :length].transpose(1, 2).to(f.dtype).contiguous()
-    return grad_f, grad_state.reshape(batch, channels, order).contiguous()
+    return _gradients_like(f, g[..., order:] + through, grad_state)
+
+
+def _gradients_like(
+    f: Tensor, grad_f: Tensor, grad_state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients to rows of samples and to states (B D, N), as f and the state have them."""
+    batch, length, channels = f.shape
+    grad_f = grad_f.reshape(batch, channels, -1)[..., :length].transpose(1, 2)
+    grad_state = grad_state.reshape(batch, channels, -1)
+    return grad_f.to(f.dtype).contiguous(), grad_state.contiguous()
 
 
 def _carry(x: Tensor, state: Tensor, levels: tuple[Tensor, ...]) -> Tensor:
@@ -179,11 +225,15 @@ def _weights(
     levels, chunks = 1, group
     while chunks * steps < length:
         levels, chunks = levels + 1, chunks * group
+    if length <= SHORT and 8 * (order + SHORT) * SHORT * order <= MOST_WEIGHTS:
+        steps, levels = SHORT, 0
 
     def make() -> tuple[Tensor, ...]:
         A_bar, B_bar = _transition(measure, order, method, step)
         B = B_bar[:, None]
         made = [_states_after(A_bar, B, range(1, steps + 1))]
+        if levels == 0:
+            return (made[0].to(device, dtype),)
         made.append(_states_after(A_bar, B, range(0, group * steps + 1, steps)))
         A = torch.linalg.matrix_power(A_bar, group * steps)
         for _ in range(levels - 1):
@@ -192,8 +242,9 @@ def _weights(
         return tuple(x.to(device, dtype) for x in made)
 
     numbers = (order + steps) * steps * order
-    numbers += (order + group * steps) * (group + 1) * order
-    numbers += (levels - 1) * ((group + 1) * order) ** 2
+    if levels:
+        numbers += (order + group * steps) * (group + 1) * order
+        numbers += (levels - 1) * ((group + 1) * order) ** 2
     key = ("fixed window", measure, order, method, step, levels, dtype)
     kept = keep(key, device, numbers * dtype.itemsize, make)
     if kept is None and captures(device):

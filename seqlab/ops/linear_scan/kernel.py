@@ -45,13 +45,14 @@ from seqlab.ops.arguments import accumulation_dtype
 from seqlab.ops.device.affine_maps import compose_runs, over_tile
 from seqlab.ops.device.chained_scan import publish, status_words, wait_for
 from seqlab.ops.device.pairs import (
+    laid_out,
     load_pairs,
     power,
-    real_numbers,
     store_pairs,
     times,
 )
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 
 
 @triton.jit
@@ -363,9 +364,9 @@ def scan(
     step = -plan.width if reverse else plan.width
     words, launch = status_words(plan.words, b)
     runner(forward_kernel, b)[plan.grid](
-        real_numbers(a), real_numbers(b),
-        None if state is None else real_numbers(state),
-        real_numbers(h), real_numbers(last),
+        laid_out(a), laid_out(b),
+        None if state is None else laid_out(state),
+        h, last,
         words, launch, batch, length, plan.width, step,
         *plan.constants, num_warps=plan.num_warps,
     )  # fmt: skip
@@ -394,11 +395,10 @@ def gradients(
     step = plan.width if reverse else -plan.width
     words, launch = status_words(plan.words, h)
     runner(backward_kernel, h)[plan.grid](
-        real_numbers(a), real_numbers(h),
-        None if state is None else real_numbers(state),
-        real_numbers(grad_h), None if grad_last is None else real_numbers(grad_last),
-        real_numbers(grad_a), real_numbers(grad_b),
-        None if grad_state is None else real_numbers(grad_state),
+        laid_out(a), laid_out(h),
+        None if state is None else laid_out(state),
+        laid_out(grad_h), None if grad_last is None else laid_out(grad_last),
+        grad_a, grad_b, grad_state,
         words, launch, batch, length, plan.width, step,
         *plan.constants, num_warps=plan.num_warps,
     )  # fmt: skip
@@ -434,7 +434,7 @@ def plan_launch(
         row = OF_16_BITS if dtype.itemsize == 2 else row
         tiling = row[2 * backward + (not fixed)]
     STEPS, RUNS, PAIRS, ENTRIES, num_warps = tiling
-    tiles = triton.cdiv(length, RUNS * STEPS)
+    tiles = ceil_div(length, RUNS * STEPS)
     far = (
         RUNS * STEPS * width >= 2**31
     )  # distances in a tile, with millions of channels
@@ -442,7 +442,7 @@ def plan_launch(
     return Plan(
         width,
         tiles,
-        (tiles * batch * triton.cdiv(width, 2 * PAIRS),),
+        (tiles * batch * ceil_div(width, 2 * PAIRS),),
         (tiles - 1) * batch * width,
         (fixed, dtype.is_complex, STEPS, RUNS, PAIRS, ENTRIES, far, lanes),
         num_warps,

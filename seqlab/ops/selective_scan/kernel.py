@@ -64,6 +64,7 @@ from seqlab.ops.selective_scan.steps import (
     step_sizes,
     walk,
 )
+from seqlab.ops.sizes import ceil_div, power_of_two
 
 
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
@@ -387,7 +388,7 @@ def gradients(
     )
     grad_z = None if z is None else torch.empty_like(grad_u)
     grad_A = A.new_empty((chunks, batch, modes, width))
-    sums = A.new_empty((triton.cdiv(width, plan.wider["BLOCK"]), *B.shape, 2))
+    sums = A.new_empty((ceil_div(width, plan.wider["BLOCK"]), *B.shape, 2))
     grad_D, grad_bias = (
         None if x is None else A.new_empty((chunks, batch, width))
         for x in (D, delta_bias)
@@ -452,7 +453,7 @@ def plan_launches(
 ) -> Plan:
     """The launches for u of such a shape and so many states a channel."""
     batch, length, width = shape
-    tiling: dict[str, Any] = {**INTERPRETED, "STATES": triton.next_power_of_2(modes)}
+    tiling: dict[str, Any] = {**INTERPRETED, "STATES": power_of_two(modes)}
     wider: dict[str, Any] = {**tiling, "GROUPS": 2}
     if compiled:
         BLOCK = channels_of_warp(modes)
@@ -462,7 +463,7 @@ def plan_launches(
     chunks, span = chunks_of(shape, modes, compiled)
     if backward:  # half as many, of twice the steps: programs keep states inside
         chunks, span = (chunks + 1) // 2, 2 * span
-    programs, fewer = (batch * triton.cdiv(width, x["BLOCK"]) for x in (tiling, wider))
+    programs, fewer = (batch * ceil_div(width, x["BLOCK"]) for x in (tiling, wider))
     return Plan(
         ((chunks - 1) * programs,),
         (chunks * (fewer if backward else programs),),
@@ -473,7 +474,7 @@ def plan_launches(
 
 
 def channels_of_warp(modes: int) -> int:
-    return max(1, min(32, LANES // triton.next_power_of_2(modes)))
+    return max(1, min(32, LANES // power_of_two(modes)))
 
 
 def chunks_of(shape: torch.Size, modes: int, compiled: bool) -> tuple[int, int]:

@@ -22,8 +22,9 @@ import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.device.chunks import plan_launches
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import power_of_two
 
 COMPILED = {"CHUNK": 32, "BLOCK": 128, "num_warps": 4}
 INTERPRETED = {"CHUNK": 4, "BLOCK": 2}  # it visits numbers one by one
@@ -138,14 +139,14 @@ def backward_kernel(
 
 def convolve(k: Tensor, taps: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
     """y (B, L, D) and the last M - 1 inputs (B, M - 1, D)."""
-    taps, tiling = real_numbers(taps), tile_of(k)
+    taps, tiling = laid_out(taps), tile_of(k)
     y = torch.empty_like(k, memory_format=torch.contiguous_format)
     count = taps.shape[1]
     last = k.new_empty((k.shape[0], count - 1, k.shape[2]))
     plan = plan_launches(k.shape, tiling["CHUNK"], tiling["BLOCK"])
     runner(forward_kernel, k)[plan.grid](
-        real_numbers(k), taps, before(state), y, last, *plan.sizes,
-        count, triton.next_power_of_2(count), **tiling,
+        laid_out(k), taps, before(state), y, last, *plan.sizes,
+        count, power_of_two(count), **tiling,
     )  # fmt: skip
     return y, last
 
@@ -158,7 +159,7 @@ def gradients(
     grad_last: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Gradients to k, taps and the first state, None where that is None."""
-    taps, tiling = real_numbers(taps), tile_of(k)
+    taps, tiling = laid_out(taps), tile_of(k)
     batch, length, width = k.shape
     count = taps.shape[1]
     grad_k = torch.empty_like(k, memory_format=torch.contiguous_format)
@@ -169,7 +170,7 @@ def gradients(
     chunks = plan.sizes[-1]
     shares = taps.new_empty((chunks, batch, width, count))
     runner(backward_kernel, k)[plan.grid](
-        real_numbers(k), taps, first, real_numbers(grad_y), before(grad_last),
+        laid_out(k), taps, first, laid_out(grad_y), before(grad_last),
         grad_k, shares, grad_state, batch, length, width, chunks, count, **tiling,
     )  # fmt: skip
     if first is None and state is not None:
@@ -179,7 +180,7 @@ def gradients(
 
 def before(state: Tensor | None) -> Tensor | None:
     """The state as the kernels read it; of one tap it holds nothing."""
-    return None if state is None or 0 in state.shape else real_numbers(state)
+    return None if state is None or 0 in state.shape else laid_out(state)
 
 
 def tile_of(like: Tensor) -> dict[str, int]:

@@ -34,8 +34,9 @@ from torch import Tensor
 
 from seqlab.ops.device.chunks import load_steps, scan_summaries, tile_coordinates
 from seqlab.ops.device.combines import AFFINE_COMPLEX, AFFINE_EACH, Combine
-from seqlab.ops.device.pairs import load_pairs, real_numbers, store_pairs, times
+from seqlab.ops.device.pairs import laid_out, load_pairs, store_pairs, times
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div, power_of_two
 
 
 @triton.jit
@@ -350,24 +351,26 @@ def scan(
     plan = plan_launches(u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda)
     y = torch.empty_like(u, memory_format=torch.contiguous_format)
     last = C.new_empty((len(u), *C.shape))
-    inputs = tuple(real_numbers(x) for x in (u, A_bar, B_bar, C))
-    first = None if state is None else real_numbers(state)
+    inputs = tuple(laid_out(x) for x in (u, A_bar, B_bar, C))
+    first = None if state is None else laid_out(state)
     fixed = A_bar.ndim == 2
     run = runner(forward_kernel, u)
-    summaries = u.new_empty((4, *plan.between), dtype=torch.float32)
     carry = None
-    if plan.chunks > 1:
+    if plan.chunks == 1:
+        between = u.new_empty((2, *plan.between), dtype=torch.float32)
+    else:
+        summaries = u.new_empty((4, *plan.between), dtype=torch.float32)
         run[plan.all_but_one](
             *inputs, first, None, None, None, summaries,
             *plan.sizes, fixed, plan.complex, **plan.tiling,
         )  # fmt: skip
         scan_summaries(summaries.flatten(2), plan.combine)
-        carry = summaries
+        carry, between = summaries, summaries[:2]
     run[plan.grid](
-        *inputs, first, carry, y, real_numbers(last), None,
+        *inputs, first, carry, y, last, None,
         *plan.sizes, fixed, plan.complex, **plan.tiling,
     )  # fmt: skip
-    return y, last, summaries[:2]
+    return y, last, between
 
 
 def gradients(
@@ -388,9 +391,9 @@ def gradients(
     sums = plan.chunks, len(u), *C.shape
     shape = sums if fixed else A_bar.shape
     grad_A, grad_B, grad_C = (C.new_empty(x) for x in (shape, shape, sums))
-    inputs = tuple(real_numbers(x) for x in (u, A_bar, B_bar, C))
-    dy, c = real_numbers(grad_y), inputs[3]
-    flowing = None if grad_last is None else real_numbers(grad_last)
+    inputs = tuple(laid_out(x) for x in (u, A_bar, B_bar, C))
+    dy, c = laid_out(grad_y), inputs[3]
+    flowing = None if grad_last is None else laid_out(grad_last)
     flow = None
     if plan.chunks > 1:
         flow = u.new_empty((4, *plan.between), dtype=torch.float32)
@@ -400,9 +403,9 @@ def gradients(
         )  # fmt: skip
         scan_summaries(flow.flatten(2), plan.combine)
     runner(backward_kernel, u)[plan.grid](
-        *inputs, None if state is None else real_numbers(state),
+        *inputs, None if state is None else laid_out(state),
         between if plan.chunks > 1 else None, dy, flowing, flow,
-        grad_u, *map(real_numbers, (grad_A, grad_B, grad_C, grad_state)),
+        grad_u, grad_A, grad_B, grad_C, grad_state,
         *plan.sizes, fixed, plan.complex, **plan.tiling,
     )  # fmt: skip
     if fixed:
@@ -432,12 +435,12 @@ def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -
     """The launches for u of such a shape and N modes."""
     batch, length, width = shape
     modes = 2 * N if is_complex else N
-    PAIRS = triton.next_power_of_2(triton.cdiv(modes, 2))
+    PAIRS = power_of_two(ceil_div(modes, 2))
     tiling = {**(COMPILED if compiled else INTERPRETED), "PAIRS": PAIRS}
     if compiled:
         tiling["BLOCK"] = max(1, min(32, LANES // PAIRS))
-    chunks = triton.cdiv(length, tiling["CHUNK"])
-    programs = batch * triton.cdiv(width, tiling["BLOCK"])
+    chunks = ceil_div(length, tiling["CHUNK"])
+    programs = batch * ceil_div(width, tiling["BLOCK"])
     return Plan(
         chunks,
         ((chunks - 1) * programs,),
@@ -454,9 +457,13 @@ def kept_shape(u: Tensor, A_bar: Tensor) -> tuple[int, ...]:
     """The shape of the states between chunks that ``scan`` returns."""
     batch, length, width = u.shape
     modes = (2 if A_bar.is_complex() else 1) * A_bar.shape[-1]
-    pairs = triton.next_power_of_2(triton.cdiv(modes, 2))
-    chunk = (COMPILED if u.is_cuda else INTERPRETED)["CHUNK"]
-    return 2, (length - 1) // chunk, batch, width, pairs
+    pairs = power_of_two(ceil_div(modes, 2))
+    return 2, (length - 1) // steps_of_chunk(u.is_cuda), batch, width, pairs
+
+
+def steps_of_chunk(compiled: bool) -> int:
+    """How many steps one launch takes."""
+    return (COMPILED if compiled else INTERPRETED)["CHUNK"]
 
 
 LANES = 128

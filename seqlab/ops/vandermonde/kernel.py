@@ -31,8 +31,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.pairs import power, real_numbers, times, times_conjugate
+from seqlab.ops.device.pairs import laid_out, power, times, times_conjugate
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 
 # The fastest on an H200 of those that benchmarks/kernel_tilings.py tries.
 FORWARD = {"ROWS": 64, "COLUMNS": 64, "MODES": 16, "num_warps": 4}
@@ -262,12 +263,12 @@ class Plan(NamedTuple):
 @lru_cache(maxsize=1024)
 def plan_launches(channels: int, states: int, length: int, compiled: bool) -> Plan:
     forward, backward = (FORWARD, BACKWARD) if compiled else (INTERPRETED, INTERPRETED)
-    tiles = triton.cdiv(length, backward["ROWS"] * backward["COLUMNS"])
-    owners = channels * triton.cdiv(states, backward["MODES"])
+    tiles = ceil_div(length, backward["ROWS"] * backward["COLUMNS"])
+    owners = channels * ceil_div(states, backward["MODES"])
     programs = PROGRAMS if compiled else owners * 2
-    each = triton.cdiv(tiles, max(1, programs // owners))
-    splits = triton.cdiv(tiles, each)
-    own = triton.cdiv(length, forward["ROWS"] * forward["COLUMNS"])
+    each = ceil_div(tiles, max(1, programs // owners))
+    splits = ceil_div(tiles, each)
+    own = ceil_div(length, forward["ROWS"] * forward["COLUMNS"])
     return Plan((channels * own,), (owners * splits,), each, splits)
 
 
@@ -278,7 +279,7 @@ def kernel(A_bar: Tensor, B_bar: Tensor, C: Tensor, length: int) -> Tensor:
     tiling = FORWARD if A_bar.is_cuda else INTERPRETED
     K = A_bar.new_empty((channels, length), dtype=torch.float32)
     runner(forward_kernel, A_bar)[plan.forward](
-        real_numbers(A_bar), real_numbers(B_bar), real_numbers(C), K,
+        laid_out(A_bar), laid_out(B_bar), laid_out(C), K,
         channels, states, length, A_bar.is_complex(), **tiling,
     )  # fmt: skip
     return K
@@ -293,22 +294,21 @@ def gradients(
     plan = plan_launches(channels, states, length, A_bar.is_cuda)
     tiling = BACKWARD if A_bar.is_cuda else INTERPRETED
     imaginary = A_bar.is_complex()
-    B_bar, C = real_numbers(B_bar), real_numbers(C)
+    B_bar, C = laid_out(B_bar), laid_out(C)
     found = tuple(A_bar.new_empty(A_bar.shape) for _ in range(3))
-    places = [real_numbers(x) for x in found]
     parts = None
     if plan.splits > 1:
         shape = plan.splits, 4, channels, states
         parts = grad_K.new_empty(shape)
     runner(backward_kernel, A_bar)[plan.backward](
-        real_numbers(A_bar), B_bar, C, real_numbers(grad_K),
-        *((None,) * 3 if plan.splits > 1 else places), parts,
+        laid_out(A_bar), B_bar, C, laid_out(grad_K),
+        *((None,) * 3 if plan.splits > 1 else found), parts,
         channels, states, length, plan.tiles, imaginary, **tiling,
     )  # fmt: skip
     if plan.splits > 1:
         count = channels * states
         block = 128 if A_bar.is_cuda else 4
-        runner(finish_kernel, A_bar)[(triton.cdiv(count, block),)](
-            B_bar, C, parts, *places, count, plan.splits, imaginary, block
+        runner(finish_kernel, A_bar)[(ceil_div(count, block),)](
+            B_bar, C, parts, *found, count, plan.splits, imaginary, block
         )
     return found

@@ -36,6 +36,7 @@ from seqlab.ops.device.chunks import (
     tile_coordinates,
 )
 from seqlab.ops.device.combines import AFFINE_PAIRS, LOWEST, WEIGHTED, join_weighted
+from seqlab.ops.sizes import ceil_div
 
 COMPILED = {"CHUNK": 128, "STEPS": 8, "BLOCK": 128, "num_warps": 4}
 INTERPRETED = {"CHUNK": 4, "STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
@@ -249,7 +250,7 @@ def gradients(
     groups, the last state and the gradients of y and of that state."""
     grad_k = torch.empty_like(k, memory_format=torch.contiguous_format)
     grad_v = torch.empty_like(v, memory_format=torch.contiguous_format)
-    chunks = triton.cdiv(v.shape[1], tiling(v)["CHUNK"])
+    chunks = ceil_div(v.shape[1], tiling(v)["CHUNK"])
     grad_w = w.new_empty((chunks, v.shape[0], v.shape[2]))
     grad_u = torch.empty_like(grad_w)
     outputs = grad_k, grad_v, grad_w, grad_u, torch.empty_like(last)
@@ -264,4 +265,4 @@ def tiling(like: Tensor) -> dict[str, int]:
 
 def groups_in(v: Tensor) -> int:
     """Groups of steps in a tensor (B, L, C)."""
-    return triton.cdiv(v.shape[1], tiling(v)["STEPS"])
+    return ceil_div(v.shape[1], tiling(v)["STEPS"])

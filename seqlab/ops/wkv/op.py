@@ -146,11 +146,12 @@ def _backward(
     state: Tensor | None,
     last: Tensor,
     starts: Tensor,
-    grad_y: Tensor,
+    grad_y: Tensor | None,
     grad_last: Tensor | None,
     grad_starts: Tensor | None,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    grad_y = torch.zeros_like(v) if grad_y is None else grad_y
     if backend == "triton":
         kernel = kernel_of("wkv")
         return kernel.gradients(w, u, k, v, starts, last, grad_y, grad_last)

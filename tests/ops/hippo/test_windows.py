@@ -18,7 +18,7 @@ def normal(*shape, seed=0):
 
 
 @every_measure
-@pytest.mark.parametrize("length", [1, 15, 16, 17, 255, 256, 257, 700, 4100])
+@pytest.mark.parametrize("length", [1, 16, 63, 64, 65, 255, 256, 257, 700, 4100])
 @pytest.mark.parametrize("return_all", [False, True])
 def test_chunks_in_groups_of_groups(measure, length, return_all):
     f, state = normal(2, length, 3), normal(2, 3, 5, seed=1)
@@ -41,7 +41,7 @@ def test_coefficients_have_the_dtype_of_the_signal(measure, dtype, return_all):
 
 
 @every_measure
-@pytest.mark.parametrize("length", [3, 200, 300, 4100])
+@pytest.mark.parametrize("length", [3, 64, 200, 300, 4100])
 @pytest.mark.parametrize("return_all", [False, True])
 def test_gradients_are_the_transpose(measure, length, return_all):
     f, state = normal(2, length, 2).requires_grad_(), normal(2, 2, 5, seed=1).requires_grad_()
@@ -73,7 +73,7 @@ def only_nan_differs(found, clean):
 
 @every_measure
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
-@pytest.mark.parametrize("length", [90, 4500])
+@pytest.mark.parametrize("length", [50, 90, 4500])
 @pytest.mark.parametrize("return_all", [False, True])
 def test_what_is_not_finite_reaches_all_later_coefficients_and_makes_none_wrong(
     measure, bad, length, return_all
@@ -98,7 +98,7 @@ def test_what_is_not_finite_reaches_all_later_coefficients_and_makes_none_wrong(
 @every_measure
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 @pytest.mark.parametrize("where", ["c", "last"])
-@pytest.mark.parametrize("length", [90, 4500])
+@pytest.mark.parametrize("length", [50, 90, 4500])
 def test_a_gradient_that_is_not_finite_reaches_all_earlier_samples_and_makes_none_wrong(
     measure, bad, where, length
 ):

@@ -18,7 +18,7 @@ time has to be the last axis: u is transposed, and y back, in the same memory. P
 A_bar, and K, are made first, in float64. Three launches: what each segment makes of
 nothing, a linear scan for the states between segments, and all of it from the state
 before it. What is left of the sequence, fewer than T steps, is a recurrence, and so is
-all of it for a state too large for the chip.
+all of it where that is one launch, or for a state too large for the chip.
 
 Backward, the conjugate of the gradient to the state takes the same walk from late to
 early, with B_bar and C exchanged; that gives du. The gradients to A_bar, B_bar and C are
@@ -44,6 +44,7 @@ from torch import Tensor
 
 from seqlab.ops.device.pairs import (
     join_pairs,
+    laid_out,
     real_numbers,
     split_pairs,
     store_pairs,
@@ -66,7 +67,9 @@ from seqlab.ops.device.segments import (
 )
 from seqlab.ops.device.transpose import transpose
 from seqlab.ops.interpreter import runner
+from seqlab.ops.launch import as_real
 from seqlab.ops.linear_scan import kernel as linear_scan
+from seqlab.ops.sizes import ceil_div, power_of_two
 from seqlab.ops.ssm import kernel as recurrence
 
 
@@ -284,16 +287,16 @@ def convolve(
     plan = plan_launches(u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda)
     if plan.chunks == 0:
         y, last, between = recurrence.scan(u, A_bar, B_bar, C, state)
-        return y, last, between, last.clone()
+        return y, last, between, last.new_empty(0)
     middle = A_bar.new_empty((len(u), *A_bar.shape))
     y = torch.empty_like(u, memory_format=torch.contiguous_format)
     b, c = real_numbers(B_bar), real_numbers(C)
-    first = None if state is None else real_numbers(state)
+    first = None if state is None else laid_out(state)
     rows = time_last(u, plan)
     T, PAIRS = plan.tiling["T"], plan.tiling["PAIRS"]
     tables = make_tables(A_bar, b, c, plan.sizes[3], T, PAIRS)
     between = states_between(rows, A_bar, b, tables, first, plan, False)
-    walk(rows, rows, b, c, tables, first, between, real_numbers(middle), plan, False)
+    walk(rows, rows, b, c, tables, first, between, middle, plan, False)
     channels_last(rows, y, plan)
     if plan.left == 0:
         return y, middle.clone(), between, middle
@@ -327,8 +330,8 @@ def gradients(
         )
     grad_state = A_bar.new_empty((len(u), *A_bar.shape))
     b, c = real_numbers(B_bar), real_numbers(C)
-    first = None if state is None else real_numbers(state)
-    last = None if grad_last is None else real_numbers(grad_last)
+    first = None if state is None else laid_out(state)
+    last = None if grad_last is None else laid_out(grad_last)
     rows, dy = time_last(u, plan), time_last(grad_y, plan)
     T, PAIRS = plan.tiling["T"], plan.tiling["PAIRS"]
     tables = make_tables(A_bar, b, c, plan.sizes[3], T, PAIRS)
@@ -336,7 +339,7 @@ def gradients(
     found, _ = parameter_gradients(
         rows, dy, A_bar, b, c, tables, first, between, last, flow, plan
     )
-    walk(dy, dy, c, b, tables, last, flow, real_numbers(grad_state), plan, True)
+    walk(dy, dy, c, b, tables, last, flow, grad_state, plan, True)
     channels_last(dy, grad_u, plan)
     if plan.left:
         found = [x + y for x, y in zip(found, of_rest, strict=True)]
@@ -370,7 +373,7 @@ def parameter_gradients(
         **plan.correlation_tiling,
     )  # fmt: skip
     runner(parameter_kernel, rows)[(channels,)](
-        b, c, tables.powers, sums, by_lag, *map(real_numbers, found),
+        b, c, tables.powers, sums, by_lag, *found,
         programs // channels, channels, plan.modes, plan.complex, T, PAIRS,
     )  # fmt: skip
     return found, by_lag
@@ -378,7 +381,7 @@ def parameter_gradients(
 
 def time_last(u: Tensor, plan: "Plan") -> Tensor:
     """The whole chunks of u as (B, D, chunks T)."""
-    u = real_numbers(u)
+    u = laid_out(u)
     steps, channels = plan.chunks * plan.tiling["T"], u.shape[2]
     rows = u.new_empty((len(u), channels, steps))
     transpose(u, rows, steps, channels)
@@ -402,7 +405,7 @@ def states_between(
     """The states between segments, (B, segments - 1, D, modes), from the one handed in."""
     batch, channels = rows.shape[:2]
     made = A_bar.new_empty((batch, plan.segments - 1, *A_bar.shape))
-    numbers = real_numbers(made).view(batch, -1, channels, plan.modes)
+    numbers = as_real(made).view(batch, -1, channels, plan.modes)
     if plan.segments == 1:
         return numbers
     runner(walk_kernel, rows)[plan.all_but_one](
@@ -415,7 +418,7 @@ def states_between(
     states, _ = linear_scan.scan(
         tables.over.flatten(), made.flatten(2), None, late_first
     )
-    return real_numbers(states).view(numbers.shape)
+    return as_real(states).view(numbers.shape)
 
 
 def walk(
@@ -472,7 +475,7 @@ def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -
     """The launches for u of such a shape and N modes."""
     batch, length, channels = shape
     modes = 2 * N if is_complex else N
-    PAIRS = triton.next_power_of_2(triton.cdiv(modes, 2))
+    PAIRS = power_of_two(ceil_div(modes, 2))
     if compiled:
         sizes = {"T": T, "PAIRS": max(8, PAIRS)}
         tiling, correlation_tiling = {**WALK, **sizes}, {**CORRELATION, **sizes}
@@ -480,16 +483,17 @@ def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -
         tiling = correlation_tiling = {**INTERPRETED, "PAIRS": PAIRS}
     rows = tiling["ROWS"]
     chunks, left = divmod(length, tiling["T"])
-    chunks = chunks if modes <= MOST_MODES else 0
+    if is_recurrence(length, modes, compiled):
+        chunks, left = 0, length
     span, segments = cut(batch, chunks, channels, compiled)
     return Plan(
         chunks,
         left,
         segments,
         modes,
-        (channels * triton.cdiv(batch * (segments - 1), rows),),
-        (channels * triton.cdiv(batch * segments, rows),),
-        (channels * triton.cdiv(batch * segments, correlation_tiling["ROWS"]),),
+        (channels * ceil_div(batch * (segments - 1), rows),),
+        (channels * ceil_div(batch * segments, rows),),
+        (channels * ceil_div(batch * segments, correlation_tiling["ROWS"]),),
         (batch, channels, chunks, span, segments),
         is_complex,
         tiling,
@@ -501,11 +505,11 @@ def cut(batch: int, chunks: int, channels: int, compiled: bool) -> tuple[int, in
     """How many chunks a segment has, and how many segments there are: enough to fill the
     rows of enough programs. The sizes may be symbols."""
     rows = WALK["ROWS"] if compiled else INTERPRETED["ROWS"]
-    programs = triton.cdiv(ENOUGH, channels) if compiled else 2
-    segments = torch.sym_min(triton.cdiv(programs * rows, batch), MOST_SEGMENTS)
+    programs = ceil_div(ENOUGH, channels) if compiled else 2
+    segments = torch.sym_min(ceil_div(programs * rows, batch), MOST_SEGMENTS)
     segments = torch.sym_max(torch.sym_min(segments, chunks), 1)
-    span = torch.sym_max(triton.cdiv(chunks, segments), 1)
-    return span, torch.sym_max(triton.cdiv(chunks, span), 1)
+    span = torch.sym_max(ceil_div(chunks, segments), 1)
+    return span, torch.sym_max(ceil_div(chunks, span), 1)
 
 
 def kept_shape(u: Tensor, A_bar: Tensor) -> tuple[int, ...]:
@@ -513,10 +517,24 @@ def kept_shape(u: Tensor, A_bar: Tensor) -> tuple[int, ...]:
     batch, length, channels = u.shape
     steps = T if u.is_cuda else INTERPRETED["T"]
     modes = (2 if A_bar.is_complex() else 1) * A_bar.shape[-1]
-    if modes > MOST_MODES or length < steps:
+    if is_recurrence(length, modes, u.is_cuda):
         return recurrence.kept_shape(u, A_bar)
     _, segments = cut(batch, length // steps, channels, u.is_cuda)
     return batch, segments - 1, channels, modes
+
+
+def middle_shape(u: Tensor, A_bar: Tensor) -> tuple[int, ...]:
+    """The shape of the fourth."""
+    modes = (2 if A_bar.is_complex() else 1) * A_bar.shape[-1]
+    if is_recurrence(u.shape[1], modes, u.is_cuda):
+        return (0,)
+    return u.shape[0], *A_bar.shape
+
+
+def is_recurrence(length: int, modes: int, compiled: bool) -> bool:
+    """Whether there are no chunks: a state is too large for the chip, or one launch of
+    the recurrence is all that it takes."""
+    return modes > MOST_MODES or length <= recurrence.steps_of_chunk(compiled)
 
 
 MOST_MODES = 64

@@ -1,6 +1,8 @@
 """The state-space model of S5, one state for all channels, as a PyTorch op: a product, a
 linear scan, a product."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -91,23 +93,20 @@ def ssm_mimo_step(
     return y[:, 0], last
 
 
-def _into(u: Tensor, B_bar: Tensor) -> Tensor:
-    """B_bar u, (..., N), as one real product."""
-    return _modes(matmul(u.to(B_bar.dtype.to_real()), _numbers(B_bar.mT)), B_bar)
-
-
-def _out(x: Tensor, C: Tensor) -> Tensor:
-    """Re(C x), (..., D), as one real product."""
-    return matmul(_numbers(x), _numbers(torch.conj_physical(C)).mT)
-
-
 def _numbers(x: Tensor) -> Tensor:
-    """(..., N) as real numbers: all real parts, then all imaginary ones."""
-    return torch.cat([x.real, x.imag], dim=-1) if x.is_complex() else x
+    """(..., N) as a matrix of real numbers, a row for all N: of complex ones both parts,
+    side by side, so that products of matrices are real."""
+    N = x.shape[-1]
+    if x.is_complex():
+        return torch.view_as_real(x.resolve_conj()).reshape(-1, 2 * N)
+    return x.reshape(-1, N)
 
 
-def _modes(numbers: Tensor, like: Tensor) -> Tensor:
-    return torch.complex(*numbers.chunk(2, -1)) if like.is_complex() else numbers
+def _modes(numbers: Tensor, shape: Sequence[int], like: Tensor) -> Tensor:
+    """The other way round."""
+    if like.is_complex():
+        return torch.view_as_complex(numbers.view(*shape, 2))
+    return numbers.view(shape)
 
 
 def _forward(
@@ -121,8 +120,12 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y, the last state, and every state."""
     scan = (kernel_of("linear_scan") if backend == "triton" else portable).scan
-    x, last = scan(A_bar, _into(u, B_bar), state, reverse)
-    return _out(x, C).to(u.dtype), last, x
+    rows = _numbers(u).to(A_bar.dtype.to_real())
+    into = _numbers(B_bar.mT)
+    driven = _modes(matmul(rows, into), (*u.shape[:2], len(A_bar)), A_bar)
+    x, last = scan(A_bar, driven, state, reverse)
+    y = matmul(_numbers(x), _numbers(torch.conj_physical(C)).mT)
+    return y.view(u.shape).to(u.dtype), last, x
 
 
 def _backward(
@@ -141,12 +144,14 @@ def _backward(
     of = kernel_of("linear_scan") if backend == "triton" else portable
     real = A_bar.dtype.to_real()
     dy = torch.zeros_like(u) if grad_y is None else grad_y
-    rows, dy = u.to(real).flatten(0, 1), dy.to(real).flatten(0, 1)
-    grad_x = _modes(matmul(dy, _numbers(torch.conj_physical(C))), C).view(x.shape)
-    grad_A, g, grad_state = of.gradients(A_bar, x, state, grad_x, grad_last, reverse)
-    g, x = _numbers(g).flatten(0, 1), _numbers(x).flatten(0, 1)
-    grad_B = _modes(matmul(rows.mT, g), C).mT.contiguous()
-    grad_C = torch.conj_physical(_modes(matmul(dy.mT, x), C))
+    rows, dy = _numbers(u).to(real), _numbers(dy).to(real)
+    grad_x = matmul(dy, _numbers(torch.conj_physical(C)))
+    grad_A, g, grad_state = of.gradients(
+        A_bar, x, state, _modes(grad_x, x.shape, A_bar), grad_last, reverse
+    )
+    g, x = _numbers(g), _numbers(x)
+    grad_B = _modes(matmul(rows.mT, g), C.shape, C).mT.contiguous()
+    grad_C = _modes(matmul(dy.mT, x), C.shape, C).conj_physical_()
     grad_u = matmul(g, _numbers(B_bar.mT).mT).view(u.shape).to(u.dtype)
     return grad_u, grad_A, grad_B, grad_C, grad_state
 

@@ -53,6 +53,7 @@ from seqlab.ops.device.matrix_state import (
 )
 from seqlab.ops.device.pairs import real_numbers
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div
 from seqlab.ops.xlstm.mlstm import portable
 from seqlab.ops.xlstm.mlstm.gates import (
     SCAN,
@@ -302,11 +303,10 @@ def plan_launches(shape: Shape, dtype: torch.dtype, on_gpu: bool) -> Plan:
     tiles = Tiles(*(fit(tile, shape) for tile in given))
     heads = shape.batch * shape.heads
     of_states = heads * (
-        triton.cdiv(shape.keys, tiles.states[1])
-        * triton.cdiv(shape.values, tiles.states[2])
+        ceil_div(shape.keys, tiles.states[1]) * ceil_div(shape.values, tiles.states[2])
     )
-    of_values = triton.cdiv(shape.values, tiles.values[2])
-    of_keys = triton.cdiv(shape.keys, tiles.keys[1])
+    of_values = ceil_div(shape.values, tiles.values[2])
+    of_keys = ceil_div(shape.keys, tiles.keys[1])
     return Plan(
         of_states,
         *parts_of(shape.chunks, of_states, on_gpu),
@@ -374,7 +374,7 @@ def gradients(
     plan = plan_launches(shape, v.dtype, v.is_cuda)
     inverse, grad_nq = torch.empty_like(nq), torch.empty_like(nq)
     ROWS, BLOCK_V = (16, 64) if v.is_cuda else (8, 4)
-    runner(normalizer_kernel, v)[(triton.cdiv(nq.numel(), ROWS),)](
+    runner(normalizer_kernel, v)[(ceil_div(nq.numel(), ROWS),)](
         h, grad_h, gates, nq, inverse, grad_nq, nq.numel(), shape.values, ROWS, BLOCK_V
     )
     flows = walk(q, grad_h, gates, inverse, grad_nq, grad_C, grad_n, shape, plan)

@@ -18,7 +18,7 @@ What it takes is time: L steps, each a product, a dozen exponentials, and a stor
 next step does not wait for.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 import triton
@@ -26,8 +26,9 @@ import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.device.gates import at_least, larger, log_sigmoid, tanh
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
+from seqlab.ops.sizes import ceil_div, power_of_two
 from seqlab.ops.xlstm.slstm import portable
 
 SIZES = ["batch", "length", "heads"]
@@ -134,13 +135,13 @@ def take(i, f, z, o, c, n, before, EXPONENTIAL: tl.constexpr):
 @triton.jit(do_not_specialize=SIZES)
 def forward_kernel(
     gates_ptr, R_ptr, b_ptr, c_ptr, n_ptr, m_ptr, h_ptr,
-    y_ptr, last_ptr, before_ptr,
+    y_ptr, last_c_ptr, last_n_ptr, last_m_ptr, last_h_ptr, before_ptr,
     batch, length, heads, width,
     EXPONENTIAL: tl.constexpr, KEPT: tl.constexpr, BLOCK_B: tl.constexpr,
     BLOCK_D: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``last_ptr`` (4, B, H, D) gets the last state, ``before_ptr`` (3, B, L, H, D) c, n
-    and m before every step."""
+    """The last state goes to ``last_c_ptr`` to ``last_h_ptr``, (B, H, D) each, and c, n and
+    m before every step to ``before_ptr``, (3, B, L, H, D)."""
     head, entry, d, alive = tile_of(batch, heads, width, BLOCK_B, BLOCK_D)
     states = (entry * heads + head) * width + d[None, :]
     c = load_state(c_ptr, states, alive, 0.0)
@@ -186,23 +187,22 @@ def forward_kernel(
         y = (o * c * inverse).to(y_ptr.dtype.element_ty)
         tl.store(y_ptr + place, y, mask=alive)
         h = y.to(tl.float32)
-    count = (batch * features).to(tl.int64)
-    tl.store(last_ptr + states, c, mask=alive)
-    tl.store(last_ptr + count + states, n, mask=alive)
-    tl.store(last_ptr + 2 * count + states, m, mask=alive)
-    tl.store(last_ptr + 3 * count + states, h, mask=alive)
+    tl.store(last_c_ptr + states, c, mask=alive)
+    tl.store(last_n_ptr + states, n, mask=alive)
+    tl.store(last_m_ptr + states, m, mask=alive)
+    tl.store(last_h_ptr + states, h, mask=alive)
 
 
 @triton.jit(do_not_specialize=SIZES)
 def backward_kernel(
     x_ptr, R_ptr, before_ptr, grad_y_ptr, grad_c_ptr, grad_n_ptr, grad_m_ptr, grad_h_ptr,
-    first_ptr,
+    first_c_ptr, first_n_ptr, first_m_ptr, first_h_ptr,
     batch, length, heads, width,
     EXPONENTIAL: tl.constexpr, KEPT: tl.constexpr, BLOCK_B: tl.constexpr,
     BLOCK_D: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Pre-activations in ``x_ptr`` (B, L, 4, H, D) become their gradients; ``first_ptr``
-    (4, B, H, D) gets that of the first state."""
+    """Pre-activations in ``x_ptr`` (B, L, 4, H, D) become their gradients; those of the
+    first state, (B, H, D) each, go to ``first_c_ptr`` and so on, if these are not None."""
     head, entry, d, alive = tile_of(batch, heads, width, BLOCK_B, BLOCK_D)
     states = (entry * heads + head) * width + d[None, :]
     dc = load_state(grad_c_ptr, states, alive, 0.0)
@@ -259,11 +259,11 @@ def backward_kernel(
         dc *= decay
         dn *= decay
         x -= 4 * features
-    count = (batch * features).to(tl.int64)
-    tl.store(first_ptr + states, dc, mask=alive)
-    tl.store(first_ptr + count + states, dn, mask=alive)
-    tl.store(first_ptr + 2 * count + states, dm + dc * c + dn * n, mask=alive)
-    tl.store(first_ptr + 3 * count + states, dh, mask=alive)
+    if first_c_ptr is not None:
+        tl.store(first_c_ptr + states, dc, mask=alive)
+        tl.store(first_n_ptr + states, dn, mask=alive)
+        tl.store(first_m_ptr + states, dm + dc * c + dn * n, mask=alive)
+        tl.store(first_h_ptr + states, dh, mask=alive)
 
 
 def scan(
@@ -274,19 +274,19 @@ def scan(
     forget: str,
 ) -> tuple[Tensor, portable.State, Tensor]:
     """As of the portable form."""
-    gates, R = real_numbers(gates), real_numbers(R)
+    gates, R = laid_out(gates), laid_out(R)
     given = (b, *(state or (None,) * 4))
-    given = tuple(None if x is None else real_numbers(x) for x in given)
+    given = tuple(None if x is None else laid_out(x) for x in given)
     batch, length, _, heads, width = gates.shape
     y = gates.new_empty((batch, length, heads, width))
-    last = gates.new_empty((4, batch, heads, width), dtype=torch.float32)
+    shape = batch, heads, width
+    c, n, m, h = (gates.new_empty(shape, dtype=torch.float32) for _ in "cnmh")
     before = gates.new_empty((3, batch, length, heads, width), dtype=torch.float32)
     grid, constants, options = plan(gates, R)
     runner(forward_kernel, gates)[grid](
-        gates, R, *given, y, last, before,
+        gates, R, *given, y, c, n, m, h, before,
         batch, length, heads, width, forget == "exp", *constants, **options,
     )  # fmt: skip
-    c, n, m, h = (part.clone() for part in last)
     return y, (c, n, m, h), before
 
 
@@ -298,21 +298,24 @@ def walk_back(
     forget: str,
     grad_h: Tensor,
     grads: tuple[Tensor | None, ...],
-) -> tuple[Tensor, portable.State]:
+    of_state: bool,
+) -> tuple[Tensor, portable.State | None]:
     """As of the portable form; ``x`` itself becomes its gradient."""
-    x, R, grad_h = real_numbers(x), real_numbers(R), real_numbers(grad_h)
+    x, R, grad_h = laid_out(x), laid_out(R), laid_out(grad_h)
     grad_c, grad_n, _, grad_last = grads
     given = grad_c, grad_n, portable.grad_of_m(last, grads), grad_last
-    given = tuple(None if g is None else real_numbers(g) for g in given)
+    given = tuple(None if g is None else laid_out(g) for g in given)
     batch, length, _, heads, width = x.shape
-    first = x.new_empty((4, batch, heads, width))
+    first = None
+    if of_state:
+        dc, dn, dm, dh = (x.new_empty((batch, heads, width)) for _ in "cnmh")
+        first = dc, dn, dm, dh
     grid, constants, options = plan(grad_h, R)
     runner(backward_kernel, x)[grid](
-        x, R, before, grad_h, *given, first,
+        x, R, before, grad_h, *given, *(first or (None,) * 4),
         batch, length, heads, width, forget == "exp", *constants, **options,
     )  # fmt: skip
-    dc, dn, dm, dh = (part.clone() for part in first)
-    return x, (dc, dn, dm, dh)
+    return x, first
 
 
 def plan(
@@ -320,12 +323,20 @@ def plan(
 ) -> tuple[tuple[int], tuple[bool | int | str, ...], dict[str, int]]:
     """Grid, (KEPT, BLOCK_B, BLOCK_D, PRECISION) and options of the launch."""
     _, heads, width, _ = R.shape
-    BLOCK_B = ENTRIES[0] if like.is_cuda else ENTRIES[1]
-    BLOCK_D = max(16 if like.is_cuda else 2, triton.next_power_of_2(width))
     room = room_of(R.device.index) if like.is_cuda else INTERPRETED_ROOM
-    kept = 4 * BLOCK_D * BLOCK_D * R.itemsize + BESIDE <= room
-    precision = "tf32x3" if R.dtype == torch.float32 else "tf32"
-    grid = (triton.cdiv(like.shape[0], BLOCK_B) * heads,)
+    return plan_launch(len(like), heads, width, R.dtype, room, like.is_cuda)
+
+
+@lru_cache(maxsize=1024)
+def plan_launch(
+    batch: int, heads: int, width: int, dtype: torch.dtype, room: int, compiled: bool
+) -> tuple[tuple[int], tuple[bool | int | str, ...], dict[str, int]]:
+    """The launch for a chip on which a program has so much room."""
+    BLOCK_B = ENTRIES[0] if compiled else ENTRIES[1]
+    BLOCK_D = max(16 if compiled else 2, power_of_two(width))
+    kept = 4 * BLOCK_D * BLOCK_D * dtype.itemsize + BESIDE <= room
+    precision = "tf32x3" if dtype == torch.float32 else "tf32"
+    grid = (ceil_div(batch, BLOCK_B) * heads,)
     # One stage: shared memory is for R, nothing else is read ahead into it.
     options = {"num_warps": 8 if BLOCK_D >= 64 else 4, "num_stages": 1}
     return grid, (kept, BLOCK_B, BLOCK_D, precision), options

@@ -218,9 +218,11 @@ def _backward(
     grad_y = torch.zeros_like(y) if grad_y is None else grad_y
     last = last_c, last_n
     grads = grad_c, grad_n, grad_m, grad_h
-    grad_x, first = form.walk_back(x, R, before, last, forget, grad_y, grads)
+    grad_x, first = form.walk_back(
+        x, R, before, last, forget, grad_y, grads, h is not None
+    )
     grad_R, grad_b = portable.parameter_gradients(grad_x, h_before, R, b)
-    return grad_x.to(gates.dtype), grad_R, grad_b, *first
+    return grad_x.to(gates.dtype), grad_R, grad_b, *(first or (None,) * 4)
 
 
 def _state(
@@ -247,7 +249,8 @@ def _fake(gates, R, b, c, n, m, h, forget, backend):
 def _fake_backward(gates, R, b, c, n, m, h, y, last_c, last_n, before, grad_y, *rest):
     grads = [x.new_empty(x.shape) for x in (gates, R)]
     grad_b = None if b is None else b.new_empty(b.shape)
-    return *grads, grad_b, *(x.new_empty(x.shape) for x in (last_c,) * 4)
+    of_state = (None if h is None else h.new_empty(h.shape) for _ in "cnmh")
+    return *grads, grad_b, *of_state
 
 
 _slstm = register("slstm", _forward, _backward, _save, _fake, _fake_backward)

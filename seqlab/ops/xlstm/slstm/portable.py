@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from seqlab.ops.arguments import accumulation_dtype
 from seqlab.ops.exponents import LOWEST
 
 State = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -62,7 +63,7 @@ def scan(
 ) -> tuple[Tensor, State, Tensor]:
     """h (B, L, H, D), in the dtype of gates, the last state, in float32 at least, and c, n
     and m before every step, (3, B, L, H, D)."""
-    wide = torch.promote_types(gates.dtype, torch.float32)
+    wide = accumulation_dtype(gates.dtype)
     like = gates[:, 0, 0].to(wide)
     c, n, m, h = first_state(like, state)
     W = R.to(wide)
@@ -84,12 +85,13 @@ def mix(R: Tensor, h: Tensor) -> Tensor:
     gates, heads, width, _ = R.shape
     turned = R.permute(1, 3, 0, 2).reshape(heads, width, gates * width)
     mixed = torch.bmm(h.transpose(0, 1), turned)
-    return mixed.unflatten(-1, (gates, width)).permute(1, 2, 0, 3)
+    return mixed.view(heads, -1, gates, width).permute(1, 2, 0, 3)
 
 
 def outputs_before(h: Tensor, first: Tensor | None) -> Tensor:
     """h before every step, (B, L, H, D), of the dtype of h."""
-    before = torch.zeros_like(h[:, :1]) if first is None else first[:, None].to(h.dtype)
+    shape = h.shape[0], 1, *h.shape[2:]
+    before = h.new_zeros(shape) if first is None else first[:, None].to(h.dtype)
     return torch.cat([before, h[:, :-1]], dim=1)
 
 
@@ -97,18 +99,24 @@ def pre_activations(
     gates: Tensor, R: Tensor, b: Tensor | None, h_before: Tensor
 ) -> Tensor:
     """Of all steps, (B, L, 4, H, D), in float32 at least."""
-    wide = torch.promote_types(gates.dtype, torch.float32)
-    x = torch.einsum("ghde,blhe->blghd", R.to(wide), h_before.to(wide)) + gates
+    wide = accumulation_dtype(gates.dtype)
+    steps = h_before.to(wide).flatten(0, 1)
+    x = gates + mix(R.to(wide), steps).view(gates.shape)
     return (x if b is None else x + b).contiguous()
 
 
 def parameter_gradients(
     grad_x: Tensor, h_before: Tensor, R: Tensor, b: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Of R and b, from those of the pre-activations."""
-    grad_R = torch.einsum("blghd,blhe->ghde", grad_x, h_before.to(grad_x.dtype))
-    grad_b = None if b is None else grad_x.sum((0, 1)).to(b.dtype)
-    return grad_R.to(R.dtype).contiguous(), grad_b
+    """Of R and b, from those of the pre-activations: that of R[g, h] is the sum over all
+    steps of grad_x h^T."""
+    gates, heads, width, _ = R.shape
+    steps = grad_x.flatten(0, 1)  # (B L, 4, H, D)
+    h = h_before.to(grad_x.dtype).flatten(0, 1)  # (B L, H, D)
+    turned = steps.permute(2, 1, 3, 0).reshape(heads, gates * width, -1)
+    grad_R = torch.bmm(turned, h.transpose(0, 1)).view(heads, gates, width, width)
+    grad_b = None if b is None else steps.sum(0).to(b.dtype)
+    return grad_R.transpose(0, 1).to(R.dtype).contiguous(), grad_b
 
 
 def grad_of_m(
@@ -133,8 +141,9 @@ def walk_back(
     forget: str,
     grad_h: Tensor,
     grads: tuple[Tensor | None, ...],
-) -> tuple[Tensor, State]:
-    """Gradients of the pre-activations and of the first state."""
+    of_state: bool,
+) -> tuple[Tensor, State | None]:
+    """Gradients of the pre-activations and, if it is wanted, of the first state."""
     nothing = torch.zeros_like(before[0, :, 0])
     dm = grad_of_m(last, grads)
     dm = nothing if dm is None else dm
@@ -162,5 +171,7 @@ def walk_back(
         grad_x[:, t] = torch.stack(found, dim=1)
         dh = torch.einsum("bghd,ghde->bhe", grad_x[:, t], W)
         dc, dn = step.F * dc, step.F * dn
+    if not of_state:
+        return grad_x, None
     c, n, _ = before[:, :, 0]
     return grad_x, (dc, dn, dm + dc * c + dn * n, dh.contiguous())
