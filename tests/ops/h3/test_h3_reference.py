@@ -1,5 +1,7 @@
 """The NumPy listings of H3 and Hyena: each form is the step, and the products are the ones that the papers claim."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -149,14 +151,27 @@ def test_a_long_convolution_in_pieces_is_one(chunk):
     u, taps = generator.standard_normal((2, 23, 3)), generator.standard_normal((3, 9))
     before = generator.standard_normal((2, 8, 3))
     whole = reference.causal_convolution(np.concatenate([before, u], axis=1), taps)[:, 8:]
-    y, last = reference.flashconv(u, taps, before, chunk)
-    close(y, whole)
-    close(last, u[:, -8:])
+    for form in (reference.flashconv, partial(reference.flashconv_chunked, chunk=chunk)):
+        y, last = form(u, taps, before)
+        close(y, whole)
+        close(last, u[:, -8:])
     _, (_, A, B, C), _, (_, memory) = draw(1)
-    y, last = reference.flashconv(u, (A, B, C), memory, chunk)
+    y, last = reference.flashconv_chunked(u, (A, B, C), memory, chunk)
     expected, state = reference.ssm_convolution(A, B, C, u, memory)
     close(y, expected)
     close(last, state)
+
+
+@pytest.mark.parametrize(("length", "taps"), [(23, 9), (9, 23), (1, 5), (4, 2), (6, 7)])
+def test_a_state_costs_no_further_point_of_a_transform(length, taps):
+    """On a circle that is as long as for a convolution without one, with more taps than times as well."""
+    generator = np.random.default_rng(0)
+    u, K = generator.standard_normal((2, length, 3)), generator.standard_normal((3, taps))
+    state = generator.standard_normal((2, taps - 1, 3))
+    for found, expected in zip(
+        reference.flashconv_circle(u, K, state), reference.flashconv(u, K, state), strict=True
+    ):
+        close(found, expected)
 
 
 @pytest.mark.parametrize(("N_1", "N_2"), [(1, 7), (4, 8), (6, 5), (32, 64)])
