@@ -1,5 +1,5 @@
-"""PyTorch's own convolutions, of cuFFT and of cuDNN: the window of a few taps, long kernels, and H3 and Hyena composed of
-them.
+"""PyTorch's own convolutions, of cuFFT and of cuDNN: the window of a few taps, long kernels, and H3 and Hyena, which
+are composed of them.
 
 Inputs are (batch, channels, length), contiguous, as these convolutions want them. The long kernel of a system, H3's
 too, is made by this package's ``ssm_kernel``, as PyTorch has none for it.
