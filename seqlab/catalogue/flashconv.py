@@ -118,15 +118,16 @@ def _system(
 
 
 _SAMPLES = (
-    _sample("a few taps", 5),
-    _sample("a few taps, no state", 5, state=False),
+    _sample("a few taps", 4),
+    _sample("a few taps, no state", 4, state=False),
     _sample("many taps", 130),
     _sample("many taps, no state", 130, state=False),
     _sample("twenty taps", 20),
     _system("moderate a", imaginary=True),
     _system("moderate a"),
     _sample("one tap", 1, state=False, hard=True),
-    _sample("a tap more than a window", 17, hard=True, length=23),
+    _sample("a window of 16 taps", 16, hard=True, length=23),
+    _sample("a tap more", 17, hard=True, length=23),
     _sample("one time, many taps", 130, hard=True, length=1),
     _sample("more taps than times", 301, hard=True, length=7),
     _sample(
