@@ -51,6 +51,14 @@ def test_hyena_of_order_two_with_its_filters_is_h3(backend):
     torch.testing.assert_close(ops.hyena(k, (v, q), (shift, response), backend=backend), y)
 
 
+def test_between_the_gates_of_hyena_nothing_overflows_or_is_rounded():
+    """In float16 a number between two gates may be larger than 65504 if the next gate makes it small."""
+    v, big, small = (torch.full((1, 3, 1), x).half() for x in (300.0, 300.0, 1e-4))
+    one = torch.ones(1, 1)
+    z = ops.hyena(v, [big, small], [one, one])
+    torch.testing.assert_close(z, torch.full((1, 3, 1), 9.0).half(), rtol=2e-3, atol=0)
+
+
 def test_hyena_is_its_reference_and_causal():
     v, *gates = draw(4, 2, 7, 3)
     filters = list(draw(3, 3, 7))
@@ -85,6 +93,46 @@ def test_a_convolution_that_comes_in_pieces_is_one(kernel, cuts):
     torch.testing.assert_close(
         torch.autograd.grad(pieces, leaves, weights), torch.autograd.grad(whole, leaves, weights)
     )
+
+
+def test_a_prompt_and_then_steps_are_one_convolution():
+    """Of odd length, with kernels of any kind: what is left of a prompt is where a step begins."""
+    u = draw(2, 31, 3)
+    for K in (draw(3, 5), draw(3, 25), draw(3, 40), system(3, 4)):
+        whole, last = ops.flashconv(u, K)
+        y, state = ops.flashconv(u[:, :13], K)
+        steps = []
+        for u_t in u[:, 13:].unbind(1):
+            y_t, state = ops.flashconv_step(u_t, K, state)
+            steps.append(y_t)
+        torch.testing.assert_close(torch.cat([y, torch.stack(steps, 1)], 1), whole)
+        torch.testing.assert_close(state, last)
+
+
+@pytest.mark.skipif(not has_triton(), reason="no Triton")
+@pytest.mark.parametrize("taps", [17, 101])
+def test_each_form_of_many_taps_gives_the_same(taps):
+    """Sums by a kernel or transforms; gradients through both results, from a state and without."""
+    u, K, state = (draw(*shape, dtype=torch.float32) for shape in ((2, 4, 1), (1, taps), (2, taps - 1, 1)))
+    for given in (state, None):
+        leaves = [x.clone().requires_grad_() for x in (u, K, given) if x is not None]
+        found = []
+        for backend in ("portable", "triton"):
+            results = ops.flashconv(*leaves, backend=backend)
+            weights = [draw(*x.shape, seed=1, dtype=torch.float32) for x in results]
+            found.append([*results, *torch.autograd.grad(results, leaves, weights)])
+        torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
+
+
+def test_a_state_outlives_many_short_pieces():
+    """Pieces that are far shorter than the kernel, so that the window is made of several of them."""
+    u, K = draw(1, 12, 2), draw(2, 120)
+    whole, last = ops.flashconv(u, K, state := draw(1, 119, 2, seed=1))
+    y = []
+    for piece in u.split(5, 1):
+        done, state = ops.flashconv(piece, K, state)
+        y.append(done)
+    torch.testing.assert_close((torch.cat(y, 1), state), (whole, last))
 
 
 @pytest.mark.skipif(not has_triton(), reason="no Triton")
