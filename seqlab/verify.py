@@ -498,13 +498,14 @@ def _draw(
     numbers in float64."""
     arguments: Arguments = {}
     exact: Arguments = {}
+    full_precision = {*pairing.full_precision, *sample.full_precision}
     for key, value in sample.draw(np.random.default_rng(0), sizes).items():
         if not isinstance(value, np.ndarray):
             arguments[key] = exact[key] = value
             continue
         narrow = (
             "float32"
-            if key in pairing.full_precision and precision not in COMPLEX
+            if key in full_precision and precision not in COMPLEX
             else precision
         )
         exact_dtype = torch.from_numpy(value).dtype

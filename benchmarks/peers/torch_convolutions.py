@@ -1,7 +1,8 @@
-"""PyTorch's own convolutions, of cuFFT and of cuDNN: the window of a few taps, and H3 composed of both kinds.
+"""PyTorch's own convolutions, of cuFFT and of cuDNN: the window of a few taps, long kernels, and H3 and Hyena, which
+are composed of them.
 
-Inputs are (batch, channels, length), contiguous, as these convolutions want them. H3's long kernel is made by this
-package's ``ssm_kernel``, as PyTorch has none for it.
+Inputs are (batch, channels, length), contiguous, as these convolutions want them. The long kernel of a system, H3's
+too, is made by this package's ``ssm_kernel``, as PyTorch has none for it.
 """
 
 from typing import Any
@@ -68,8 +69,53 @@ def _prepare_window(arguments: dict[str, Any]) -> Call:
     )
 
 
+def _prepare_flashconv(arguments: dict[str, Any]) -> Call:
+    if "state" in arguments:
+        raise Absent("takes no state")
+    names = [name for name in ("u", "K_or_ssm", "A_bar", "B_bar", "C") if name in arguments]
+
+    def forward(u: Tensor, *kernel: Tensor) -> tuple[Tensor, ...]:
+        K = kernel[0] if len(kernel) == 1 else ops.ssm_kernel(*kernel, u.shape[-1])
+        return (_by_transform(u, K),)
+
+    return Call(
+        leaves=(_time_last(arguments["u"]), *(arguments[name] for name in names[1:])),
+        forward=forward,
+        output=lambda outputs: outputs[0].mT,
+        cotangents=lambda y: (_time_last(y),),
+        gradients=lambda found: dict(zip(names, [found[0].mT, *found[1:]], strict=True)),
+    )
+
+
+def _prepare_hyena(arguments: dict[str, Any]) -> Call:
+    gates, filters = (sorted(name for name in arguments if name.startswith(x)) for x in ("gates", "filters"))
+    names = ["v", *gates, *filters]
+
+    def forward(v: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        for gate, taps in zip(others[: len(gates)], others[len(gates) :], strict=True):
+            v = gate * _by_transform(v, taps)
+        return (v,)
+
+    def gradients(found: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        turned = [x.mT for x in found[: 1 + len(gates)]]
+        return dict(zip(names, [*turned, *found[1 + len(gates) :]], strict=True))
+
+    return Call(
+        leaves=(
+            *(_time_last(arguments[name]) for name in ["v", *gates]),
+            *(arguments[name] for name in filters),
+        ),
+        forward=forward,
+        output=lambda outputs: outputs[0].mT,
+        cotangents=lambda y: (_time_last(y),),
+        gradients=gradients,
+    )
+
+
 PEERS = [
     Implementation("torch conv1d", "shift_ssm", _prepare_window),
     Implementation("composed of torch.fft", "h3", lambda x: _prepare_h3(x, _by_transform)),
     Implementation("composed of torch.fft and conv1d", "h3", lambda x: _prepare_h3(x, _by_taps)),
+    Implementation("torch.fft", "flashconv", _prepare_flashconv),
+    Implementation("composed of torch.fft", "hyena", _prepare_hyena),
 ]

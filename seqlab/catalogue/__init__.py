@@ -12,9 +12,11 @@ from seqlab.catalogue.decayed_logsumexp import DECAYED_LOGSUMEXP
 from seqlab.catalogue.discretize import DISCRETIZE, DISCRETIZE_DENSE
 from seqlab.catalogue.distributions import Sizes
 from seqlab.catalogue.dplr_kernel import DPLR_KERNEL
+from seqlab.catalogue.flashconv import FLASHCONV
 from seqlab.catalogue.gated_linear_attention import GATED_LINEAR_ATTENTION
 from seqlab.catalogue.h3 import H3
 from seqlab.catalogue.hippo_project import HIPPO_PROJECT
+from seqlab.catalogue.hyena import HYENA
 from seqlab.catalogue.linear_attention import LINEAR_ATTENTION
 from seqlab.catalogue.linear_scan import LINEAR_SCAN
 from seqlab.catalogue.mlstm import MLSTM
@@ -61,6 +63,8 @@ PAIRINGS: dict[str, Pairing] = {
     "shift_ssm": SHIFT_SSM,
     "selective_scan": SELECTIVE_SCAN,
     "h3": H3,
+    "flashconv": FLASHCONV,
+    "hyena": HYENA,
     "linear_attention": LINEAR_ATTENTION,
     "mlstm": MLSTM,
     "slstm": SLSTM,

@@ -41,6 +41,8 @@ class Sample:
         sizes: sizes that these inputs insist on, in place of those asked for.
         bounds: wider bounds, by quantity ("h", "grad a").
         nan_spreads: as of a ``Pairing``, in whose place it is for these inputs.
+        full_precision: further arguments that stay float32, beside those of the
+            ``Pairing``.
         has_kernel: whether the op has a Triton kernel for them; without, the portable
             form runs on a GPU as well, and the interpreter has nothing to run.
     """
@@ -51,6 +53,7 @@ class Sample:
     sizes: Sizes = field(default_factory=dict)
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     nan_spreads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    full_precision: tuple[str, ...] = ()
     has_kernel: bool = True
 
     @property
@@ -218,6 +221,34 @@ def state_in_parts(
             arguments["state"] = state
         result, last = function(**arguments)
         return (result, *last)
+
+    flat.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return flat
+
+
+def in_parts(
+    function: Callable[..., Any], **parts: tuple[str, ...]
+) -> Callable[..., Any]:
+    """An op that takes several tensors as one argument, a tuple or a list, its step or its
+    reference, as a function of these by name: what is given of the parts of an argument
+    is its tuple. One that may also be a single tensor is among its own parts. The parts
+    of a list are named ``gates_0`` and so on, where the op says ``gates[0]``."""
+    signature = inspect.signature(function)
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        each = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        one = each.replace(annotation="Tensor | None", default=None)
+        names = parts.get(parameter.name)
+        parameters += [one.replace(name=name) for name in names] if names else [each]
+
+    @wraps(function)
+    def flat(**arguments: Any) -> Any:
+        for name, own in parts.items():
+            given = {part: arguments.pop(part, None) for part in own}
+            alone = given.pop(name, None)
+            several = tuple(part for part in given.values() if part is not None)
+            arguments[name] = several if alone is None else alone
+        return function(**arguments)
 
     flat.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return flat

@@ -18,7 +18,14 @@ from seqlab.ops.gated_linear_attention import (
     gated_linear_attention,
     gated_linear_attention_step,
 )
-from seqlab.ops.h3 import H3State, flashconv, h3, h3_step, hyena
+from seqlab.ops.h3 import (
+    H3State,
+    flashconv,
+    flashconv_step,
+    h3,
+    h3_step,
+    hyena,
+)
 from seqlab.ops.hippo import (
     hippo_project,
     hippo_project_step,
@@ -63,6 +70,7 @@ __all__ = [
     "dplr_step",
     "elu_features",
     "flashconv",
+    "flashconv_step",
     "gated_linear_attention",
     "gated_linear_attention_step",
     "h3",

@@ -5,8 +5,8 @@ q, k and v are (B, L, D), the taps of the shift state space model (D, M), the di
 system's A_bar, B_bar and C (H, N), with heads of D / H channels.
 """
 
-from seqlab.ops.h3.hyena import hyena
-from seqlab.ops.h3.long_convolution import flashconv
+from seqlab.ops.h3.flashconv.op import flashconv, flashconv_step
+from seqlab.ops.h3.hyena.op import hyena
 from seqlab.ops.h3.op import H3State, h3, h3_step
 
-__all__ = ["H3State", "flashconv", "h3", "h3_step", "hyena"]
+__all__ = ["H3State", "flashconv", "flashconv_step", "h3", "h3_step", "hyena"]

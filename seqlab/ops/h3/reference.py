@@ -106,20 +106,40 @@ def _first(k, shift, A_bar, head_dim):
     return window, np.zeros((batch, channels * head_dim, A_bar.shape[1]), A_bar.dtype)
 
 
-def flashconv(u, K, state=None, chunk=16):
-    """y_t = sum over j of K_j u_{t-j} with a kernel of any length, chunk by chunk. ``K`` is
-    (D, M), taps; the state is then the M - 1 inputs before, (B, M - 1, D). Or it is a
-    system (A_bar, B_bar, C), and the state its own, (B, D, N)."""
+def flashconv(u, K_or_ssm, state=None):
+    """y_t = sum over j of K_j u_{t-j}, going on from a state. The kernel is (D, M), taps; the
+    state is then the M - 1 inputs before, (B, M - 1, D). Or it is a system (A_bar, B_bar,
+    C), and the state its own, (B, D, N). Returns y and the state after the last step."""
+    if isinstance(K_or_ssm, tuple):
+        return ssm_convolution(*K_or_ssm, u, state)
+    return shift_ssm(u, K_or_ssm, state)
+
+
+def flashconv_step(u_t, K_or_ssm, state):
+    """One step, for generation: u_t (B, D)."""
+    if isinstance(K_or_ssm, tuple):
+        return ssm_scan_step(*K_or_ssm, u_t, state)
+    return shift_ssm_step(u_t, K_or_ssm, state)
+
+
+def flashconv_chunked(u, K_or_ssm, state=None, chunk=16):
+    """The same chunk by chunk, of which the last may be shorter."""
     y = []
     for start in range(0, u.shape[1], chunk):
-        piece = u[:, start : start + chunk]
-        if isinstance(K, tuple):
-            A_bar, B_bar, C = K
-            done, state = ssm_convolution(A_bar, B_bar, C, piece, state)
-        else:
-            done, state = shift_ssm(piece, K, state)
+        done, state = flashconv(u[:, start : start + chunk], K_or_ssm, state)
         y.append(done)
     return np.concatenate(y, axis=1), state
+
+
+def flashconv_circle(u, K, state):
+    """The same with many taps by one Fourier transform, which convolves in a circle: the
+    sequence stands where the circle begins and the inputs before it where it ends, so
+    that each output finds them behind itself, and L + M - 1 points will do."""
+    length, n = u.shape[1], u.shape[1] + K.shape[1] - 1
+    circle = np.concatenate([u, state], axis=1)
+    spectrum = np.fft.rfft(circle, axis=1) * np.fft.rfft(K, n).T
+    y = np.fft.irfft(spectrum, n, axis=1)[:, :length]
+    return y, np.concatenate([state, u], axis=1)[:, length:]
 
 
 def block_dft(x, N_1):

@@ -202,7 +202,8 @@ def every_arguments(pairing):
             dtypes = (
                 (torch.complex64,) if sample.imaginary else (torch.float32, torch.float16, torch.bfloat16)
             )
-            drawn = Workload(sample.name, sample.arguments, dtypes, pairing.full_precision)
+            full_precision = pairing.full_precision + sample.full_precision
+            drawn = Workload(sample.name, sample.arguments, dtypes, full_precision)
             yield drawn.draw(GeneratorOnGPU(), {**pairing.carry, **sample.sizes}, dtypes[0])
             for sizes in pairing.sizes["cuda"]:
                 yield from (
@@ -220,7 +221,8 @@ def arguments_of_size_one(pairing):
     for sample in pairing.samples:
         if sample.name in pairing.kinds and sample.has_kernel:
             dtype = torch.complex64 if sample.imaginary else torch.float32
-            drawn = Workload(sample.name, sample.arguments, (dtype,), pairing.full_precision)
+            full_precision = pairing.full_precision + sample.full_precision
+            drawn = Workload(sample.name, sample.arguments, (dtype,), full_precision)
             for each in product(*((size, 1) for size in pairing.carry.values())):
                 sizes = dict(zip(pairing.carry, each, strict=True)) | sample.sizes
                 yield drawn.draw(GeneratorOnGPU(), sizes, dtype)

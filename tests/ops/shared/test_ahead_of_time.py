@@ -2,7 +2,7 @@
 push for the oldest, and for all of them where everything is tried.
 
 What is compiled is what ops launch, recorded by ``launches``. Nobody lists variants, so none can be listed that is
-never launched, and none forgotten.
+never launched, and none forgotten. A kernel is compiled as the op's whose folder it lies in.
 """
 
 import functools
@@ -19,14 +19,32 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not has_triton(), reason="no 
 FLOATS = {"*fp32", "*fp16", "*bf16"}
 SHARED_MEMORY_KIB = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
 
-with_kernel = pytest.mark.parametrize(
-    "name",
-    [  # what an op launches is recorded once, so one process compiles all of it
-        pytest.param(name, marks=pytest.mark.xdist_group(f"ahead of time: {name}"))
-        for name, pairing in PAIRINGS.items()
-        if "cuda" in pairing.sizes
-    ],
-)
+
+def own_kernels(op):
+    """The kernels beside an op; none if it launches other ops' alone."""
+    module = op.__module__.rpartition(".")[0] + ".kernel"
+    names = vars(import_module(module)) if find_spec(module) else ()
+    return {kernel for kernel in names if kernel.endswith("_kernel")}
+
+
+WITH_KERNEL = [name for name, pairing in PAIRINGS.items() if "cuda" in pairing.sizes]
+BORROWERS = [name for name in WITH_KERNEL if has_triton() and not own_kernels(PAIRINGS[name].op)]
+
+
+def with_kernel(but=()):
+    """What an op launches is recorded once, so one process compiles all of it."""
+    return pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(name, marks=pytest.mark.xdist_group(f"ahead of time: {name}"))
+            for name in WITH_KERNEL
+            if name not in but
+        ],
+    )
+
+
+every_op = with_kernel()
+every_owner = with_kernel(but=BORROWERS)
 
 
 @functools.cache
@@ -36,7 +54,7 @@ def launches(name):
     return launches_of(PAIRINGS[name], every_arguments(PAIRINGS[name]))
 
 
-@with_kernel
+@every_op
 def test_every_kernel_of_an_op_is_launched(name):
     launched = {launch.name for launch in launches(name)}
     never = own_kernels(PAIRINGS[name].op) - launched
@@ -44,11 +62,19 @@ def test_every_kernel_of_an_op_is_launched(name):
     assert not never, f"no sample and no workload of {name} makes it launch {', '.join(sorted(never))}"
 
 
-def own_kernels(op):
-    """The kernels beside an op; none if it launches another op's alone."""
-    module = op.__module__.rpartition(".")[0] + ".kernel"
-    names = vars(import_module(module)) if find_spec(module) else ()
-    return {kernel for kernel in names if kernel.endswith("_kernel")}
+@pytest.mark.parametrize("name", BORROWERS)
+def test_kernels_of_other_ops_are_compiled_as_theirs(name):
+    """An op without any of its own launches none with other floats, or in a larger tile, than those do."""
+    compiled = {}
+    for owner in set(WITH_KERNEL) - set(BORROWERS):
+        module = PAIRINGS[owner].op.__module__.rpartition(".")[0]
+        if module in {launch.kernel.fn.__module__.rpartition(".")[0] for launch in launches(name)}:
+            for launch in launches(owner):
+                for fact in kernel_and_floats(launch):
+                    compiled[fact] = max(launch.tile, compiled.get(fact, 0))
+    for launch in launches(name):
+        for fact in kernel_and_floats(launch):
+            assert launch.tile <= compiled.get(fact, 0), launch
 
 
 def compilable(name, capability):
@@ -58,7 +84,7 @@ def compilable(name, capability):
 
 
 @pytest.mark.timeout(900)
-@with_kernel
+@every_owner
 def test_each_kernel_compiles_for_the_oldest_gpu(name):
     """Which has the least shared memory. For a newer one, types are checked below, and one kernel of each op is
     compiled by other releases of Triton: tests/test_releases.py."""
@@ -69,7 +95,7 @@ def test_each_kernel_compiles_for_the_oldest_gpu(name):
 @pytest.mark.thorough
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("capability", SHARED_MEMORY_KIB)
-@with_kernel
+@every_owner
 def test_kernels_compile(name, capability):
     for launch in covering(compilable(name, capability), kernel_and_floats):
         check_compiled(launch, capability)
@@ -77,7 +103,7 @@ def test_kernels_compile(name, capability):
 
 @pytest.mark.thorough
 @pytest.mark.timeout(1800)
-@with_kernel
+@every_owner
 def test_every_tiling_compiles_for_the_gpu_it_was_chosen_on(name):
     for launch in covering(launches(name), parameters_and_tiles):
         check_compiled(launch, 90)
@@ -88,13 +114,13 @@ def check_compiled(launch, capability):
     assert used <= 1024 * SHARED_MEMORY_KIB[capability], f"{launch}: {used} bytes of shared memory"
 
 
-@with_kernel
+@every_op
 def test_types_fit_in_every_tiling(name):
     for launch in covering(launches(name), parameters_and_tiles):
         launch.check_types(90)
 
 
-@with_kernel
+@every_op
 def test_types_fit_where_sizes_are_one(name):
     """What Triton compiles in has no dtype, and is not to be asked for one."""
     from launches import arguments_of_size_one, launches_of
@@ -119,7 +145,7 @@ def parameters_and_tiles(launch):
 
 def kernel_and_floats(launch):
     """Any of them may take the most shared memory: float16 beside float32 is kept as both."""
-    return {(launch.name, frozenset(launch.types & FLOATS))}
+    return {(launch.kernel.fn.__module__, launch.name, frozenset(launch.types & FLOATS))}
 
 
 def covering(launches, facts):

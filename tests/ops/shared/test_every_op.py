@@ -376,18 +376,23 @@ def test_a_tensor_that_is_wrong_in_a_step_is_named(call):
         for wrong in (0.5, x.to_sparse(), None):
             if wrong is None and parameters[name].default is None:
                 continue
-            with pytest.raises(TypeError, match=rf"^(state\.)?{name}: expected .+, got .+"):
+            with pytest.raises(TypeError, match=rf"^{said(name)}: expected .+, got .+"):
                 call.pairing.step(**{**taken, name: wrong})
 
 
 # Arguments that are wrong.
 
 
+def said(name):
+    """A pattern of what errors call an argument: a part of a list is ``gates[0]``."""
+    return r"(state\.)?" + re.sub(r"_(\d)$", r"\\[\1\\]", name)
+
+
 def refused(call, arguments, *names):
     """The op refuses the arguments in a sentence that begins with one of the names."""
     with pytest.raises((TypeError, ValueError)) as caught:
         call.op(**arguments)
-    assert re.match(rf"(state\.)?({'|'.join(names)}): expected .+, got .+", str(caught.value)), caught.value
+    assert re.match(rf"({'|'.join(map(said, names))}): expected .+, got .+", str(caught.value)), caught.value
 
 
 @every_kind

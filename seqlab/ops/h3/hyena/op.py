@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from seqlab.ops.arguments import (
+    accumulation_dtype,
     check_dtype,
     check_like,
     check_not_empty,
@@ -29,6 +30,9 @@ def hyena(
     response as filters, ``hyena(k, ...)`` is ``h3(q, k, v, ...)``. The code that came
     with Hyena's paper leaves out the first convolution, which amounts to a first filter
     with the single tap 1.
+
+    Between gates numbers are kept in the filters' dtype, so that errors of rounding do not
+    grow with the order.
 
     Filters have no state, so there is no step, and every call starts a sequence.
     Differentiable in all tensors. What is not finite may spread to earlier times of its
@@ -70,9 +74,10 @@ def hyena(
         raise ValueError(
             f"filters: expected as many as gates, {len(gates)}, got {len(filters)}"
         )
-    z = v
     for i, (gate, taps) in enumerate(zip(gates, filters, strict=True)):
         check_like(f"gates[{i}]", gate, "v", v, axes, v.shape)
         check_window(f"filters[{i}]", taps, "v", v)
+    z = v.to(accumulation_dtype(v.dtype))
+    for gate, taps in zip(gates, filters, strict=True):
         z = gate * causal_convolution(z, taps, backend)
-    return z
+    return z.to(v.dtype)
