@@ -14,7 +14,7 @@ from seqlab.ops.arguments import (
 )
 from seqlab.ops.backends import choose_backend, kernel_of
 from seqlab.ops.dplr import portable
-from seqlab.ops.dplr.system import weights
+from seqlab.ops.dplr.system import gradients_of_weights, weights
 from seqlab.ops.registration import register
 
 DTYPES = (torch.complex64, torch.complex128)
@@ -74,8 +74,7 @@ def dplr_kernel(
     check_system(Lambda, P, B, C, dt)
     length = positive_integer("L", L)
     name = choose_backend(backend, Lambda, KERNEL_DTYPES)
-    v = weights(length, Lambda, P, B, C, dt).to(Lambda.dtype)
-    return _dplr_kernel(Lambda, v, dt, length, name)[0]
+    return _dplr_kernel(Lambda, P, B, C, dt, length, name)[0]
 
 
 def check_system(Lambda: Tensor, P: Tensor, B: Tensor, C: Tensor, dt: Tensor) -> None:
@@ -91,38 +90,60 @@ def check_system(Lambda: Tensor, P: Tensor, B: Tensor, C: Tensor, dt: Tensor) ->
 
 
 def _forward(
-    Lambda: Tensor, weights: Tensor, dt: Tensor, length: int, backend: str
-) -> tuple[Tensor]:
+    Lambda: Tensor,
+    P: Tensor,
+    B: Tensor,
+    C: Tensor,
+    dt: Tensor,
+    length: int,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """K, and what the backward pass needs: the products' weights, and A_bar."""
     form = kernel_of("dplr") if backend == "triton" else portable
-    return (torch.fft.irfft(form.spectrum(Lambda, weights, dt, length), length),)
+    v, A_bar = weights(length, Lambda, P, B, C, dt)
+    v = v.to(Lambda.dtype)
+    return torch.fft.irfft(form.spectrum(Lambda, v, dt, length), length), v, A_bar
 
 
 def _backward(
     Lambda: Tensor,
-    weights: Tensor,
+    P: Tensor,
+    B: Tensor,
+    C: Tensor,
     dt: Tensor,
-    grad: Tensor,
+    v: Tensor,
+    A_bar: Tensor,
+    grad: Tensor | None,
+    grad_v: Tensor | None,
+    grad_A_bar: Tensor | None,
     length: int,
     backend: str,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     form = kernel_of("dplr") if backend == "triton" else portable
+    grad = dt.new_zeros((len(dt), length)) if grad is None else grad
     # The transform belongs to the op, as what torch.compile makes of its gradient in
     # CUDA graphs is half of it (PyTorch 2.11).
     spectrum = torch.fft.rfft(grad, norm="forward")
     spectrum[:, 1 : (length + 1) // 2] *= 2  # each stands for its conjugate as well
-    return form.gradients(Lambda, weights, dt, length, spectrum)
+    of_Lambda, of_v, of_dt = form.gradients(Lambda, v, dt, length, spectrum)
+    found = gradients_of_weights(length, Lambda, P, B, C, dt, A_bar, of_v)
+    grads = (x.to(y.dtype) for x, y in zip(found, (Lambda, P, B, C, dt), strict=True))
+    more_of_Lambda, of_P, of_B, of_C, more_of_dt = grads
+    return of_Lambda + more_of_Lambda, of_P, of_B, of_C, of_dt + more_of_dt
 
 
 def _save(arguments, outputs):
-    return arguments[:3]
+    return *arguments[:5], *outputs[1:]
 
 
-def _fake(Lambda, weights, dt, length, backend):
-    return (dt.new_empty((Lambda.shape[0], length)),)
+def _fake(Lambda, P, B, C, dt, length, backend):
+    D, N = Lambda.shape
+    A_bar = dt.new_empty((D, 2 * N, 2 * N), dtype=torch.float64)
+    return dt.new_empty((D, length)), Lambda.new_empty((4, D, N)), A_bar
 
 
-def _fake_backward(Lambda, weights, dt, grad, length, backend):
-    return tuple(x.new_empty(x.shape) for x in (Lambda, weights, dt))
+def _fake_backward(Lambda, P, B, C, dt, *others):
+    return tuple(x.new_empty(x.shape) for x in (Lambda, P, B, C, dt))
 
 
 _dplr_kernel = register(

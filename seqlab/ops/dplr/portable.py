@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from seqlab.ops.kept import keep
+
 NUMBERS = 1 << 20
 """Of (D, N, frequencies) that are made at once."""
 
@@ -38,7 +40,13 @@ class Block(NamedTuple):
 
 def angles(length: int, device: torch.device) -> Tensor:
     """cos(phi) and sin(phi) for the frequencies of a real transform, float64 (2, L // 2 +
-    1)."""
+    1), kept."""
+    size = 16 * (length // 2 + 1)
+    kept = keep(("S4 angles", length), device, size, lambda: _angles(length, device))
+    return _angles(length, device) if kept is None else kept
+
+
+def _angles(length: int, device: torch.device) -> Tensor:
     phi = torch.arange(length // 2 + 1, dtype=torch.float64, device=device)
     phi *= torch.pi / length
     cos, sin = phi.cos(), phi.sin()

@@ -14,7 +14,7 @@ from seqlab.ops.arguments import (
 )
 from seqlab.ops.autocast import outside_autocast
 from seqlab.ops.dplr.op import check_system
-from seqlab.ops.dplr.system import as_complex, dense, parts
+from seqlab.ops.dplr.system import dense
 
 CHUNK = 64
 DTYPES = {
@@ -110,13 +110,12 @@ def _scan(
 ) -> tuple[Tensor, Tensor]:
     batch, length, width = u.shape
     real = dt.dtype
-    re, im = parts(C)
     A_bar = dense(Lambda, P, dt)
     # A_bar + I is twice the inverse that B_bar asks for.
     identity = torch.eye(A_bar.shape[1], dtype=A_bar.dtype, device=A_bar.device)
     h = dt.double()[:, None] / 2
-    b = (A_bar + identity) @ (h * torch.cat(parts(B), -1))[..., None]
-    c = torch.cat([re, -im], -1)[:, None]
+    b = (A_bar + identity) @ (h * _numbers(B))[..., None]
+    c = torch.stack([C.real, -C.imag], dim=-1).to(torch.float64).flatten(1)[:, None]
     chunk = min(CHUNK, length)
     into = _columns(A_bar, b, chunk)
     K = (c @ into)[:, 0]
@@ -127,7 +126,7 @@ def _scan(
     backwards = into.flip(-1).to(real)
     x = u.new_zeros((batch, width, A_bar.shape[1]), dtype=real)
     if state is not None:
-        x = torch.cat(parts(state), -1).to(real)
+        x = _numbers(state).to(real)
     y = []
     for v in u.to(real).split(chunk, dim=1):
         steps = v.shape[1]
@@ -139,7 +138,13 @@ def _scan(
         x = torch.einsum("dmn,bdn->bdm", power, x) + torch.einsum(
             "dnj,bjd->bdn", backwards[..., chunk - steps :], v
         )
-    return torch.cat(y, dim=1).to(u.dtype), as_complex(x)
+    last = torch.complex(x[..., 0::2], x[..., 1::2])
+    return torch.cat(y, dim=1).to(u.dtype), last
+
+
+def _numbers(x: Tensor) -> Tensor:
+    """Complex numbers (..., N) as real ones (..., 2N), float64."""
+    return torch.view_as_real(x.resolve_conj()).to(torch.float64).flatten(-2)
 
 
 def _columns(A: Tensor, b: Tensor, count: int) -> Tensor:

@@ -153,7 +153,9 @@ def test_short_steps_in_float32_do_not_drift():
 def test_the_dense_matrix_is_the_inverse_of_woodbury():
     Lambda, P, B, C, dt = system()
     A, b, _ = reference.dplr_dense(*arrays((Lambda, P, B, C)))
-    for d, each in enumerate(dense(Lambda, P, dt)):
+    N = Lambda.shape[1]
+    apart = np.r_[0 : 2 * N : 2, 1 : 2 * N : 2]  # the reference has all real parts first
+    for d, each in enumerate(dense(Lambda, P, dt)[:, apart][:, :, apart]):
         A_bar, _ = reference.discretize(A[d], b[d], dt[d].item(), "bilinear")
         np.testing.assert_allclose(each, A_bar, rtol=0, atol=1e-13)
 

@@ -136,6 +136,18 @@ def test_a_launch_that_is_known_gets_addresses_grid_and_stream(kernel, current):
     )  # fmt: skip
 
 
+def test_a_complex_tensor_is_launched_for_its_real_numbers(kernel, current):
+    launcher = launcher_of(kernel)
+    z, rest = torch.zeros(64, dtype=torch.complex64), (None, 0.5, 2, 3, 8)
+    for x in (z, z, z[1:]):  # a number further on, no multiple of 16 bytes is
+        launcher[GRID](x, *rest, EVEN=True)
+        launcher[GRID](x, *rest, EVEN=True)
+        seen, launch = kernel.launches[-1]
+        assert seen == kernel.seen(torch.view_as_real(x), *rest, EVEN=True)
+        assert launch[9] == x.data_ptr()
+    assert kernel.compiled == 2
+
+
 def test_lengths_share_what_is_compiled(kernel, current):
     launcher = launcher_of(kernel)
     for length in range(1, 40):

@@ -5,7 +5,7 @@ how much is asked for, not on time, which ``benchmarks/host_time.py`` measures o
 """
 
 from pathlib import Path
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 
 import pytest
 import torch
@@ -48,7 +48,7 @@ MOST = {
     ("ssm_kernel", "real"): (1, 1, 3, 1),
     ("causal_convolution", "a few taps"): (1, 1, 3, 2),
     ("causal_convolution", "as many taps as times"): (1, 1, 3, 2),
-    ("dplr_kernel", "S4"): (158, 1, 399, 1),
+    ("dplr_kernel", "S4"): (68, 1, 184, 1),
     ("wkv", "RWKV-4"): (3, 1, 9, 1),
     ("gated_linear_attention", "a decay a channel"): (5, 3, 12, 3),
     ("gated_linear_attention", "a decay a head"): (5, 3, 13, 3),
@@ -143,18 +143,18 @@ def test_a_short_call_asks_for_no_more_than_this(op, workload, launches, host_ti
         found, _ = counted(forward, launches, monkeypatch)
     outputs = forward()
     back, _ = counted(lambda: backward(outputs), launches, monkeypatch)
-    most = MOST[op, workload.name]
+    most = MOST.get((op, workload.name), (0, 0, 0, 0))
     # a * b is one operation, and two more backward.
     aims = host_time.most("forward", gradients), 3 * host_time.most("forward+backward", gradients)
     said = (
         f"{(*found, *back)} operations and launches forward and backward; "
-        f"the aim is {aims[0]:g} of both forward and {aims[1]:g} in all"
+        f"the aim is {aims[0]:g} of both forward, and {aims[1]:g} in all"
     )
-    assert all(x <= least for x, least in zip((*found, *back), most, strict=True)), said
+    assert all(x <= bound for x, bound in zip((*found, *back), most, strict=True)), said
 
 
-def test_the_bounds_are_those_of_the_catalogue():
-    assert MOST.keys() == {(op, workload.name) for op, workload in WORKLOADS}
+def test_every_bound_is_of_a_workload():
+    assert MOST.keys() <= {(op, workload.name) for op, workload in WORKLOADS}
 
 
 def test_an_operation_and_a_launch_more_are_counted(launches, host_time, monkeypatch):
@@ -172,6 +172,8 @@ def test_no_call_asks_triton_to_divide(op, workload, launches, host_time, monkey
     """``triton.cdiv`` takes ten microseconds on the host: ``seqlab/ops/sizes.py`` has what launches need."""
     forward, backward, _ = tiny_call(op, workload, host_time)
     calls, function = [], type(cdiv)
+    if function is FunctionType:
+        pytest.skip("a plain function in this Triton")
     before = function.__call__
 
     def call(self, *args, **kwargs):
