@@ -9,6 +9,7 @@ import torch
 
 from seqlab import ops
 from seqlab.catalogue import PAIRINGS, Sample, sizes
+from seqlab.catalogue.causal_convolution import convolution_operations
 from seqlab.catalogue.distributions import (
     Arrays,
     Size,
@@ -198,3 +199,36 @@ def test_linear_scan_counts_bytes_and_operations_per_element(workload, forward, 
     as_arrays = {key: value.numpy() for key, value in arguments.items()}
     assert pairing.operations(as_arrays) == pairing.operations(arguments)
     assert pairing.fewest_bytes(as_arrays) == pairing.fewest_bytes(arguments)
+
+
+def test_a_convolution_counts_the_cheaper_of_a_sum_and_transforms():
+    """A sum where taps are few; else n log n, which of twice the length is little more than twice as much."""
+    rows = 2 * 3
+    assert convolution_operations(2, 100, 3, 1) == (2 * 100 * rows, 4 * 100 * rows)
+    assert convolution_operations(2, 100, 3, 4)[0] == 2 * (4 * 100 - 6) * rows
+    assert convolution_operations(2, 7, 3, 50) == convolution_operations(2, 7, 3, 7)
+    one, two = (convolution_operations(2, n, 3, n) for n in (4096, 8192))
+    assert all(2 < more / less < 2.3 for less, more in zip(one, two, strict=True))
+    assert one[0] < one[1] < 4096**2
+
+
+@pytest.mark.parametrize("name", ["flashconv", "hyena"])
+def test_bytes_and_operations_of_long_convolutions_are_counted_of_arrays_as_of_tensors(name):
+    pairing, case = PAIRINGS[name], sizes(2, 30, 3, states=4)
+    for workload in pairing.workloads:
+        arguments = workload.draw(torch.Generator().manual_seed(0), case, torch.float32)
+        arrays = {key: x.numpy() for key, x in arguments.items()}
+        assert pairing.operations(arrays) == pairing.operations(arguments)
+        assert pairing.fewest_bytes(arrays) == pairing.fewest_bytes(arguments)
+
+
+def test_bytes_of_long_convolutions_are_those_of_what_is_read_and_written():
+    """Forward u, y and the kernel; v, z, two gates and two filters. Backward once more as many inputs and gradients."""
+    numbers, taps = 2 * 30 * 3, 30 * 3
+    found = {}
+    for name in ("flashconv", "hyena"):
+        workload = PAIRINGS[name].workloads[0]
+        arguments = workload.draw(torch.Generator().manual_seed(0), sizes(2, 30, 3), torch.float32)
+        found[name] = PAIRINGS[name].fewest_bytes(arguments)
+    assert found["flashconv"] == (4 * (2 * numbers + taps), 4 * (3 * numbers + 2 * taps))
+    assert found["hyena"] == (4 * (4 * numbers + 2 * taps), 4 * (7 * numbers + 4 * taps))

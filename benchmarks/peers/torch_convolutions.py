@@ -75,8 +75,10 @@ def _prepare_flashconv(arguments: dict[str, Any]) -> Call:
     names = [name for name in ("u", "K_or_ssm", "A_bar", "B_bar", "C") if name in arguments]
 
     def forward(u: Tensor, *kernel: Tensor) -> tuple[Tensor, ...]:
-        K = kernel[0] if len(kernel) == 1 else ops.ssm_kernel(*kernel, u.shape[-1])
-        return (_by_transform(u, K),)
+        if len(kernel) == 1:
+            return (_by_transform(u, kernel[0]),)
+        A, B, C = kernel
+        return (_by_transform(u, ops.ssm_kernel(A, B, C, u.shape[-1])),)
 
     return Call(
         leaves=(_time_last(arguments["u"]), *(arguments[name] for name in names[1:])),

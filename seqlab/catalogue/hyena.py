@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -117,12 +116,14 @@ def _bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
 
 def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
     """Those of each convolution, and a product for each number of a gate, two backward."""
-    shape = tuple(map(int, arguments["v"].shape))
+    batch, length, channels = map(int, arguments["v"].shape)
+    numbers = batch * length * channels
     forward, backward = 0, 0
     for name in _FILTERS[: _gates(arguments)]:
-        ahead, back = convolution_operations(*shape, arguments[name].shape[1])
-        forward += ahead + int(np.prod(shape))
-        backward += back + 2 * int(np.prod(shape))
+        taps = arguments[name].shape[1]
+        ahead, back = convolution_operations(batch, length, channels, taps)
+        forward += ahead + numbers
+        backward += back + 2 * numbers
     return forward, backward
 
 

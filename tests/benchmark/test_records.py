@@ -8,6 +8,7 @@ from bs4 import BeautifulSoup
 from seqlab.benchmark import recorded, rungs, tabulate
 from seqlab.benchmark.losses import losses, lost
 from seqlab.benchmark.records import (
+    comparisons,
     fastest_peer,
     memory,
     percent,
@@ -190,3 +191,14 @@ def test_every_record_of_this_project_can_be_read():
         tables = recorded(op).tables
         assert tables
         assert all(len(line) in (1, len(table.head)) for table in tables for line in table.lines)
+
+
+def test_nothing_recorded_is_faster_than_its_floor():
+    """By more than the rates are known that floors are made of: it would be none."""
+    faster = [
+        (row["op"], row["variant"], row["shape"], row["pass"], row["implementation"])
+        for result in comparisons(read())
+        for row in result["rows"]
+        if not row["absent"] and row["queued_milliseconds"] < 0.95 * row["floor_milliseconds"]
+    ]
+    assert faster == []
