@@ -39,8 +39,9 @@ def u():
     return torch.randn(BATCH, LONG, INPUTS)
 
 
-def test_equals_the_cpu(layer, u):
+def test_equals_the_cpu(layer, u, monkeypatch):
     """In float64, as a gradient may be a small difference of large numbers."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # PyTorch's own RNN takes it
     true = deepcopy(layer).double()
     sizes = sizes_of_gradients(true, u.double())
     y, state = true(u.double())
@@ -60,7 +61,7 @@ def test_trains_under_autocast(layer, u, dtype):
     layer, u = layer.cuda(), u.cuda()
     x = model(u).detach()
     _, expected_state = layer(x)
-    exact, rounded_off = deepcopy(results(layer, x)), rounding(layer, x, dtype)
+    exact, rounded_off = results(layer, x), rounding(layer, x, dtype)
     layer.zero_grad()
     with torch.autocast("cuda", dtype=dtype):
         y, state = layer(model(u))
@@ -97,8 +98,10 @@ def test_a_model_trains_with_a_grad_scaler(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision(layer, u, dtype):
-    expected, _ = layer.cuda()(u.cuda())
-    y, state = layer.to(dtype)(u.cuda().to(dtype))
+    """Beside float32 with the same numbers: a step size that is rounded turns a state by more the later it is."""
+    layer, u = layer.to(dtype).cuda(), u.to(dtype).cuda()
+    expected, _ = deepcopy(layer).float()(u.float())
+    y, state = layer(u)
     assert y.dtype == dtype
     assert error(y, expected) < 5e-2
     loss(y, state).backward()

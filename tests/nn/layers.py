@@ -262,7 +262,8 @@ def results(layer, x, nudge=lambda y: y):
     layer.zero_grad()
     y, state = layer(x)
     loss(nudge(y), state).backward()
-    return {"y": y, "y_0": y[:, 0], **{name: p.grad for name, p in layer.named_parameters()}}
+    grads = {name: p.grad for name, p in layer.named_parameters()}
+    return {"y": y.detach(), "y_0": y[:, 0].detach(), **grads}
 
 
 def rounding(layer, x, dtype, times=8):

@@ -398,9 +398,9 @@ def gradients(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor]:
     """Gradients to q, k, v, the logarithms of the decays, the bonus and the first state."""
-    q, k, v, log_decay, bonus, grad_y = (
+    q, k, v, log_decay, bonus, grad_y, grad_last = (
         None if x is None else real_numbers(x)
-        for x in (q, k, v, log_decay, bonus, grad_y)
+        for x in (q, k, v, log_decay, bonus, grad_y, grad_last)
     )
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, v.dtype, v.is_cuda)
