@@ -8,7 +8,10 @@ import triton.language as tl
 from triton.runtime.jit import JITFunction
 
 from seqlab.ops import exponents
+from seqlab.ops.device.gates import at_least
 from seqlab.ops.device.pairs import times
+
+LOWEST = tl.constexpr(exponents.LOWEST)
 
 
 class Combine(NamedTuple):
@@ -101,9 +104,10 @@ LOG_ADD = Combine(compose_log_add, log_add_prefixes, (float("-inf"), 0.0))
 def join_weighted(a1, b1, m1, w, a2, b2, m2):
     """The sums a e^m and b e^m of two stretches of time, of which the first decays by w,
     and how much of each they hold. No exponential overflows; what rounding makes of the
-    exponent, the other two numbers make up for."""
-    m = tl.maximum(m1 - w, m2)
-    p = tl.exp((m1 - m) - w)
+    exponent, the other two numbers make up for. Nothing, whose exponent is too large to
+    grow or to decay by any w, stays nothing."""
+    m = at_least(tl.maximum(m1 - w, m2), LOWEST)
+    p = tl.exp(tl.where(m1 <= LOWEST, float("-inf"), (m1 - m) - w))
     q = tl.exp(m2 - m)
     return p * a1 + q * a2, p * b1 + q * b2, m, p, q
 
@@ -118,8 +122,6 @@ def compose_weighted(a1, b1, m1, w1, a2, b2, m2, w2):
 def weighted_prefixes(elements):
     return tl.associative_scan(elements, 0, compose_weighted)
 
-
-LOWEST = tl.constexpr(exponents.LOWEST)
 
 WEIGHTED = Combine(compose_weighted, weighted_prefixes, (0.0, 0.0, LOWEST.value, 0.0))
 

@@ -28,12 +28,19 @@ def scan(
 
 
 def join(first: Sums, w: Tensor, second: Sums) -> Sums:
-    """The sums of two stretches of time, of which the first decays by w. What rounding
-    makes of the exponent, the other two numbers make up for."""
+    """The sums of two stretches of time, of which the first decays by w."""
     (a1, b1, m1), (a2, b2, m2) = first, second
-    m = torch.maximum(m1 - w, m2)
-    p, q = torch.exp((m1 - m) - w), torch.exp(m2 - m)
+    m = torch.maximum(m1 - w, m2).clamp(min=LOWEST)
+    p, q = what_is_left(m1, w, m), torch.exp(m2 - m)
     return p * a1 + q * a2, p * b1 + q * b2, m
+
+
+def what_is_left(before: Tensor, w: Tensor, after: Tensor) -> Tensor:
+    """Of sums with one exponent among those with the next, when they have decayed by w.
+    What rounding makes of the latter, this makes up for; and nothing, whose exponent is
+    too large to grow or to decay by any w, stays nothing."""
+    exponent = (before - after) - w
+    return torch.exp(exponent.masked_fill(before <= LOWEST, -torch.inf))
 
 
 def token(k: Tensor, v: Tensor) -> Sums:
@@ -128,7 +135,7 @@ def gradients(
     flow_b = (grad_last[:, 2] - total * flow_a) / size
 
     after = torch.cat([m[:, 1:], top[:, None]], dim=1)
-    p, q = torch.exp((m - after) - w), torch.exp(k - after)
+    p, q = what_is_left(m, w, after), torch.exp(k - after)
     y, s, r = average(before, u, k, v)
     s, r = grad_y * s, grad_y * r
     flow_a, first_a = _flows(p, s, flow_a)

@@ -39,10 +39,11 @@ def wkv_recurrence(w, u, k, v):
 
 def join(first, w, second):
     """The sums of two stretches of time, of which the first decays by w: numerator,
-    denominator and exponent, which is the larger one, so that no exponential overflows.
+    denominator and exponent, which is the larger one, so that no exponential overflows,
+    and never below that of nothing.
     """
     (a1, b1, m1), (a2, b2, m2) = first, second
-    m = np.maximum(m1 - w, m2)
+    m = np.maximum(np.maximum(m1 - w, m2), LOWEST)
     p, q = np.exp(m1 - w - m), np.exp(m2 - m)
     return p * a1 + q * a2, p * b1 + q * b2, m  # eq. 8.8
 
@@ -131,7 +132,8 @@ def wkv_gradients(w, u, k, v, state, grad_y, grad_state):
         x = u + k[:, t]
         own = np.maximum(m, x)
         s, r = np.exp(m - own), np.exp(x - own)
-        s, r = s / (s * b + r), r / (s * b + r)
+        total = s * b + r
+        s, r = (each / np.where(total == 0, 1, total) for each in (s, r))
         y = s * a + r * v[:, t]
         bonus = grad_y[:, t] * r * (v[:, t] - y)
         du += bonus.sum(0)

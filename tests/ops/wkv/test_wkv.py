@@ -141,6 +141,31 @@ def test_tokens_without_weight_are_padding(backend):
 
 
 @every_backend
+@pytest.mark.parametrize("w", [-100.0, -89.0, 3e38, INF])
+def test_tokens_without_weight_are_padding_whatever_decays_or_grows(w, backend):
+    """Of nothing nothing is left, where e^-w may be infinite and any exponent too low."""
+    _, u, k, v, _ = draw(9)
+    k[:, :6] = -INF
+    leaves = [x.requires_grad_() for x in (torch.full((3,), w), u, k, v)]
+    outputs = wkv(*leaves, backend=backend)
+    found, weights = gradients(outputs, leaves)
+    arrays = [x.detach().double().numpy() for x in (*leaves, *weights)]
+    *expected, _ = *reference.wkv(*arrays[:4]), *reference.wkv_gradients(*arrays[:4], None, *arrays[4:])
+    for x, y in zip((*outputs, *found), expected, strict=True):
+        assert np.isfinite(y).all()
+        np.testing.assert_allclose(x.detach(), y, rtol=5e-5, atol=5e-6)
+
+
+def test_gradients_of_a_step_from_nothing_are_numbers_whatever_decays_or_grows():
+    _, u, k, v, _ = draw(1)
+    nothing = torch.tensor([0.0, 0.0, -INF]).view(1, 3, 1).expand(2, 3, 3)
+    for w in (-1e3, INF):
+        leaves = [x.requires_grad_() for x in (torch.full((3,), w), k[:, 0].detach(), v[:, 0].detach())]
+        _, last = wkv_step(leaves[0], u, *leaves[1:], nothing)
+        assert all(x.isfinite().all() for x in torch.autograd.grad(last.sum(), leaves))
+
+
+@every_backend
 def test_nothing_is_a_state_that_more_can_follow(backend):
     w, u, k, v, _ = draw(5)
     y, nothing = wkv(w, u, torch.full_like(k, -INF), v, backend=backend)
