@@ -41,14 +41,9 @@ from seqlab.ops.shift_ssm.kernel import weighed
 from seqlab.ops.sizes import ceil_div
 from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution import kernel as convolution
-from seqlab.ops.ssm.convolution.kernel import (
-    Plan,
-    kept_shape,
-    middle_shape,
-    plan_launches,
-)
+from seqlab.ops.ssm.convolution.kernel import Plan, kept_shapes, plan_launches
 
-__all__ = ["forward", "gradients", "kept_shape", "middle_shape"]
+__all__ = ["forward", "gradients", "kept_shapes"]
 
 
 @triton.jit
