@@ -13,7 +13,7 @@ two transpositions are the places where the window, the values and the queries c
 A tile is TILE times by TILE channels, turned on the chip. D_skip stands in the first number
 of the convolution's kernel, K_0. No state is written over time but those between segments.
 Steps beyond the last whole chunk, fewer than T, are a recurrence on their own; so are all
-of them for a state too large for the chip.
+of them where that is one launch, or for a state too large for the chip.
 
 Backward, the same walk gives ``read`` once more, for dq = dy read; the walk from late to
 early turns q dy into the gradient g of kv, and the two kernels are used again:
@@ -41,14 +41,9 @@ from seqlab.ops.shift_ssm.kernel import weighed
 from seqlab.ops.sizes import ceil_div
 from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution import kernel as convolution
-from seqlab.ops.ssm.convolution.kernel import (
-    Plan,
-    kept_shape,
-    middle_shape,
-    plan_launches,
-)
+from seqlab.ops.ssm.convolution.kernel import Plan, kept_shapes, plan_launches
 
-__all__ = ["forward", "gradients", "kept_shape", "middle_shape"]
+__all__ = ["forward", "gradients", "kept_shapes"]
 
 
 @triton.jit

@@ -288,10 +288,9 @@ def _fake(q, k, v, shift, A_bar, B_bar, C, D_skip, window, memory):
     batch, _, channels = q.shape
     last = k.new_empty((batch, shift.shape[1] - 1, channels))
     states = A_bar.new_empty((batch, *A_bar.shape))
-    kernel = kernel_of("h3")
-    kept = q.new_empty(kernel.kept_shape(q, A_bar), dtype=torch.float32)
-    middle = states.new_empty(kernel.middle_shape(q, A_bar))
-    return q.new_empty(q.shape), last, states, kept, middle
+    between, middle = kernel_of("h3").kept_shapes(q, A_bar)
+    kept = q.new_empty(between, dtype=torch.float32), states.new_empty(middle)
+    return q.new_empty(q.shape), last, states, *kept
 
 
 def _fake_backward(q, k, v, shift, A_bar, B_bar, C, D_skip, *others):

@@ -512,23 +512,15 @@ def cut(batch: int, chunks: int, channels: int, compiled: bool) -> tuple[int, in
     return span, torch.sym_max(ceil_div(chunks, span), 1)
 
 
-def kept_shape(u: Tensor, A_bar: Tensor) -> tuple[int, ...]:
-    """The shape of the third tensor that ``convolve`` returns."""
+def kept_shapes(u: Tensor, A_bar: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of the last two tensors that ``convolve`` returns."""
     batch, length, channels = u.shape
-    steps = T if u.is_cuda else INTERPRETED["T"]
     modes = (2 if A_bar.is_complex() else 1) * A_bar.shape[-1]
     if is_recurrence(length, modes, u.is_cuda):
-        return recurrence.kept_shape(u, A_bar)
+        return recurrence.kept_shape(u, A_bar), (0,)
+    steps = T if u.is_cuda else INTERPRETED["T"]
     _, segments = cut(batch, length // steps, channels, u.is_cuda)
-    return batch, segments - 1, channels, modes
-
-
-def middle_shape(u: Tensor, A_bar: Tensor) -> tuple[int, ...]:
-    """The shape of the fourth."""
-    modes = (2 if A_bar.is_complex() else 1) * A_bar.shape[-1]
-    if is_recurrence(u.shape[1], modes, u.is_cuda):
-        return (0,)
-    return u.shape[0], *A_bar.shape
+    return (batch, segments - 1, channels, modes), (batch, *A_bar.shape)
 
 
 def is_recurrence(length: int, modes: int, compiled: bool) -> bool:

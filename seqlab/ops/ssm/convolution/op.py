@@ -105,8 +105,7 @@ def _fake(u, A_bar, B_bar, C, state, backend):
     last = A_bar.new_empty((batch, channels, A_bar.shape[-1]))
     kept, middle = (0,), (0,)
     if backend == "triton":
-        kernel = kernel_of("ssm.convolution")
-        kept, middle = kernel.kept_shape(u, A_bar), kernel.middle_shape(u, A_bar)
+        kept, middle = kernel_of("ssm.convolution").kept_shapes(u, A_bar)
     between = u.new_empty(kept, dtype=torch.float32)
     return u.new_empty(u.shape), last, between, last.new_empty(middle)
 
