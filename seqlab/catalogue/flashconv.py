@@ -198,7 +198,8 @@ FLASHCONV = Pairing(
     differentiable=("u", *_PARTS, "state"),
     full_precision=_PARTS,
     samples=_SAMPLES,
-    kinds=("a few taps", "many taps", "a system, moderate a: complex"),
+    # The first goes by transforms, which are its own, the others to other ops.
+    kinds=("many taps", "a few taps", "a system, moderate a: complex"),
     sizes={
         "portable": (sizes(2, 133, 3, states=4), sizes(3, 1, 2, states=3)),
         # Its kernels are those of other ops, and tried at more sizes as such.

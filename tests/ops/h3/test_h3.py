@@ -124,6 +124,28 @@ def test_each_form_of_many_taps_gives_the_same(taps):
         torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "backend",
+    ["portable", pytest.param("triton", marks=pytest.mark.skipif(not has_triton(), reason="no Triton"))],
+)
+def test_many_taps_without_a_state_are_registered_too(backend):
+    """The catalogue's tests trace them with one; without, there is no gradient to it."""
+    leaves = (
+        x.requires_grad_() for x in (draw(2, 3, 1, dtype=torch.float32), draw(1, 17, dtype=torch.float32))
+    )
+    utils = ("test_schema", "test_faketensor", "test_autograd_registration")
+    found = torch.library.opcheck(
+        torch.ops.seqlab.flashconv.default, (*leaves, None, backend), test_utils=utils
+    )
+    assert set(found.values()) == {"SUCCESS"}
+    given = draw(2, 3, 1), draw(1, 17), None, draw(2, 3, 1), draw(2, 16, 1)
+    found = torch.library.opcheck(
+        torch.ops.seqlab.flashconv_backward.default, (*(None if x is None else x.float() for x in given), backend),
+        test_utils=utils[:2],
+    )  # fmt: skip
+    assert set(found.values()) == {"SUCCESS"}
+
+
 def test_a_state_outlives_many_short_pieces():
     """Pieces that are far shorter than the kernel, so that the window is made of several of them."""
     u, K = draw(1, 12, 2), draw(2, 120)

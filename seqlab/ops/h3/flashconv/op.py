@@ -138,17 +138,22 @@ def _backward(
     grad_last: Tensor | None,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    length, before = u.shape[1], K.shape[1] - 1
+    before = K.shape[1] - 1
     grad_y = torch.zeros_like(u) if grad_y is None else grad_y
-    if _are_summed(K, backend):
-        sums = kernel_of("convolution").gradients
-        grad_y = torch.cat([_nothing(u, K), grad_y], dim=1)
-        flow, grad_K = sums(_inputs(u, K, state), K, grad_y)
-    else:
+    if not _are_summed(K, backend):
         flow, grad_K = portable.gradients(u, K, state, grad_y)
+    elif state is None:
+        flow, grad_K = kernel_of("convolution").gradients(u, K, grad_y)
+    else:
+        grad_y = torch.cat([_nothing(u, K), grad_y], dim=1)
+        inputs = _inputs(u, K, state)
+        flow, grad_K = kernel_of("convolution").gradients(inputs, K, grad_y)
     if grad_last is not None:
-        flow[:, length:] += grad_last
+        seen = min(before, flow.shape[1])
+        flow[:, flow.shape[1] - seen :] += grad_last[:, before - seen :]
     flow = flow.to(u.dtype)
+    if state is None:
+        return flow, grad_K, u.new_empty(0)
     return _own(flow[:, before:]), grad_K, _own(flow[:, :before])
 
 
@@ -180,7 +185,8 @@ def _fake(u, K, state, backend):
 
 
 def _fake_backward(u, K, state, grad_y, grad_last, backend):
-    return u.new_empty(u.shape), K.new_empty(K.shape), _nothing(u, K)
+    grad_state = u.new_empty(0) if state is None else _nothing(u, K)
+    return u.new_empty(u.shape), K.new_empty(K.shape), grad_state
 
 
 _flashconv = register("flashconv", _forward, _backward, _save, _fake, _fake_backward)

@@ -29,13 +29,14 @@ def convolve(u: Tensor, K: Tensor, state: Tensor | None) -> Tensor:
 def gradients(
     u: Tensor, K: Tensor, state: Tensor | None, grad_y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradients to the M - 1 inputs before and those of u together, (B, M - 1 + L, D), and
-    to K, in K's dtype."""
+    """Gradients to u, behind those to the M - 1 inputs before where there is a state, and
+    to K, all in K's dtype."""
     length, taps = u.shape[1], K.shape[1]
     n = points(length + taps - 1)
     spectrum = rfft(grad_y.to(K.dtype), n, dim=1)
     circle = irfft(spectrum * torch.conj_physical(rfft(K, n).mT), n, dim=1)
-    of_inputs = torch.cat([circle[:, n - taps + 1 :], circle[:, :length]], dim=1)
+    before = circle[:, n - taps + 1 :] if state is not None else circle[:, :0]
+    of_inputs = torch.cat([before, circle[:, :length]], dim=1)
     inputs = rfft(_circle(u, state, n, K.dtype), dim=1)
     of_K = (spectrum * torch.conj_physical(inputs)).sum(0)
     return of_inputs, irfft(of_K, n, dim=0)[:taps].mT.contiguous()
