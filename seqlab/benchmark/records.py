@@ -76,7 +76,8 @@ def rungs(record: Record) -> Table:
 
 
 def origin(record: Record) -> str:
-    """One line that says where, when and of what a record's numbers were measured."""
+    """One line that says where, when and of what a record's numbers were measured. Rows
+    that another run on the same device left, ``joined``, are named with its commit."""
     parts = [
         record["device"],
         f"driver {record['driver']}" if record["driver"] else None,
@@ -85,6 +86,10 @@ def origin(record: Record) -> str:
         f"Python {record['python']}",
         f"commit {record['commit'][:12]}" if record["commit"] else None,
         record["date"],
+        *(
+            f"{each['implementation']} in a run of its own, commit {each['commit'][:12]}, {each['date']}"
+            for each in record.get("joined", [])
+        ),
     ]
     return "; ".join(part for part in parts if part)
 

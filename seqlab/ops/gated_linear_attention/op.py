@@ -230,7 +230,7 @@ def _backward(
     state: Tensor | None,
     states: Tensor,
     scores: Tensor,
-    grad_y: Tensor,
+    grad_y: Tensor | None,
     grad_last: Tensor | None,
     grad_states: Tensor | None,
     grad_scores: Tensor | None,
@@ -238,6 +238,7 @@ def _backward(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     inputs = q, k, v, log_decay, bonus
+    grad_y = torch.zeros_like(v) if grad_y is None else grad_y
     if backend == "triton":
         kernel = kernel_of("gated_linear_attention")
         return kernel.gradients(*inputs, states, scores, grad_y, grad_last, scale)

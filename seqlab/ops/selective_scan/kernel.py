@@ -188,6 +188,14 @@ def flow_kernel(
     tl.store(place + (chunks - 1) * count, decay, mask=mask)
 
 
+@triton.jit
+def slot_of(group, windows, GROUPS: tl.constexpr):
+    """Where the state before a group is kept: before the first one of a window for good,
+    before the others until another window takes their places."""
+    inside = group % GROUPS
+    return tl.where(inside == 0, group // GROUPS, windows - 1 + inside)
+
+
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
 def backward_kernel(
     u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, state_ptr, begins_ptr,
@@ -226,8 +234,7 @@ def backward_kernel(
     )
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
     windows = span // (GROUPS * STEPS)
-    start_ptr += chunk * (windows + GROUPS) * count + between
-    inside_ptr = start_ptr + windows * count
+    start_ptr += chunk * (windows + GROUPS - 1) * count + between
     for group in range(groups):
         if group % GROUPS == 0:
             tl.store(start_ptr + group // GROUPS * count, h, mask=mask)
@@ -251,16 +258,19 @@ def backward_kernel(
         if (done == 0) | (group % GROUPS == GROUPS - 1):
             h = tl.load(start_ptr + group // GROUPS * count, mask=mask, other=0.0)
             for earlier in range(group // GROUPS * GROUPS, group):
-                tl.store(inside_ptr + earlier % GROUPS * count, h, mask=mask)
+                slot = slot_of(earlier, windows, GROUPS)
+                tl.store(start_ptr + slot * count, h, mask=mask)
                 first = earlier * STEPS
                 h = walk(
                     h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr, now + first * width,
                     row + first, chunk * span + first, left - first, width, MODES,
                     channel, state, SOFTPLUS, ZOH, STEPS,
                 )  # fmt: skip
-            tl.store(inside_ptr + group % GROUPS * count, h, mask=mask)
+            slot = slot_of(group, windows, GROUPS)
+            tl.store(start_ptr + slot * count, h, mask=mask)
             tl.debug_barrier()
-        h = tl.load(inside_ptr + group % GROUPS * count, mask=mask, other=0.0)
+        slot = slot_of(group, windows, GROUPS)
+        h = tl.load(start_ptr + slot * count, mask=mask, other=0.0)
         first = group * STEPS
         here, rest = now + first * width, left - first
         u = load_steps(u_ptr + here, width, rest, exists, 0.0, STEPS)
@@ -395,7 +405,7 @@ def gradients(
     )
     grad_state = A.new_empty((batch, *A.shape))
     GROUPS, STEPS = plan.wider["GROUPS"], plan.wider["STEPS"]
-    starts = chunks * (span // (GROUPS * STEPS) + GROUPS)
+    starts = chunks * (span // (GROUPS * STEPS) + GROUPS - 1)
     runner(backward_kernel, u)[plan.grid](
         *given, carry, dy, flowing, flow, A.new_empty((starts, batch, modes, width)),
         grad_u, grad_delta, grad_A, sums, grad_D, grad_z, grad_bias, grad_state,
@@ -461,7 +471,7 @@ def plan_launches(
         wider = {**tiling, **COMPILED_BACKWARD}
         wider["BLOCK"] *= wider["num_warps"]
     chunks, span = chunks_of(shape, modes, compiled)
-    if backward:  # half as many, of twice the steps: programs keep states inside
+    if backward and chunks > 1:  # half as many, as a program keeps states inside of it
         chunks, span = (chunks + 1) // 2, 2 * span
     programs, fewer = (batch * ceil_div(width, x["BLOCK"]) for x in (tiling, wider))
     return Plan(
