@@ -83,11 +83,11 @@ SWEEPS: dict[str, list[Setting]] = {
         ),
     ),
     "gated_linear_attention": [
-        {"COMPILED": {16: tile, 32: (32, 32, 64)}, "STAGES": stages}
-        for tile, stages in product([(64, 64, 64), (64, 32, 64), (32, 32, 64)], (1, 2))
+        {"COMPILED": {torch.bfloat16: tile}, "STAGES": stages}
+        for tile, stages in [((64, 64, 64), 2), *product([(64, 32, 64), (32, 64, 64), (32, 32, 64)], (1, 2))]
     ],
     "mlstm": [
-        {"COMPILED": {16: tuple(tiles), 32: 3 * ((32, 32, 64),)}, "STAGES": stages}
+        {"COMPILED": {torch.bfloat16: tuple(tiles)}, "STAGES": stages}
         for *tiles, stages in [
             ((64, 64, 64), (64, 64, 64), (64, 64, 64), 2),
             ((64, 64, 128), (64, 32, 128), (64, 64, 64), 1),

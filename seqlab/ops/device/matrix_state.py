@@ -207,29 +207,29 @@ def cut(x, bits: tl.constexpr):
 def carry_kernel(
     summary_ptr,
     decay_ptr,
-    chunks,
+    parts,
     count,
     values,
-    CHUNKS: tl.constexpr,
+    PARTS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Summaries (chunks, count), where count is B H K V, become the states after each
-    chunk; ``decay_ptr`` (chunks, B H K). A program walks over all chunks, CHUNKS at a
-    time, for BLOCK of the numbers."""
+    """Summaries (parts, count), where count is B H K V, become the states after each part;
+    ``decay_ptr`` (parts, B H K). A program walks over all parts, PARTS at a time, for BLOCK
+    of the numbers."""
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)[None, :]
     rows = count // values
     state = tl.zeros((1, BLOCK), tl.float32)
-    for first in range(0, chunks, CHUNKS):
-        chunk = (first + tl.arange(0, CHUNKS)[:, None]).to(tl.int64)
-        mask = (chunk < chunks) & (place < count)
-        here = summary_ptr + chunk * count + place
+    for first in range(0, parts, PARTS):
+        part = (first + tl.arange(0, PARTS)[:, None]).to(tl.int64)
+        mask = (part < parts) & (place < count)
+        here = summary_ptr + part * count + place
         local = tl.load(here, mask=mask, other=0.0)
-        decay = decay_ptr + chunk * rows + place // values
+        decay = decay_ptr + part * rows + place // values
         decay = tl.load(decay, mask=mask, other=1.0)
         local, decay = affine_prefixes((local, decay))
         after = decay * state + local
         tl.store(here, after, mask=mask)
-        state = last_row(after, CHUNKS)
+        state = last_row(after, PARTS)
 
 
 class Shape(NamedTuple):
@@ -278,16 +278,16 @@ def parts_of(chunks: int, programs: int, on_gpu: bool) -> tuple[int, int]:
 
 def carry(summaries: Tensor, decays: Tensor) -> None:
     """Launch 2: summaries become the states after each part."""
-    chunks, count = summaries.shape[0], summaries[0].numel()
-    # One warp has all chunks of a number in one thread, and so scans without a word.
-    CHUNKS, BLOCK = (8, 128) if summaries.is_cuda else (2, 8)
+    parts, count = summaries.shape[0], summaries[0].numel()
+    # One warp has all parts of a number in one thread, and so scans without a word.
+    PARTS, BLOCK = (8, 128) if summaries.is_cuda else (2, 8)
     runner(carry_kernel, summaries)[(ceil_div(count, BLOCK),)](
         summaries,
         decays,
-        chunks,
+        parts,
         count,
         summaries.shape[-1],
-        CHUNKS,
+        PARTS,
         BLOCK,
         num_warps=1,
     )

@@ -62,8 +62,12 @@ from seqlab.ops.interpreter import runner
 from seqlab.ops.sizes import ceil_div
 
 SIZES = ["batch", "length", "chunks", "span", "scale"]
-COMPILED = {16: (64, 64, 64), 32: (32, 32, 64)}
-"""STEPS, BLOCK_K and BLOCK_V for numbers of 16 and of 32 bits."""
+COMPILED = {
+    torch.bfloat16: (64, 64, 64),
+    torch.float16: (32, 32, 64),  # multiplied as float32, in the 64 KB of a T4
+    torch.float32: (32, 32, 64),
+}
+"""STEPS, BLOCK_K and BLOCK_V."""
 INTERPRETED = 4, 4, 4
 WARPS, STAGES = 4, 1
 
@@ -332,7 +336,7 @@ class Plan(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def plan_launches(shape: Shape, dtype: torch.dtype, on_gpu: bool) -> Plan:
-    constants = fit(COMPILED[8 * dtype.itemsize] if on_gpu else INTERPRETED, shape)
+    constants = fit(COMPILED[dtype] if on_gpu else INTERPRETED, shape)
     STEPS, BLOCK_K, BLOCK_V = constants
     over_keys, over_values = (
         ceil_div(shape.keys, BLOCK_K),
@@ -474,7 +478,7 @@ def form_of(log_decay: Tensor) -> tuple[bool, bool]:
 
 def steps_of(like: Tensor) -> int:
     """Steps in a chunk."""
-    return COMPILED[8 * like.itemsize][0] if like.is_cuda else INTERPRETED[0]
+    return COMPILED[like.dtype][0] if like.is_cuda else INTERPRETED[0]
 
 
 def kept_shapes(k: Tensor, v: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:

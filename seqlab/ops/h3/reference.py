@@ -111,14 +111,16 @@ def flashconv(u, K_or_ssm, state=None):
     state is then the M - 1 inputs before, (B, M - 1, D). Or it is a system (A_bar, B_bar,
     C), and the state its own, (B, D, N). Returns y and the state after the last step."""
     if isinstance(K_or_ssm, tuple):
-        return ssm_convolution(*K_or_ssm, u, state)
+        A_bar, B_bar, C = K_or_ssm
+        return ssm_convolution(A_bar, B_bar, C, u, state)
     return shift_ssm(u, K_or_ssm, state)
 
 
 def flashconv_step(u_t, K_or_ssm, state):
     """One step, for generation: u_t (B, D)."""
     if isinstance(K_or_ssm, tuple):
-        return ssm_scan_step(*K_or_ssm, u_t, state)
+        A_bar, B_bar, C = K_or_ssm
+        return ssm_scan_step(A_bar, B_bar, C, u_t, state)
     return shift_ssm_step(u_t, K_or_ssm, state)
 
 

@@ -60,7 +60,7 @@ MOST = {
     ("selective_scan", "Mamba"): (9, 1, 26, 1),
     ("h3", "head_dim = 1"): (10, 2, 30, 4),
     ("linear_attention", "a layer"): (11, 3, 24, 3),
-    ("mlstm", "mLSTM"): (13, 3, 41, 4),
+    ("mlstm", "mLSTM"): (14, 3, 42, 4),
     ("slstm", "sLSTM"): (6, 1, 29, 1),
 }  # fmt: skip
 

@@ -60,7 +60,7 @@ def normalizer_of(nq, m):
 
 @triton.jit(do_not_specialize=["count"])
 def normalizer_kernel(
-    h_ptr, grad_h_ptr, gates_ptr, nq_ptr, inverse_ptr, grad_nq_ptr,
+    h_ptr, rest_ptr, grad_h_ptr, gates_ptr, nq_ptr, inverse_ptr, grad_nq_ptr,
     count, values, ROWS: tl.constexpr, BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     """1 over the normalizer, and the gradient of n . q, for each of ``count`` = B L H
@@ -71,6 +71,8 @@ def normalizer_kernel(
     for first in range(0, values, BLOCK_V):
         value = first + tl.arange(0, BLOCK_V)
         h = load_rows(h_ptr, token, value, values, alive).to(tl.float32)
+        if rest_ptr is not None:
+            h += load_rows(rest_ptr, token, value, values, alive)
         dot += tl.sum(h * load_rows(grad_h_ptr, token, value, values, alive), 1)
     m, nq = (
         load_steps(gates_ptr, token, alive, 0.0),

@@ -74,10 +74,11 @@ class Tiles(NamedTuple):
 
 
 COMPILED = {
-    16: ((64, 64, 128), (64, 32, 128), (64, 64, 64)),
-    32: ((32, 32, 64), (32, 32, 64), (32, 32, 64)),
+    torch.bfloat16: ((64, 64, 128), (64, 32, 128), (64, 64, 64)),
+    torch.float16: ((64, 64, 64), (64, 64, 64), (64, 64, 64)),  # for the 64 KB of a T4
+    torch.float32: ((32, 32, 64), (32, 32, 64), (32, 32, 64)),
 }
-"""``Tiles`` for numbers of 16 and of 32 bits."""
+"""``Tiles``"""
 INTERPRETED = (4, 4, 4), (4, 4, 4), (4, 4, 4)
 WARPS, STAGES = 4, 2
 
@@ -156,13 +157,15 @@ def states_kernel(
 
 @triton.jit(do_not_specialize=SIZES)
 def values_kernel(
-    reader_ptr, writer_ptr, v_ptr, gates_ptr, inverse_ptr, state_ptr, y_ptr, nq_ptr,
+    reader_ptr, writer_ptr, v_ptr, gates_ptr, inverse_ptr, state_ptr,
+    y_ptr, rest_ptr, nq_ptr,
     batch, length, heads, keys, values, chunks,
     REVERSED: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
     BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     """h, where queries read what keys wrote; in reversed time the gradient of v, where keys
-    read what queries wrote. ``nq_ptr`` (B, L, H) gets n . q."""
+    read what queries wrote. ``rest_ptr`` gets what rounding takes off h, ``nq_ptr`` (B, L,
+    H) n . q."""
     block, head, turn = coordinates(batch, heads, tl.cdiv(values, BLOCK_V))
     chunk = chunks - 1 - turn if REVERSED else turn
     steps, begin, step = steps_of_chunk(head, chunk, length, heads, REVERSED, STEPS)
@@ -208,6 +211,9 @@ def values_kernel(
         if block == 0:
             tl.store(nq_ptr + tokens, nq, mask=alive)
     store_rows(y_ptr, y, tokens, value, values, alive)
+    if rest_ptr is not None:
+        rest = y - y.to(y_ptr.dtype.element_ty).to(tl.float32)
+        store_rows(rest_ptr, rest, tokens, value, values, alive)
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -299,7 +305,7 @@ class Plan(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def plan_launches(shape: Shape, dtype: torch.dtype, on_gpu: bool) -> Plan:
-    given = COMPILED[8 * dtype.itemsize] if on_gpu else INTERPRETED
+    given = COMPILED[dtype] if on_gpu else INTERPRETED
     tiles = Tiles(*(fit(tile, shape) for tile in given))
     heads = shape.batch * shape.heads
     of_states = heads * (
@@ -326,9 +332,9 @@ def scan(
     C: Tensor | None,
     n: Tensor | None,
     m: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     """h, the last state, and for backward the states between chunks, what became of the
-    gates, and n . q."""
+    gates, n . q, and what rounding took off h, if its numbers have 16 bits."""
     q, k, v, i, f = map(real_numbers, (q, k, v, i, f))
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, v.dtype, v.is_cuda)
@@ -341,13 +347,14 @@ def scan(
         shape.keys**-0.5, shape.batch, shape.length, shape.heads, STEPS,
     )  # fmt: skip
     states = walk(k, v, gates, None, None, C, n, shape, plan)
-    h = torch.empty_like(v)
+    # Of h, backward takes differences: the digits of 16 bits are too few for it.
+    h, rest = torch.empty_like(v), torch.empty_like(v) if v.itemsize == 2 else None
     runner(values_kernel, v)[plan.over_values](
-        q, k, v, gates, None, states, h, nq,
+        q, k, v, gates, None, states, h, rest, nq,
         *shape, False, *plan.tiles.values, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     C, n = parts(states[-1], shape)
-    return h, C, n, last, states, gates, nq
+    return h, C, n, last, states, gates, nq, i.new_empty(0) if rest is None else rest
 
 
 def gradients(
@@ -363,6 +370,7 @@ def gradients(
     states: Tensor,
     gates: Tensor,
     nq: Tensor,
+    rest: Tensor,
     grad_h: Tensor,
     grad_C: Tensor | None,
     grad_n: Tensor | None,
@@ -375,12 +383,22 @@ def gradients(
     inverse, grad_nq = torch.empty_like(nq), torch.empty_like(nq)
     ROWS, BLOCK_V = (16, 64) if v.is_cuda else (8, 4)
     runner(normalizer_kernel, v)[(ceil_div(nq.numel(), ROWS),)](
-        h, grad_h, gates, nq, inverse, grad_nq, nq.numel(), shape.values, ROWS, BLOCK_V
+        h,
+        rest if rest.numel() else None,
+        grad_h,
+        gates,
+        nq,
+        inverse,
+        grad_nq,
+        nq.numel(),
+        shape.values,
+        ROWS,
+        BLOCK_V,
     )
     flows = walk(q, grad_h, gates, inverse, grad_nq, grad_C, grad_n, shape, plan)
     grad_v = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
-        k, q, grad_h, gates, inverse, flows, grad_v, None,
+        k, q, grad_h, gates, inverse, flows, grad_v, None, None,
         *shape, True, *plan.tiles.values, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     grad_q, grad_k = torch.empty_like(q), torch.empty_like(k)
@@ -453,13 +471,15 @@ def parts(state: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
 
 
 def kept_shapes(k: Tensor, v: Tensor) -> tuple[tuple[int, ...], ...]:
-    """Shapes of what ``scan`` keeps for backward."""
+    """Shapes of what ``scan`` keeps for backward, the last of v's dtype where it has 16
+    bits, all others in float32."""
     shape = shape_of(k, v, steps_of(v))
     states = shape.chunks + 1, shape.batch, shape.heads, shape.keys * (shape.values + 1)
     tokens = shape.batch, shape.length, shape.heads
-    return states, (3, *tokens), tokens
+    rest = v.shape if v.itemsize == 2 else (0,)
+    return states, (3, *tokens), tokens, rest
 
 
 def steps_of(like: Tensor) -> int:
     """Steps in a chunk."""
-    return (COMPILED[8 * like.itemsize] if like.is_cuda else INTERPRETED)[0][0]
+    return (COMPILED[like.dtype] if like.is_cuda else INTERPRETED)[0][0]

@@ -89,7 +89,7 @@ def mlstm(
     _check(inputs, "batch, length, heads", parts)
     name = choose_backend(backend, q, KERNEL_DTYPES)
     C, n, m = (None, None, None) if parts is None else parts
-    h, C, n, m, _, _, _ = _mlstm(q, k, v, i, f, C, n, m, name)
+    h, C, n, m, *_ = _mlstm(q, k, v, i, f, C, n, m, name)
     return h, MLSTMState(C, n, m)
 
 
@@ -167,13 +167,13 @@ def _forward(
     n: Tensor | None,
     m: Tensor | None,
     backend: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """h, the last state, and what the kernel keeps: the states between chunks, the gates
-    and the normalizer."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """h, the last state, and what the kernel keeps: the states between chunks, the gates,
+    the normalizer, and what rounding takes off h."""
     inputs = q, k, v, i, f, C, n, m
     if backend == "triton":
         return kernel_of("xlstm.mlstm").scan(*inputs)
-    nothing = [i.new_empty(0) for _ in range(3)]
+    nothing = [i.new_empty(0) for _ in range(4)]
     h, C, n, m = portable.scan(*inputs)
     return h, C, n, m, *nothing  # type: ignore[return-value]
 
@@ -191,6 +191,7 @@ def _backward(
     states: Tensor,
     gates: Tensor,
     nq: Tensor,
+    rest: Tensor,
     grad_h: Tensor | None,
     grad_C: Tensor | None,
     grad_n: Tensor | None,
@@ -198,13 +199,14 @@ def _backward(
     grad_states: Tensor | None,
     grad_gates: Tensor | None,
     grad_nq: Tensor | None,
+    grad_rest: Tensor | None,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     inputs = q, k, v, i, f, C, n, m
     grads = torch.zeros_like(h) if grad_h is None else grad_h, grad_C, grad_n, grad_m
     if backend == "triton":
         kernel = kernel_of("xlstm.mlstm")
-        return kernel.gradients(*inputs, h, states, gates, nq, *grads)
+        return kernel.gradients(*inputs, h, states, gates, nq, rest, *grads)
     return portable.gradients(*inputs, *grads)  # type: ignore[return-value]
 
 
@@ -216,9 +218,11 @@ def _save(arguments, outputs):
 def _fake(q, k, v, i, f, C, n, m, backend):
     batch, _, heads, keys = k.shape
     C = i.new_empty((batch, heads, keys, v.shape[-1]))
-    kept = [i.new_empty(0) for _ in range(3)]
+    kept = [i.new_empty(0) for _ in range(4)]
     if backend == "triton":
-        kept = [i.new_empty(x) for x in kernel_of("xlstm.mlstm").kept_shapes(k, v)]
+        *shapes, rest = kernel_of("xlstm.mlstm").kept_shapes(k, v)
+        of_16_bits = v.itemsize == 2
+        kept = [*map(i.new_empty, shapes), (v if of_16_bits else i).new_empty(rest)]
     last = C, C.new_empty(C.shape[:3]), C.new_empty(C.shape[:2])
     return v.new_empty(v.shape), *last, *kept
 
