@@ -65,6 +65,12 @@ PARTS = (
     Part("attention_vs_recurrence", 240, ("benchmarks.attention_vs_recurrence",)),
     Part("chapters", 580, ("benchmarks.chapters", "--at-once", "2"), ("--chapters", "1")),
     Part("lru_ladder", 560, ("benchmarks.lru_ladder",), tuple(TINY_LADDER.split())),
+    Part(
+        "lru_rates",
+        120,
+        ("benchmarks.lru_ladder", "--lr", "8e-3", "--seeds", "0", "--ring-seeds", "2"),
+        tuple(TINY_LADDER.split()),
+    ),
     Part("hippo_against_numpy", 300, ("benchmarks.hippo_against_numpy",), ("--quick",)),
     Part("hippo_cells", 580, ("benchmarks.hippo_cells",), tuple(TINY_CELLS.split())),
     Part("lstm_gates_rungs", 120, ("benchmarks.lstm_gates_rungs",), ("--quick",)),
