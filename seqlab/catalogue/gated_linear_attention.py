@@ -18,7 +18,13 @@ from seqlab.catalogue.distributions import (
     normal,
     uniform,
 )
-from seqlab.catalogue.pairing import Arguments, Pairing, Sample, Workload
+from seqlab.catalogue.pairing import (
+    Arguments,
+    Pairing,
+    Sample,
+    Workload,
+    on_float32_units,
+)
 from seqlab.ops.gated_linear_attention import reference
 
 
@@ -147,7 +153,7 @@ def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
     one that is read, 5 operations; backward these again for the flow and the state, and
     two for each of the four gradients."""
     steps = int(np.prod(arguments["q"].shape)) * arguments["v"].shape[-1]
-    return 5 * steps, 14 * steps
+    return on_float32_units(arguments["q"], 5 * steps, 14 * steps)
 
 
 def _sizes(batch: int, length: int, heads: int, keys: int, values: int) -> Sizes:

@@ -16,7 +16,14 @@ from seqlab.catalogue.distributions import (
     normal,
     uniform,
 )
-from seqlab.catalogue.pairing import Arguments, Bound, Pairing, Sample, Workload
+from seqlab.catalogue.pairing import (
+    Arguments,
+    Bound,
+    Pairing,
+    Sample,
+    Workload,
+    on_float32_units,
+)
 from seqlab.ops.attention import reference
 
 
@@ -94,7 +101,7 @@ def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
     twice that backward, where the state is formed once more."""
     columns = arguments["v"].shape[-1] + 1
     forward = 4 * int(np.prod(arguments["q"].shape)) * columns
-    return forward, 3 * forward
+    return on_float32_units(arguments["q"], forward, 3 * forward)
 
 
 def _sizes(batch: int, length: int, heads: int, keys: int, values: int) -> Sizes:

@@ -23,6 +23,7 @@ from seqlab.catalogue.pairing import (
     Pairing,
     Sample,
     Workload,
+    on_float32_units,
     state_in_parts,
 )
 from seqlab.ops.xlstm import reference
@@ -160,7 +161,7 @@ def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
     """As for gated linear attention: 5 for every number of the state and step, backward
     14."""
     steps = int(np.prod(arguments["q"].shape)) * (arguments["v"].shape[-1] + 1)
-    return 5 * steps, 14 * steps
+    return on_float32_units(arguments["q"], 5 * steps, 14 * steps)
 
 
 def _sizes(batch: int, length: int, heads: int, keys: int, values: int) -> Sizes:
