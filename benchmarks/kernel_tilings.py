@@ -96,7 +96,7 @@ SWEEPS: dict[str, list[Setting]] = {
         ]
     ],
     "selective_scan": [
-        *settings("COMPILED", values=tilings("STEPS", (4,), (16,))),
+        *settings("COMPILED", values=tilings("STEPS", (8,), (16,))),
         *settings("LANES", values=(256,)),
         *settings("BUSY", values=(1056, 2048, 8192)),
         *settings(

@@ -19,11 +19,13 @@ Tensors over time are (B, L, H, width). Their row number token = (entry L + time
 has 64 bits.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import triton
 import triton.language as tl
 from torch import Tensor
+from triton.runtime.jit import JITFunction
 
 from seqlab.ops.device.chunks import last_row
 from seqlab.ops.device.combines import affine_prefixes
@@ -274,6 +276,44 @@ def parts_of(chunks: int, programs: int, on_gpu: bool) -> tuple[int, int]:
     parts = max(1, min(most, chunks // least_span))
     span = ceil_div(chunks, parts)
     return ceil_div(chunks, span), span
+
+
+def walk(
+    kernel: JITFunction,
+    like: Tensor,
+    inputs: Sequence[Tensor | None],
+    states: Tensor,
+    over_states: int,
+    parts: int,
+    constants: Sequence[Any],
+    options: Mapping[str, int],
+) -> None:
+    """Launches 1 to 3, or launch 3 alone where time is one part.
+
+    Args:
+        kernel: of launches 1 and 3. It takes the inputs, the states after parts (parts - 1,
+            ...), a place for the states between chunks, one for summaries and one for what
+            is left of a state after a part, and the constants. What it shall not read or
+            write is None.
+        like: a tensor on the device.
+        inputs: of the op.
+        states: gets the states, (chunks + 1, ...).
+        over_states: programs for a part.
+        parts: of time.
+        constants: sizes and the tiling.
+        options: of the launches.
+    """
+    run, carried = runner(kernel, like), None
+    if parts > 1:
+        carried = states.new_empty((parts - 1, *states.shape[1:]))
+        decays = states.new_empty(carried.shape[:-1])
+        run[((parts - 1) * over_states,)](
+            *inputs, None, None, carried, decays, *constants, **options
+        )
+        carry(carried, decays)
+    run[(parts * over_states,)](
+        *inputs, carried, states, None, None, *constants, **options
+    )
 
 
 def carry(summaries: Tensor, decays: Tensor) -> None:

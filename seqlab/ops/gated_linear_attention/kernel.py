@@ -41,9 +41,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from seqlab.ops.device import matrix_state
 from seqlab.ops.device.matrix_state import (
     Shape,
-    carry,
     coordinates,
     decays_between,
     fit,
@@ -57,7 +57,7 @@ from seqlab.ops.device.matrix_state import (
     store_rows,
     sums_over,
 )
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
 from seqlab.ops.sizes import ceil_div
 
@@ -367,8 +367,7 @@ def scan(
     """y, the last state, and for backward the states before all chunks and after the last,
     (chunks + 1, B, H, K, V), and the scores within chunks, (B, L, H, STEPS)."""
     q, k, v, log_decay, bonus, state = (
-        None if x is None else real_numbers(x)
-        for x in (q, k, v, log_decay, bonus, state)
+        None if x is None else laid_out(x) for x in (q, k, v, log_decay, bonus, state)
     )
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, v.dtype, v.is_cuda)
@@ -403,7 +402,7 @@ def gradients(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor]:
     """Gradients to q, k, v, the logarithms of the decays, the bonus and the first state."""
     q, k, v, log_decay, bonus, grad_y, grad_last = (
-        None if x is None else real_numbers(x)
+        None if x is None else laid_out(x)
         for x in (q, k, v, log_decay, bonus, grad_y, grad_last)
     )
     shape = shape_of(k, v, steps_of(v))
@@ -424,7 +423,8 @@ def gradients(
     runner(keys_kernel, v)[plan.over_keys](
         q, k, v, grad_y, log_decay, bonus, states, flows,
         grad_q, grad_k, grad_log, grad_bonus,
-        scale, *shape, *form, *plan.constants, plan.levels, num_warps=WARPS, num_stages=STAGES,
+        scale, *shape, *form, *plan.constants, plan.levels,
+        num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     fixed, per_head = form
     axes = (0, 1) * fixed + (3,) * per_head
@@ -450,24 +450,12 @@ def walk(
     them, in the order of turns."""
     of_state = shape.batch, shape.heads, shape.keys, shape.values
     states = log_decay.new_empty((shape.chunks + 1, *of_state))
-    run = runner(states_kernel, v)
-    inputs = writer, v, log_decay, first
-    constants = reverse, strict, *form_of(log_decay), *plan.constants
-    sizes, options = (
-        (scale, *shape, plan.span),
+    form = form_of(log_decay)
+    matrix_state.walk(
+        states_kernel, v, (writer, v, log_decay, first), states, plan.over_states, plan.parts,
+        (scale, *shape, plan.span, reverse, strict, *form, *plan.constants),
         {"num_warps": WARPS, "num_stages": STAGES},
-    )
-    carried = None
-    if plan.parts > 1:
-        carried = states.new_empty((plan.parts - 1, *of_state))
-        decays = states.new_empty(carried.shape[:-1])
-        run[((plan.parts - 1) * plan.over_states,)](
-            *inputs, None, None, carried, decays, *sizes, *constants, **options
-        )
-        carry(carried, decays)
-    run[(plan.parts * plan.over_states,)](
-        *inputs, carried, states, None, None, *sizes, *constants, **options
-    )
+    )  # fmt: skip
     return states
 
 

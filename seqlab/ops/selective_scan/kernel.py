@@ -48,7 +48,7 @@ from torch import Tensor
 from seqlab.ops.device.chunks import load_steps, scan_summaries, tile_coordinates
 from seqlab.ops.device.combines import AFFINE
 from seqlab.ops.device.matrix_state import state_before
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
 from seqlab.ops.selective_scan.portable import Inputs
 from seqlab.ops.selective_scan.steps import (
@@ -61,6 +61,7 @@ from seqlab.ops.selective_scan.steps import (
     over_channels,
     phi,
     places_between,
+    slot_of,
     step_sizes,
     walk,
 )
@@ -188,14 +189,6 @@ def flow_kernel(
     tl.store(place + (chunks - 1) * count, decay, mask=mask)
 
 
-@triton.jit
-def slot_of(group, windows, GROUPS: tl.constexpr):
-    """Where the state before a group is kept: before the first one of a window for good,
-    before the others until another window takes their places."""
-    inside = group % GROUPS
-    return tl.where(inside == 0, group // GROUPS, windows - 1 + inside)
-
-
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
 def backward_kernel(
     u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, state_ptr, begins_ptr,
@@ -254,22 +247,21 @@ def backward_kernel(
     of_bias = tl.zeros((1, BLOCK), tl.float32)
     for done in range(groups):
         group = groups - 1 - done
+        slot = slot_of(group, windows, GROUPS)
         # A window is entered by its last group.
         if (done == 0) | (group % GROUPS == GROUPS - 1):
             h = tl.load(start_ptr + group // GROUPS * count, mask=mask, other=0.0)
             for earlier in range(group // GROUPS * GROUPS, group):
-                slot = slot_of(earlier, windows, GROUPS)
-                tl.store(start_ptr + slot * count, h, mask=mask)
+                inside = slot_of(earlier, windows, GROUPS)
+                tl.store(start_ptr + inside * count, h, mask=mask)
                 first = earlier * STEPS
                 h = walk(
                     h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr, now + first * width,
                     row + first, chunk * span + first, left - first, width, MODES,
                     channel, state, SOFTPLUS, ZOH, STEPS,
                 )  # fmt: skip
-            slot = slot_of(group, windows, GROUPS)
             tl.store(start_ptr + slot * count, h, mask=mask)
             tl.debug_barrier()
-        slot = slot_of(group, windows, GROUPS)
         h = tl.load(start_ptr + slot * count, mask=mask, other=0.0)
         first = group * STEPS
         here, rest = now + first * width, left - first
@@ -381,8 +373,8 @@ def gradients(
     plan = plan_launches(u.shape, A.shape[1], True, u.is_cuda)
     batch, _, width, modes, chunks, span = plan.sizes
     given = _in_memory(inputs)
-    dy = real_numbers(grad_y)
-    flowing = None if grad_last is None else real_numbers(grad_last)
+    dy = laid_out(grad_y)
+    flowing = None if grad_last is None else laid_out(grad_last)
     flow = carry = None
     if chunks > 1:
         carry = between[1::2].contiguous()
@@ -426,7 +418,7 @@ def _in_memory(inputs: Inputs) -> Inputs:
     weights = inputs.A.new_zeros((2, batch, length + MARGIN.value, modes))
     weights[:, :, :length] = torch.stack((inputs.B, inputs.C))
     given = inputs._replace(begins=begins, B=weights[0], C=weights[1])
-    return Inputs(*(None if x is None else real_numbers(x) for x in given))
+    return Inputs(*(None if x is None else laid_out(x) for x in given))
 
 
 class Plan(NamedTuple):

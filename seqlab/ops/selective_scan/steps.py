@@ -144,3 +144,11 @@ def walk(
         begins = begins_at(begins_ptr, time + k, k < left)
         h = advance(h, rate, dt[k], u[k], weights, begins, ZOH)
     return h
+
+
+@triton.jit
+def slot_of(group, windows, GROUPS: tl.constexpr):
+    """Where the state before a group is kept: before the first one of a window for good,
+    before the others until another window takes their places."""
+    inside = group % GROUPS
+    return tl.where(inside == 0, group // GROUPS, windows - 1 + inside)

@@ -33,10 +33,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from seqlab.ops.device import matrix_state
 from seqlab.ops.device.matrix_state import (
     Shape,
     Tile,
-    carry,
     coordinates,
     decays_between,
     fit,
@@ -51,7 +51,7 @@ from seqlab.ops.device.matrix_state import (
     store_rows,
     store_steps,
 )
-from seqlab.ops.device.pairs import real_numbers
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
 from seqlab.ops.sizes import ceil_div
 from seqlab.ops.xlstm.mlstm import portable
@@ -335,13 +335,13 @@ def scan(
 ) -> tuple[Tensor, ...]:
     """h, the last state, and for backward the states between chunks, what became of the
     gates, n . q, and what rounding took off h, if its numbers have 16 bits."""
-    q, k, v, i, f = map(real_numbers, (q, k, v, i, f))
+    q, k, v, i, f = map(laid_out, (q, k, v, i, f))
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, v.dtype, v.is_cuda)
     gates, nq = i.new_empty((3, *i.shape)), torch.empty_like(i)
     last = i.new_empty(i[:, 0].shape)
     STEPS = SCAN[0] if v.is_cuda else SCAN[1]
-    m = None if m is None else real_numbers(m)
+    m = None if m is None else laid_out(m)
     runner(gates_kernel, v)[(shape.batch * shape.heads,)](
         i, f, m, gates, last,
         shape.keys**-0.5, shape.batch, shape.length, shape.heads, STEPS,
@@ -377,24 +377,15 @@ def gradients(
     grad_m: Tensor | None,
 ) -> tuple[Tensor, ...]:
     """Gradients to q, k, v, i, f and the parts of the first state."""
-    q, k, v, i, f, grad_h = map(real_numbers, (q, k, v, i, f, grad_h))
+    q, k, v, i, f, grad_h = map(laid_out, (q, k, v, i, f, grad_h))
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, v.dtype, v.is_cuda)
     inverse, grad_nq = torch.empty_like(nq), torch.empty_like(nq)
     ROWS, BLOCK_V = (16, 64) if v.is_cuda else (8, 4)
     runner(normalizer_kernel, v)[(ceil_div(nq.numel(), ROWS),)](
-        h,
-        rest if rest.numel() else None,
-        grad_h,
-        gates,
-        nq,
-        inverse,
-        grad_nq,
-        nq.numel(),
-        shape.values,
-        ROWS,
-        BLOCK_V,
-    )
+        h, rest if rest.numel() else None, grad_h, gates, nq, inverse, grad_nq,
+        nq.numel(), shape.values, ROWS, BLOCK_V,
+    )  # fmt: skip
     flows = walk(q, grad_h, gates, inverse, grad_nq, grad_C, grad_n, shape, plan)
     grad_v = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
@@ -438,36 +429,22 @@ def walk(
     the normalizer, in reversed time, what flows into them."""
     of_state = shape.batch, shape.heads, shape.keys * (shape.values + 1)
     states = gates.new_empty((shape.chunks + 1, *of_state))
-    run = runner(states_kernel, v)
     weight = gates[2] if inverse is None else None
-    first, first_n = (None if x is None else real_numbers(x) for x in (first, first_n))
-    inputs = writer, v, weight, inverse, column, gates[1], first, first_n
-    constants = *shape, plan.span, inverse is not None, *plan.tiles.states
-    options = {"num_warps": WARPS, "num_stages": STAGES}
-    carried = None
-    if plan.parts > 1:
-        carried = states.new_empty((plan.parts - 1, *of_state))
-        decays = states.new_empty(carried.shape[:-1])
-        run[((plan.parts - 1) * plan.over_states,)](
-            *inputs, None, None, carried, decays, *constants, **options
-        )
-        carry(carried, decays)
-    run[(plan.parts * plan.over_states,)](
-        *inputs, carried, states, None, None, *constants, **options
-    )
+    first, first_n = (None if x is None else laid_out(x) for x in (first, first_n))
+    matrix_state.walk(
+        states_kernel, v, (writer, v, weight, inverse, column, gates[1], first, first_n),
+        states, plan.over_states, plan.parts,
+        (*shape, plan.span, inverse is not None, *plan.tiles.states),
+        {"num_warps": WARPS, "num_stages": STAGES},
+    )  # fmt: skip
     return states
 
 
-def parts_in(state: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
-    """C (B, H, K, V) and n (B, H, K) within a state (B, H, K V + K)."""
-    C, n = state.split((shape.keys * shape.values, shape.keys), dim=-1)
-    return C.unflatten(-1, (shape.keys, shape.values)), n
-
-
 def parts(state: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
-    """Likewise, each in memory of its own."""
-    C, n = parts_in(state, shape)
-    return C.clone(memory_format=torch.contiguous_format), n.clone()
+    """C (B, H, K, V) and n (B, H, K) of a state (B, H, K V + K), in memory of their own."""
+    C, n = state.split((shape.keys * shape.values, shape.keys), dim=-1)
+    C, n = (x.clone(memory_format=torch.contiguous_format) for x in (C, n))
+    return C.unflatten(-1, (shape.keys, shape.values)), n
 
 
 def kept_shapes(k: Tensor, v: Tensor) -> tuple[tuple[int, ...], ...]:
