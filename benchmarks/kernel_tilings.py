@@ -68,9 +68,13 @@ SWEEPS: dict[str, list[Setting]] = {
     ],
     "ssm_scan": [*settings("COMPILED", values=CHUNKS), *settings("LANES", values=(64, 256))],
     "ssm_convolution": [
-        *settings("T", values=(16, 64)),
-        *settings("WALK", "CORRELATION", values=tilings("ROWS num_warps", (16, 2), (16, 8), (32, 4), (32, 8))),
-        *settings("ENOUGH", values=(2048,)),
+        *(
+            {"T": T, "WALK": walk}
+            for T in (32, 64)
+            for walk in tilings("ROWS num_warps", (16, 4), (16, 8), (32, 4), (32, 8), (64, 4), (64, 8), (128, 8))
+        ),
+        *settings("CORRELATION", values=tilings("ROWS num_warps", (16, 8), (32, 4), (32, 8), (64, 8), (64, 16))),
+        *settings("ENOUGH", values=(512, 2048)),
     ],
     "shift_ssm": settings(
         "COMPILED", values=tilings("CHUNK BLOCK num_warps", (16, 128, 4), (32, 64, 2), (32, 256, 4), (64, 64, 4))
@@ -96,16 +100,11 @@ SWEEPS: dict[str, list[Setting]] = {
         ]
     ],
     "selective_scan": [
-        *settings("COMPILED", values=tilings("STEPS", (8,), (16,))),
-        *settings("LANES", values=(256,)),
-        *settings("BUSY", values=(1056, 2048, 8192)),
-        *settings(
-            "COMPILED_BACKWARD",
-            values=tilings(
-                "STEPS GROUPS num_warps",
-                *[(4, 8, 1), (4, 8, 2), (4, 8, 8), (4, 4, 4), (8, 4, 4), (8, 2, 4), (2, 16, 4), (2, 8, 4)],
-            ),
-        ),
+        *settings("COMPILED", values=tilings("STEPS num_warps", (2, 1), (2, 4), (4, 2), (4, 4), (8, 1))),
+        *settings("BUSY", values=(2048, 8192)),
+        *settings("BUSY_BACKWARD", values=(1024, 2048, 4096)),
+        *settings("WINDOW", values=(16, 64)),
+        *settings("COMPILED_BACKWARD", values=tilings("STEPS num_warps", (2, 2), (2, 8), (4, 1), (4, 2), (4, 4))),
     ],
 }  # fmt: skip
 

@@ -15,15 +15,13 @@ a step is made of stands in ``steps.py``.
 Launch 1 sums chunks up from nothing: what they make of it, and what becomes of the state
 before them, e^{A sum of dt}, which takes no product of decays. Launch 2 joins the
 summaries (``device/chunks.py``), launch 3 starts from the state before each chunk and
-writes. There are as many chunks as it takes to keep a GPU busy, and no more, as each state
+writes, also the state before every WINDOW steps. There are as many chunks as it takes to keep a GPU busy, and no more, as each state
 costs an exponential in launch 1 and another in launch 3: where batch and channels do, one.
 
-Backward, what flows into the states runs through the same launches from late to early. In
-launch 3 a program first walks through its chunk for the state before every window of
-GROUPS groups, which it keeps in memory. Then it takes window by window, from the last one
-on: forward once more for the states before its groups, which it keeps as well, but only
-until the next window takes their places; and group by group forward for the states inside,
-which stay in registers, and back.
+Backward, what flows into the states runs through the same launches from late to early.
+Launch 3 takes window by window, from the last one on: forward from the state before it for
+the states before its groups, which are kept until the next window takes their places; and
+group by group forward for the states inside, which stay in registers, and back.
 
 Gradients to B and C are sums over channels, which lie in different lanes. By shuffles they
 would be as many instructions as all else on the way back. So what is to be added goes
@@ -31,10 +29,10 @@ through shared memory, to where a lane has many channels of few states (``over_c
 Every program writes sums of its own, (blocks, B, L, N, 2), to be added in a fixed order.
 
 Bytes. With e bytes a number and E = B L D, where the gate is one of three inputs: forward
-4 e E, which is the least, and with several chunks 6 e E; backward 9 e E, with several
-chunks 12 e E, where 7 e E is the least, and 8 N E / (GROUPS STEPS) for the states before
-windows and 16 N E / BLOCK for the sums. A window's u and delta are read twice, and states
-inside of it come back, from the cache. B and C are read E N / BLOCK times, in float32.
+4 e E, which is the least, and with several chunks 6 e E; backward 7 e E, which is the
+least, with several chunks 10 e E, and 16 N E / BLOCK for the sums; 4 N E / WINDOW in each
+for the states before windows. A window's u and delta are read twice, and states inside of
+it come back, from the cache. B and C are read E N / BLOCK times, in float32.
 """
 
 from functools import lru_cache
@@ -61,7 +59,6 @@ from seqlab.ops.selective_scan.steps import (
     over_channels,
     phi,
     places_between,
-    slot_of,
     step_sizes,
     walk,
 )
@@ -71,12 +68,13 @@ from seqlab.ops.sizes import ceil_div, power_of_two
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
 def forward_kernel(
     u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, state_ptr, begins_ptr,
-    carry_ptr, y_ptr, last_ptr, summary_ptr,
+    carry_ptr, y_ptr, last_ptr, start_ptr, summary_ptr,
     batch, length, width, MODES: tl.constexpr, chunks, span,
-    SOFTPLUS: tl.constexpr, ZOH: tl.constexpr,
+    SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
-    """Launch 1 with a place for summaries (2, chunks - 1, B, N, D), else launch 3."""
+    """Launch 1 with a place for summaries (2, chunks - 1, B, N, D), else launch 3, where
+    ``start_ptr`` (windows, B, N, D) gets the states before windows."""
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, False, span, BLOCK
     )
@@ -99,25 +97,34 @@ def forward_kernel(
     # The numbers of a group are on their way while the group before is computed.
     next_u = load_steps(u_ptr + now, width, left, exists, 0.0, STEPS)
     next_raw = load_steps(delta_ptr + now, width, left, exists, 0.0, STEPS)
+    next_b = load_weights(b_ptr, row, state, MODES, STEPS)
+    if summary_ptr is None:
+        next_c = load_weights(c_ptr, row, state, MODES, STEPS)
     for first in range(0, tl.minimum(left, span), STEPS):
         rest = left - first
-        u, raw = next_u, next_raw
+        u, raw, b = next_u, next_raw, next_b
         ahead = now + STEPS * width
+        row += STEPS
         next_u = load_steps(u_ptr + ahead, width, rest - STEPS, exists, 0.0, STEPS)
         next_raw = load_steps(
             delta_ptr + ahead, width, rest - STEPS, exists, 0.0, STEPS
         )
-        if summary_ptr is None and z_ptr is not None:
-            z = load_steps(z_ptr + now, width, rest, exists, 0.0, STEPS)
+        next_b = load_weights(b_ptr, row, state, MODES, STEPS)
+        if summary_ptr is None:
+            if first % WINDOW == 0:
+                window = (chunk * span + first) // WINDOW
+                tl.store(start_ptr + window * count + between, h, mask=mask)
+            c = next_c
+            next_c = load_weights(c_ptr, row, state, MODES, STEPS)
+            if z_ptr is not None:
+                z = load_steps(z_ptr + now, width, rest, exists, 0.0, STEPS)
         _, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
         for k in tl.static_range(STEPS):
             alive = k < rest
-            weights = load_weights(b_ptr, row + k, state, MODES)
             begins = begins_at(begins_ptr, chunk * span + first + k, alive)
-            h = advance(h, rate, dt[k], u[k], weights, begins, ZOH)
+            h = advance(h, rate, dt[k], u[k], b[k], begins, ZOH)
             if summary_ptr is None:
-                weights = load_weights(c_ptr, row + k, state, MODES)
-                y = tl.sum(h * weights, 0, keep_dims=True)
+                y = tl.sum(h * c[k], 0, keep_dims=True)
                 if d_ptr is not None:
                     y += skip * u[k]
                 if z_ptr is not None:
@@ -127,8 +134,7 @@ def forward_kernel(
             else:
                 total += dt[k]
                 broken |= begins
-        now += STEPS * width
-        row += STEPS
+        now = ahead
     if summary_ptr is None:
         tl.store(last_ptr + states * MODES + state, h, mask=mask & (left <= span))
     else:
@@ -168,18 +174,18 @@ def flow_kernel(
         first = (groups - 1 - done) * STEPS
         here, rest = now + first * width, left - first
         raw = load_steps(delta_ptr + here, width, rest, exists, 0.0, STEPS)
-        _, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
         dy = load_steps(grad_y_ptr + here, width, rest, exists, 0.0, STEPS)
+        c = load_weights(c_ptr, row + first, state, MODES, STEPS)
         if z_ptr is not None:
             z = load_steps(z_ptr + here, width, rest, exists, 0.0, STEPS)
+        _, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
         for k in tl.static_range(STEPS - 1, -1, -1):
             alive = k < rest
-            weights = load_weights(c_ptr, row + first + k, state, MODES)
             begins = begins_at(begins_ptr, chunk * span + first + k, alive)
             grad = dy[k]
             if z_ptr is not None:
                 grad *= z[k] * tl.sigmoid(z[k])
-            g = tl.exp2(dt[k] * rate) * (g + weights * grad)
+            g = tl.exp2(dt[k] * rate) * (g + c[k] * grad)
             g = tl.where(begins != 0, 0.0, g)
             total += dt[k]
             broken |= begins
@@ -191,16 +197,16 @@ def flow_kernel(
 
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
 def backward_kernel(
-    u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, state_ptr, begins_ptr,
-    carry_ptr, grad_y_ptr, grad_last_ptr, flow_ptr, start_ptr,
+    u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, begins_ptr,
+    start_ptr, grad_y_ptr, grad_last_ptr, flow_ptr, inside_ptr,
     grad_u_ptr, grad_delta_ptr, grad_a_ptr, sums_ptr, grad_d_ptr, grad_z_ptr,
     grad_bias_ptr, grad_state_ptr,
     batch, length, width, MODES: tl.constexpr, chunks, span,
-    SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, GROUPS: tl.constexpr,
+    SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
-    """Launch 3 of it. ``start_ptr`` (starts, B, N, D) gets the states before the windows of
-    each chunk, and behind them those before the groups of one window, ``sums_ptr``
+    """Launch 3 of it. ``inside_ptr`` (chunks, groups of a window - 1, B, N, D) gets the
+    states before the groups of one window but its first one, ``sums_ptr``
     (blocks, B, L, N, 2) the sums over each block of channels, of B in turns with C, and
     ``grad_a_ptr`` (chunks, B, N, D), ``grad_d_ptr`` and ``grad_bias_ptr`` (chunks, B, D)
     those over each chunk."""
@@ -219,26 +225,13 @@ def backward_kernel(
     exists = channel < width
     rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, MODES)
     place = states * MODES + state
-    h = state_before(
-        chunk == 0, state_ptr, carry_ptr, place, (chunk - 1) * count + between, mask
-    )
     g = state_before(
         turn == 0, grad_last_ptr, flow_ptr, place, (turn - 1) * count + between, mask
     )
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
-    windows = span // (GROUPS * STEPS)
-    start_ptr += chunk * (windows + GROUPS - 1) * count + between
-    for group in range(groups):
-        if group % GROUPS == 0:
-            tl.store(start_ptr + group // GROUPS * count, h, mask=mask)
-        first = group * STEPS
-        h = walk(
-            h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr, now + first * width,
-            row + first, chunk * span + first, left - first, width, MODES, channel, state,
-            SOFTPLUS, ZOH, STEPS,
-        )  # fmt: skip
-    tl.debug_barrier()  # these states come back to this program, by way of memory
-
+    GROUPS: tl.constexpr = WINDOW // STEPS
+    start_ptr += chunk * (span // WINDOW) * count + between
+    inside_ptr += chunk * (GROUPS - 1) * count + between
     skip = tl.zeros((1, BLOCK), tl.float32)
     if d_ptr is not None:
         skip = tl.load(d_ptr + channel, mask=exists, other=0.0)
@@ -247,51 +240,51 @@ def backward_kernel(
     of_bias = tl.zeros((1, BLOCK), tl.float32)
     for done in range(groups):
         group = groups - 1 - done
-        slot = slot_of(group, windows, GROUPS)
+        inside = group % GROUPS
         # A window is entered by its last group.
-        if (done == 0) | (group % GROUPS == GROUPS - 1):
+        if (done == 0) | (inside == GROUPS - 1):
             h = tl.load(start_ptr + group // GROUPS * count, mask=mask, other=0.0)
-            for earlier in range(group // GROUPS * GROUPS, group):
-                inside = slot_of(earlier, windows, GROUPS)
-                tl.store(start_ptr + inside * count, h, mask=mask)
-                first = earlier * STEPS
+            for earlier in range(inside):
+                first = (group - inside + earlier) * STEPS
                 h = walk(
                     h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr, now + first * width,
                     row + first, chunk * span + first, left - first, width, MODES,
                     channel, state, SOFTPLUS, ZOH, STEPS,
                 )  # fmt: skip
-            tl.store(start_ptr + slot * count, h, mask=mask)
-            tl.debug_barrier()
-        h = tl.load(start_ptr + slot * count, mask=mask, other=0.0)
+                tl.store(inside_ptr + earlier * count, h, mask=mask)
+            tl.debug_barrier()  # these states come back to this program, by way of memory
+        if inside == 0:
+            h = tl.load(start_ptr + group // GROUPS * count, mask=mask, other=0.0)
+        else:
+            h = tl.load(inside_ptr + (inside - 1) * count, mask=mask, other=0.0)
         first = group * STEPS
         here, rest = now + first * width, left - first
         u = load_steps(u_ptr + here, width, rest, exists, 0.0, STEPS)
         raw = load_steps(delta_ptr + here, width, rest, exists, 0.0, STEPS)
-        raw, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
         dy = load_steps(grad_y_ptr + here, width, rest, exists, 0.0, STEPS)
+        b = load_weights(b_ptr, row + first, state, MODES, STEPS)
+        c = load_weights(c_ptr, row + first, state, MODES, STEPS)
         if z_ptr is not None:
             z = load_steps(z_ptr + here, width, rest, exists, 0.0, STEPS)
+        raw, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
         h_of = (h,)
         for k in tl.static_range(STEPS):
-            weights = load_weights(b_ptr, row + first + k, state, MODES)
             begins = begins_at(begins_ptr, chunk * span + first + k, k < rest)
-            h = advance(h, rate, dt[k], u[k], weights, begins, ZOH)
+            h = advance(h, rate, dt[k], u[k], b[k], begins, ZOH)
             h_of = h_of + (h,)
         for k in tl.static_range(STEPS - 1, -1, -1):
             alive = k < rest
-            b = load_weights(b_ptr, row + first + k, state, MODES)
-            c = load_weights(c_ptr, row + first + k, state, MODES)
             begins = begins_at(begins_ptr, chunk * span + first + k, alive)
             to_store = exists & alive
             grad = dy[k]
             if z_ptr is not None:
                 s = tl.sigmoid(z[k])
-                y = tl.sum(h_of[k + 1] * c, 0, keep_dims=True) + skip * u[k]
+                y = tl.sum(h_of[k + 1] * c[k], 0, keep_dims=True) + skip * u[k]
                 dz = grad * y * s * (1.0 + z[k] * (1.0 - s))
                 dz = dz.to(grad_z_ptr.dtype.element_ty)
                 tl.store(grad_z_ptr + here + k * width, dz, mask=to_store)
                 grad *= z[k] * s
-            g += c * grad
+            g += c[k] * grad
             dc = h_of[k + 1] * grad
 
             decay = tl.exp2(dt[k] * rate)
@@ -303,13 +296,13 @@ def backward_kernel(
             if ZOH:
                 gain, slope = phi(dt[k] * rate / LOG2_E, decay)
                 gain *= dt[k]
-                du = tl.sum(g * b * gain, 0, keep_dims=True)
+                du = tl.sum(g * b[k] * gain, 0, keep_dims=True)
                 db = g * gain * u[k]
-                of_gain = g * b * u[k]
+                of_gain = g * b[k] * u[k]
                 ddt += tl.sum(of_gain * decay, 0, keep_dims=True)
                 da += of_gain * (dt[k] * dt[k]) * slope
             else:
-                of_product = tl.sum(g * b, 0, keep_dims=True)
+                of_product = tl.sum(g * b[k], 0, keep_dims=True)
                 du = of_product * dt[k]
                 db = g * (dt[k] * u[k])
                 ddt += of_product * u[k]
@@ -338,30 +331,32 @@ def backward_kernel(
 def scan(
     inputs: Inputs, delta_softplus: bool, zoh: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """y (B, L, D), the last state (B, D, N), and the states between chunks (chunks - 1, B,
-    N, D)."""
+    """y (B, L, D), the last state (B, D, N), and the states before windows (windows, B, N,
+    D)."""
     u, A = inputs.u, inputs.A
     plan = plan_launches(u.shape, A.shape[1], False, u.is_cuda)
     given = _in_memory(inputs)
     y = torch.empty_like(u, memory_format=torch.contiguous_format)
     last = A.new_empty((len(u), *A.shape))
     run = runner(forward_kernel, u)
-    options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, **plan.tiling}
-    carry, between = None, A.new_empty(kept_shape(u, A))
-    if plan.sizes[-2] > 1:
-        summaries = A.new_empty((2, *between.shape))
+    options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, "WINDOW": plan.window}
+    options |= plan.tiling
+    carry, starts = None, A.new_empty(kept_shape(u, A))
+    chunks = plan.sizes[-2]
+    if chunks > 1:
+        summaries = A.new_empty((2, chunks - 1, *starts.shape[1:]))
         run[plan.all_but_one](
-            *given, None, None, None, summaries, *plan.sizes, **options
+            *given, None, None, None, None, summaries, *plan.sizes, **options
         )
         scan_summaries(summaries, AFFINE)
-        carry, between = summaries[0], summaries[0].clone()
-    run[plan.grid](*given, carry, y, last, None, *plan.sizes, **options)
-    return y, last, between
+        carry = summaries[0]
+    run[plan.grid](*given, carry, y, last, starts, None, *plan.sizes, **options)
+    return y, last, starts
 
 
 def gradients(
     inputs: Inputs,
-    between: Tensor,
+    starts: Tensor,
     grad_y: Tensor,
     grad_last: Tensor | None,
     delta_softplus: bool,
@@ -375,10 +370,9 @@ def gradients(
     given = _in_memory(inputs)
     dy = laid_out(grad_y)
     flowing = None if grad_last is None else laid_out(grad_last)
-    flow = carry = None
+    flow = None
     if chunks > 1:
-        carry = between[1::2].contiguous()
-        flow = A.new_empty((2, *carry.shape))
+        flow = A.new_empty((2, chunks - 1, *starts.shape[1:]))
         runner(flow_kernel, u)[plan.all_but_one](
             given.delta, given.A, given.C, given.z, given.delta_bias, given.begins,
             dy, flowing, flow,
@@ -396,12 +390,12 @@ def gradients(
         for x in (D, delta_bias)
     )
     grad_state = A.new_empty((batch, *A.shape))
-    GROUPS, STEPS = plan.wider["GROUPS"], plan.wider["STEPS"]
-    starts = chunks * (span // (GROUPS * STEPS) + GROUPS - 1)
+    groups = plan.window // plan.wider["STEPS"]
     runner(backward_kernel, u)[plan.grid](
-        *given, carry, dy, flowing, flow, A.new_empty((starts, batch, modes, width)),
+        *given[:-2], given.begins, starts, dy, flowing, flow,
+        A.new_empty((chunks, groups - 1, batch, modes, width)),
         grad_u, grad_delta, grad_A, sums, grad_D, grad_z, grad_bias, grad_state,
-        *plan.sizes, SOFTPLUS=delta_softplus, ZOH=zoh, **plan.wider,
+        *plan.sizes, SOFTPLUS=delta_softplus, ZOH=zoh, WINDOW=plan.window, **plan.wider,
     )  # fmt: skip
     grad_B, grad_C = (x.contiguous() for x in sums.sum(0).to(B.dtype).unbind(-1))
     return (
@@ -431,6 +425,8 @@ class Plan(NamedTuple):
     """Programs of launch 3."""
     sizes: tuple[int, int, int, int, int, int]
     """batch, length, width, modes, chunks, span"""
+    window: int
+    """Steps from one state that is kept to the next; they divide the span."""
     tiling: dict[str, Any]
     """Of launch 1 and of launch 3 forward."""
     wider: dict[str, Any]
@@ -439,13 +435,13 @@ class Plan(NamedTuple):
 
 LANES = 512
 """States that a warp has in its registers."""
-BUSY = 4096
-"""Warps that keep a GPU busy."""
-COMPILED = {"STEPS": 4}
-COMPILED_BACKWARD = {"STEPS": 4, "GROUPS": 8, "num_warps": 4}
+BUSY, BUSY_BACKWARD = 4096, 1536
+"""Warps that keep a GPU busy; backward, where each needs more registers, as many as a GPU
+of 132 multiprocessors has at once, and for fewer chunks fewer states are kept."""
+COMPILED = {"STEPS": 4, "num_warps": 1}
+COMPILED_BACKWARD = {"STEPS": 2, "num_warps": 4}
 """More warps, as a program adds up gradients of B and C over the channels of all."""
-KEPT = 32
-"""Steps from one state that a program backward keeps to the next; windows divide it."""
+WINDOW, INTERPRETED_WINDOW = 32, 4
 INTERPRETED = {"STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
 
 
@@ -456,20 +452,19 @@ def plan_launches(
     """The launches for u of such a shape and so many states a channel."""
     batch, length, width = shape
     tiling: dict[str, Any] = {**INTERPRETED, "STATES": power_of_two(modes)}
-    wider: dict[str, Any] = {**tiling, "GROUPS": 2}
+    wider = tiling
     if compiled:
-        BLOCK = channels_of_warp(modes)
-        tiling |= {**COMPILED, "BLOCK": BLOCK, "num_warps": 1}
+        tiling |= COMPILED
         wider = {**tiling, **COMPILED_BACKWARD}
-        wider["BLOCK"] *= wider["num_warps"]
-    chunks, span = chunks_of(shape, modes, compiled)
-    if backward and chunks > 1:  # half as many, as a program keeps states inside of it
-        chunks, span = (chunks + 1) // 2, 2 * span
+        for each in (tiling, wider):
+            each["BLOCK"] = channels_of_warp(modes) * each["num_warps"]
+    chunks, span = chunks_of(shape, modes, compiled, backward)
     programs, fewer = (batch * ceil_div(width, x["BLOCK"]) for x in (tiling, wider))
     return Plan(
         ((chunks - 1) * programs,),
         (chunks * (fewer if backward else programs),),
         (batch, length, width, modes, chunks, span),
+        window_of(compiled),
         tiling,
         wider,
     )
@@ -479,22 +474,29 @@ def channels_of_warp(modes: int) -> int:
     return max(1, min(32, LANES // power_of_two(modes)))
 
 
-def chunks_of(shape: torch.Size, modes: int, compiled: bool) -> tuple[int, int]:
+def window_of(compiled: bool) -> int:
+    return WINDOW if compiled else INTERPRETED_WINDOW
+
+
+def chunks_of(
+    shape: torch.Size, modes: int, compiled: bool, backward: bool
+) -> tuple[int, int]:
     """How many chunks there are, and of how many steps: as many as keep a GPU busy."""
     batch, length, width = shape
     if not compiled:
         return (length + 7) // 8, 8
     block = channels_of_warp(modes)
     warps = batch * ((width + block - 1) // block)
-    chunks = max(1, min(BUSY // warps, length // (2 * KEPT)))
+    busy = BUSY_BACKWARD if backward else BUSY
+    chunks = max(1, min(busy // warps, length // (2 * WINDOW)))
     # Two would take half of all steps twice, for a GPU that is half busy.
     if chunks == 2:
         chunks = 1
-    span = (length + chunks * KEPT - 1) // (chunks * KEPT) * KEPT
+    span = (length + chunks * WINDOW - 1) // (chunks * WINDOW) * WINDOW
     return (length + span - 1) // span, span
 
 
 def kept_shape(u: Tensor, A: Tensor) -> tuple[int, ...]:
-    """The shape of the states between chunks that ``scan`` returns."""
-    chunks, _ = chunks_of(u.shape, A.shape[1], u.is_cuda)
-    return chunks - 1, u.shape[0], A.shape[1], u.shape[2]
+    """The shape of the states before windows that ``scan`` returns."""
+    window = window_of(u.is_cuda)
+    return (u.shape[1] + window - 1) // window, u.shape[0], A.shape[1], u.shape[2]

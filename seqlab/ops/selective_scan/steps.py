@@ -12,7 +12,7 @@ LEAST_RATE = tl.constexpr(-3.4e38)
 """-inf times a step of 0, as those past the end are, is no number."""
 MARGIN = tl.constexpr(16)
 """Rows of zeros after the last B_t and C_t of a batch entry, so that a group of steps that
-the end cuts off takes them without a mask: no more steps than these."""
+the end cuts off, and the group after it, take them without a mask."""
 NEAR = tl.constexpr(0.5)
 """Below it phi_1 and its slope are sums of their series."""
 
@@ -63,7 +63,7 @@ def over_channels(x, y):
 @triton.jit
 def step_sizes(raw, bias, left, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr):
     """Of a group the raw steps with their bias, and the steps dt, 0 after the end."""
-    tl.static_assert(STEPS <= MARGIN)
+    tl.static_assert(2 * STEPS <= MARGIN)
     biased = ()
     sizes = ()
     for k in tl.static_range(STEPS):
@@ -75,9 +75,16 @@ def step_sizes(raw, bias, left, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr):
 
 
 @triton.jit
-def load_weights(pointer, row, state, MODES: tl.constexpr):
-    """B_t or C_t, (STATES, 1), of the time that is ``row`` in (B, L + MARGIN, N)."""
-    return tl.load(pointer + row * MODES + state, mask=state < MODES, other=0.0)
+def load_weights(
+    pointer, row, state, MODES: tl.constexpr, STEPS: tl.constexpr
+):  # fmt: skip
+    """B_t or C_t, (STATES, 1), of STEPS steps from the one that is ``row`` in (B, L +
+    MARGIN, N), a tuple, all of them on their way at once."""
+    weights = ()
+    for k in tl.static_range(STEPS):
+        place = pointer + (row + k) * MODES + state
+        weights = weights + (tl.load(place, mask=state < MODES, other=0.0),)
+    return weights
 
 
 @triton.jit
@@ -138,17 +145,9 @@ def walk(
     exists = channel < width
     u = load_steps(u_ptr + now, width, left, exists, 0.0, STEPS)
     raw = load_steps(delta_ptr + now, width, left, exists, 0.0, STEPS)
+    b = load_weights(b_ptr, row, state, MODES, STEPS)
     _, dt = step_sizes(raw, bias, left, STEPS, SOFTPLUS)
     for k in tl.static_range(STEPS):
-        weights = load_weights(b_ptr, row + k, state, MODES)
         begins = begins_at(begins_ptr, time + k, k < left)
-        h = advance(h, rate, dt[k], u[k], weights, begins, ZOH)
+        h = advance(h, rate, dt[k], u[k], b[k], begins, ZOH)
     return h
-
-
-@triton.jit
-def slot_of(group, windows, GROUPS: tl.constexpr):
-    """Where the state before a group is kept: before the first one of a window for good,
-    before the others until another window takes their places."""
-    inside = group % GROUPS
-    return tl.where(inside == 0, group // GROUPS, windows - 1 + inside)
