@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,11 @@ def verify(
     exist or that this machine does not have, and for an op that has none of the
     backends.
     """
-    return [comparison.run() for comparison in comparisons(names, backends, quick)]
+    chosen = comparisons(names, backends, quick)
+    rows: dict[Comparison, Row] = {}
+    for together in by_sample(chosen):
+        rows |= run_together(together)
+    return [rows[each] for each in chosen]
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,20 @@ def comparisons(
                     or sample.name in PAIRINGS[name].kinds
                 ]
     return found
+
+
+def by_sample(chosen: Iterable[Comparison]) -> list[list[Comparison]]:
+    """The comparisons on each sample of an op, which find its truth once where one
+    process runs them one after another."""
+    found: dict[tuple[str, int], list[Comparison]] = {}
+    for each in chosen:
+        found.setdefault((each.op, each.sample), []).append(each)
+    return list(found.values())
+
+
+def run_together(chosen: Iterable[Comparison]) -> dict[Comparison, Row]:
+    """The row of each comparison."""
+    return {each: each.run() for each in chosen}
 
 
 def _chosen(
@@ -355,20 +374,14 @@ def _check_op(
     keyword = keyword if sample.has_kernel else "portable"
     errors = _Errors(sample)
     for sizes in all_sizes:
-        arguments, exact = _draw(pairing, sample, sizes, precision)
-        values = pairing.reference(
-            **{key: _numpy(value) for key, value in exact.items()}
-        )
-        cotangents = _cotangents(values, precision)
-        truth = dict(zip(pairing.outputs, values, strict=True))
-        truth |= _gradients(pairing, pairing.loop, exact, cotangents)[1]
-
+        arguments, _ = _draw(pairing, sample, sizes, precision)
+        truth = _truth(pairing, sample, tuple(sizes.items()), precision)
         on_device = {
             key: value.to(device) if isinstance(value, Tensor) else value
             for key, value in arguments.items()
         }
         outputs, gradients = _gradients(
-            pairing, pairing.op, on_device, cotangents, backend=keyword
+            pairing, pairing.op, on_device, truth.cotangents, backend=keyword
         )
         computed = (
             dict(zip(pairing.outputs, map(_numpy, outputs), strict=True)) | gradients
@@ -377,7 +390,8 @@ def _check_op(
         dtypes |= {
             key: on_device[key.removeprefix(GRADIENT)].dtype for key in gradients
         }
-        for quantity, true in truth.items():
+        true_values = dict(zip(pairing.outputs, truth.values, strict=True))
+        for quantity, true in (true_values | truth.gradients).items():
             error = _error_in(dtypes[quantity], computed[quantity], true)
             errors.note(quantity, error, sizes)
     dtype = COMPLEX[precision] if sample.imaginary else precision
@@ -435,14 +449,12 @@ def _check_loop(name: str, pairing: Pairing, sample: Sample) -> Row:
     for sizes in pairing.sizes["portable"]:
         _, exact = _draw(pairing, sample, sizes, "float64")
         arrays = {key: _numpy(value) for key, value in exact.items()}
-        values = pairing.reference(**arrays)
-        cotangents = _cotangents(values, "float64")
-        outputs, gradients = _gradients(pairing, pairing.loop, exact, cotangents)
-        for quantity, value, output in zip(
-            pairing.outputs, values, outputs, strict=True
+        truth = _truth(pairing, sample, tuple(sizes.items()), "float64")
+        for quantity, value, looped in zip(
+            pairing.outputs, truth.values, truth.looped, strict=True
         ):
-            errors.note(quantity, relative_error(_numpy(output), value), sizes)
-        for quantity, gradient in gradients.items():
+            errors.note(quantity, relative_error(looped, value), sizes)
+        for quantity, gradient in truth.gradients.items():
             # Partly along the gradient, so that the slope is not small beside what
             # rounding does to it.
             direction = _noise(generator, gradient)
@@ -450,7 +462,7 @@ def _check_loop(name: str, pairing: Pairing, sample: Sample) -> Row:
             direction += gradient / max(np.linalg.norm(gradient), np.finfo(float).tiny)
             key = quantity.removeprefix(GRADIENT)
             expected = np.array(np.vdot(gradient, direction).real)
-            slopes = _slopes(pairing, arrays, key, direction, cotangents)
+            slopes = _slopes(pairing, arrays, key, direction, truth.cotangents)
             error = np.min([relative_error(expected, slope) for slope in slopes])
             errors.note(quantity, float(error), sizes)
     bounds = {
@@ -461,6 +473,30 @@ def _check_loop(name: str, pairing: Pairing, sample: Sample) -> Row:
     }
     dtype = "complex128" if sample.imaginary else "float64"
     return errors.row(name, "(truth)", dtype, bounds)
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """What an op of a sample is held to: ``values`` by the reference, ``looped`` by the
+    loop, and the gradients that it sends back from the cotangents."""
+
+    values: tuple[np.ndarray, ...]
+    looped: list[np.ndarray]
+    cotangents: list[Tensor]
+    gradients: dict[str, np.ndarray]
+
+
+@lru_cache(maxsize=8)  # a sample at all sizes of one backend
+def _truth(
+    pairing: Pairing, sample: Sample, sizes: tuple[tuple[str, int], ...], precision: str
+) -> _Truth:
+    """The truth of the numbers of a precision, found once where the loop is checked and
+    an op after it."""
+    _, exact = _draw(pairing, sample, dict(sizes), precision)
+    values = pairing.reference(**{key: _numpy(value) for key, value in exact.items()})
+    cotangents = _cotangents(values, precision)
+    outputs, gradients = _gradients(pairing, pairing.loop, exact, cotangents)
+    return _Truth(values, [_numpy(x) for x in outputs], cotangents, gradients)
 
 
 def _slopes(

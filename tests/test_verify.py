@@ -88,6 +88,23 @@ def test_quick_draws_the_first_size_alone(altered):
     assert set(drawn) == {9, 5}
 
 
+def test_the_truth_of_a_sample_is_found_once_and_rows_keep_their_order(altered):
+    """The loop that is checked gives the gradients that the widest dtype is held to."""
+    looped = []
+
+    def loop(**arguments):
+        looped.append(arguments["b"].dtype)
+        return PAIRING.loop(**arguments)
+
+    altered(loop=loop)
+    rows = verify(["linear_scan"], ["portable"])
+    assert len(looped) == len(rows_of("portable", rows)) < len(rows)
+    samples = verification.PAIRINGS["linear_scan"].samples
+    chosen = comparisons(["linear_scan"], ["portable"])
+    wanted = [(each.backend or "(truth)", samples[each.sample].name) for each in chosen]
+    assert [(row.backend, row.sample) for row in rows] == wanted
+
+
 @pytest.mark.parametrize("output", PAIRING.outputs)
 def test_a_value_wrong_by_a_little_is_caught(altered, output):
     def wrong(**arguments):

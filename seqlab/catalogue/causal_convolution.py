@@ -23,8 +23,8 @@ from seqlab.ops.convolution import reference
 def _loop(u: Tensor, K: Tensor) -> tuple[Tensor]:
     length = u.shape[1]
     y = torch.zeros_like(u)
-    for j in range(min(K.shape[1], length)):
-        y = y + torch.nn.functional.pad(u[:, : length - j], (0, 0, j, 0)) * K[:, j]
+    for j, K_j in enumerate(K.unbind(1)[:length]):
+        y = y + torch.nn.functional.pad(K_j * u[:, : length - j], (0, 0, j, 0))
     return (y,)
 
 

@@ -63,8 +63,8 @@ def _sums(u: Tensor, K: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         state = u.new_zeros((len(u), before, u.shape[2]))
     inputs = torch.cat([state, u], dim=1)
     y = torch.zeros_like(u)
-    for j in range(before + 1):
-        y = y + K[:, j] * inputs[:, before - j : before - j + length]
+    for j, K_j in enumerate(K.unbind(1)):
+        y = y + K_j * inputs[:, before - j : before - j + length]
     return y, inputs[:, length:]
 
 

@@ -41,11 +41,11 @@ def _loop(
     a = torch.exp(log_decay).expand(k.shape)
     S = k.new_zeros((*k[:, 0].shape, v.shape[-1])) if state is None else state
     y = []
-    for t in range(v.shape[1]):
-        kv = k[:, t, :, :, None] * v[:, t, :, None]
-        before, S = S, a[:, t, ..., None] * S + kv
+    for q_t, k_t, v_t, a_t in zip(*(x.unbind(1) for x in (q, k, v, a)), strict=True):
+        kv = k_t[..., None] * v_t[..., None, :]
+        before, S = S, a_t[..., None] * S + kv
         read = S if bonus is None else before + bonus[..., None] * kv
-        y.append((q[:, t, ..., None] * read).sum(-2))
+        y.append((q_t[..., None] * read).sum(-2))
     return k.shape[-1] ** -0.5 * torch.stack(y, dim=1), S
 
 

@@ -45,7 +45,7 @@ def _loop(
     memory: Tensor | None = None,
     head_dim: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    batch, length, channels = k.shape
+    batch, _, channels = k.shape
     heads, N = A_bar.shape
     if window is None:
         window = k.new_zeros((batch, M - 1, channels))
@@ -54,16 +54,16 @@ def _loop(
     x = memory.unflatten(1, (heads, head_dim, head_dim))
     A, B, C = (p[:, None, None] for p in (A_bar, B_bar, C))
     y = []
-    for t in range(length):
-        window = torch.cat([window, k[:, t, None]], dim=1)
+    for q_t, k_t, v_t in zip(q.unbind(1), k.unbind(1), v.unbind(1), strict=True):
+        window = torch.cat([window, k_t[:, None]], dim=1)
         key = (window.flip(1) * shift.mT).sum(1).unflatten(1, (heads, head_dim, 1))
-        kv = key * v[:, t].unflatten(1, (heads, 1, head_dim))
+        kv = key * v_t.unflatten(1, (heads, 1, head_dim))
         x = A * x + B * kv[..., None]
         read = C * x
         total = (read.real if read.is_complex() else read).sum(-1)
         if D_skip is not None:
             total = total + D_skip[:, None, None] * kv
-        query = q[:, t].unflatten(1, (heads, head_dim, 1))
+        query = q_t.unflatten(1, (heads, head_dim, 1))
         y.append((query * total).sum(2).flatten(1))
         window = window[:, 1:]
     return torch.stack(y, dim=1), window, x.flatten(1, 3)

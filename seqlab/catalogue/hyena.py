@@ -37,9 +37,8 @@ def _loop(v: Tensor, **arguments: Tensor) -> tuple[Tensor]:
     for i in range(len(arguments) // 2):
         gate, taps = arguments[f"gates_{i}"], arguments[f"filters_{i}"]
         y = torch.zeros_like(z)
-        for j in range(min(taps.shape[1], length)):
-            earlier = torch.nn.functional.pad(z[:, : length - j], (0, 0, j, 0))
-            y = y + earlier * taps[:, j]
+        for j, tap in enumerate(taps.unbind(1)[:length]):
+            y = y + torch.nn.functional.pad(tap * z[:, : length - j], (0, 0, j, 0))
         z = gate * y
     return (z,)
 

@@ -33,11 +33,11 @@ def _loop(
     S = k.new_zeros((*k[:, 0].shape, v.shape[-1])) if state is None else state[..., :-1]
     z = k.new_zeros(k[:, 0].shape) if state is None else state[..., -1]
     y = []
-    for t in range(v.shape[1]):
-        S = S + k[:, t, :, :, None] * v[:, t, :, None]
-        z = z + k[:, t]
-        weights = (q[:, t] * z).sum(-1, keepdim=True)
-        y.append((q[:, t, ..., None] * S).sum(-2) / weights)
+    for q_t, k_t, v_t in zip(q.unbind(1), k.unbind(1), v.unbind(1), strict=True):
+        S = S + k_t[..., None] * v_t[..., None, :]
+        z = z + k_t
+        weights = (q_t * z).sum(-1, keepdim=True)
+        y.append((q_t[..., None] * S).sum(-2) / weights)
     return torch.stack(y, dim=1), torch.cat([S, z[..., None]], dim=-1)
 
 

@@ -46,18 +46,16 @@ def _loop(
     C = k.new_zeros((*n.shape, v.shape[-1])) if C is None else C
     m = n[..., 0] + reference.LOWEST if m is None else m
     h = []
-    for t in range(v.shape[1]):
-        past = torch.nn.functional.logsigmoid(f[:, t]) + m
-        m = torch.maximum(past, i[:, t])
-        decay, weight = (
-            torch.exp(past - m)[..., None],
-            torch.exp(i[:, t] - m)[..., None],
-        )
-        C = decay[..., None] * C + (weight * k[:, t])[..., None] * v[:, t, :, None]
-        n = decay * n + weight * k[:, t]
-        nq = (n * q[:, t]).sum(-1).abs()
+    inputs = (x.unbind(1) for x in (q, k, v, i, f))
+    for q_t, k_t, v_t, i_t, f_t in zip(*inputs, strict=True):
+        past = torch.nn.functional.logsigmoid(f_t) + m
+        m = torch.maximum(past, i_t)
+        decay, weight = torch.exp(past - m)[..., None], torch.exp(i_t - m)[..., None]
+        C = decay[..., None] * C + (weight * k_t)[..., None] * v_t[..., None, :]
+        n = decay * n + weight * k_t
+        nq = (n * q_t).sum(-1).abs()
         size = torch.maximum(nq, torch.exp(-m))
-        h.append((q[:, t, ..., None] * C).sum(-2) / size[..., None])
+        h.append((q_t[..., None] * C).sum(-2) / size[..., None])
     return torch.stack(h, dim=1), C, n, m
 
 

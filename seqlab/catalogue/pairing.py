@@ -28,7 +28,7 @@ class Bound:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """Inputs to verify an op on.
 
@@ -105,7 +105,7 @@ class Workload:
         return arguments
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pairing:
     """An op and its reference, with everything that is needed to compare, to test and
     to time them.

@@ -38,15 +38,12 @@ def _loop(
         dt = dt.clamp(min=0) + torch.log1p(torch.exp(-dt.abs()))
     last = A.new_zeros((len(u), *A.shape)) if state is None else state
     y = []
-    for t in range(u.shape[1]):
-        x = dt[:, t, :, None] * A
-        gain = (
-            dt[:, t, :, None] * _phi(x)
-            if discretization == "zoh"
-            else dt[:, t, :, None]
-        )
-        last = torch.exp(x) * last + gain * B[:, t, None] * u[:, t, :, None]
-        read = C[:, t, None] * last
+    inputs = (dt[..., None], B[:, :, None], C[:, :, None], u[..., None])
+    for dt_t, B_t, C_t, u_t in zip(*(x.unbind(1) for x in inputs), strict=True):
+        x = dt_t * A
+        gain = dt_t * _phi(x) if discretization == "zoh" else dt_t
+        last = torch.exp(x) * last + gain * B_t * u_t
+        read = C_t * last
         y.append((read.real if read.is_complex() else read).sum(-1))
     result = torch.stack(y, dim=1)
     result = result if D is None else result + D * u

@@ -22,12 +22,12 @@ from seqlab.ops.shift_ssm import reference
 def _loop(
     k: Tensor, taps: Tensor, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    batch, length, channels = k.shape
+    batch, _, channels = k.shape
     memory = taps.shape[1] - 1
     window = k.new_zeros((batch, memory, channels)) if state is None else state
     y: list[Tensor] = []
-    for t in range(length):
-        window = torch.cat([window, k[:, t, None]], dim=1)
+    for k_t in k.unbind(1):
+        window = torch.cat([window, k_t[:, None]], dim=1)
         y.append((window.flip(1) * taps.mT).sum(1))
         window = window[:, 1:]
     return torch.stack(y, dim=1), window

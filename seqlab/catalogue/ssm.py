@@ -46,11 +46,11 @@ def _mimo_loop(
     state: Tensor | None = None,
     reverse: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    length = u.shape[1]
+    length, u_t = u.shape[1], u.to(B_bar.dtype).unbind(1)
     y: list[Any] = [None] * length
     last = A_bar.new_zeros((len(u), len(A_bar))) if state is None else state
     for t in reversed(range(length)) if reverse else range(length):
-        last = A_bar * last + u[:, t].to(B_bar.dtype) @ B_bar.mT
+        last = A_bar * last + u_t[t] @ B_bar.mT
         y[t] = _real(last @ C.mT)
     return torch.stack(y, dim=1), last
 

@@ -171,17 +171,6 @@ def test_the_registration_of_a_step_passes_opcheck():
     torch.library.opcheck(torch.ops.seqlab.hippo_project_step.default, arguments)
 
 
-def test_compiles_without_a_break():
-    f = signal(2, 9, 2, dtype=torch.float32)
-    compiled = torch.compile(
-        lambda f: ops.hippo_project(f, 4)[0].square().sum(), fullgraph=True, backend="aot_eager"
-    )
-    plain, fast = f.clone().requires_grad_(), f.clone().requires_grad_()
-    ops.hippo_project(plain, 4)[0].square().sum().backward()
-    compiled(fast).backward()
-    torch.testing.assert_close(fast.grad, plain.grad)
-
-
 @pytest.mark.parametrize("measure", ["legs", "legt"])
 @pytest.mark.parametrize("dynamic", [None, True])
 def test_one_graph_serves_all_lengths(measure, dynamic):

@@ -279,19 +279,6 @@ def test_registration_passes_opcheck(dtype, fixed):
         assert set(outcome.values()) == {"SUCCESS"}
 
 
-def test_compiled_without_graph_breaks():
-    a, b, state = draw(9, dtype=torch.float32)
-
-    def function(a, b, state):
-        h, last = linear_scan(torch.sigmoid(a), b, state)
-        return h.square().sum() + last.sum()
-
-    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(a, b, state), function(a, b, state))
-    actual = torch.autograd.grad(compiled(a.requires_grad_(), b, state), a)
-    torch.testing.assert_close(actual, torch.autograd.grad(function(a, b, state), a))
-
-
 def wrong(**changes):
     a, b, state = draw(4, dtype=torch.float32)
     return {"a": a, "b": b, "state": state, **changes}
