@@ -91,7 +91,7 @@ def _call(
     from jax.dlpack import from_dlpack
 
     forward, both = _jitted(function, names, **options)
-    leaves = tuple(from_dlpack(arguments[name].contiguous()) for name in names)
+    leaves = tuple(from_dlpack(arguments[name].detach().contiguous()) for name in names)
 
     def cotangents(y: Tensor) -> tuple[Any, ...]:
         torch.cuda.empty_cache()  # what PyTorch holds for later is missing to JAX
