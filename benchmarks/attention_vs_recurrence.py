@@ -106,8 +106,8 @@ def mixing(length: int, channels: int, dtype: torch.dtype, device: torch.device)
     _, state = linear_scan(a, b)
     last_q, last_a, last_b = q[:, :, -1:], a[:, -1], b[:, -1]
     # The kernel that writes all length x length weights to memory is left out of prefill only.
-    attend = _fastest(lambda: scaled_dot_product_attention(q, k, v, is_causal=True), FUSED, device)
-    attend_last = _fastest(
+    attend = fastest(lambda: scaled_dot_product_attention(q, k, v, is_causal=True), FUSED, device)
+    attend_last = fastest(
         lambda: scaled_dot_product_attention(last_q, k, v), [*FUSED, SDPBackend.MATH], device
     )
     scan = queued_milliseconds([lambda: linear_scan(a, b)], device, budget=0.2)
@@ -147,7 +147,7 @@ def training(
             layer(u).backward(gradient)
 
         if name == "attention":
-            kernel, time = _fastest(go, FUSED, device)
+            kernel, time = fastest(go, FUSED, device)
         else:
             kernel, time = (
                 "seqlab" if name == "gated scan" else "torch",
@@ -156,7 +156,7 @@ def training(
         yield {"what": "training", "layer": name, "kernel": kernel, "length": length, "milliseconds": time}
 
 
-def _fastest(
+def fastest(
     call: Callable[[], object], backends: list[SDPBackend], device: torch.device
 ) -> tuple[str, float]:
     """The name and the time of the fastest attention kernel that takes these inputs on this device."""

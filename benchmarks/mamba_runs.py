@@ -1,4 +1,4 @@
-"""Chapter 10 at full length: selective copying in four cells of the paper's table, at 256 to 1,024 steps, and induction
+"""Chapter 10 at full length: selective copying in six cells of the paper's table, at 256 to 1,024 steps, and induction
 heads, trained at 256 steps and tested on up to 131,072.
 
 ``python -m benchmarks.mamba_runs --out benchmarks/results/mamba_runs_DEVICE.json``
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from benchmarks.training_runs import Stack, arguments_of_runs, record_rows, rows_asked_for, run_of
-from seqlab.nn import S4D, S6, MambaBlock, ResidualBlock, SequenceModel
+from seqlab.nn import S4D, S6, H3Block, MambaBlock, ResidualBlock, SequenceModel
 from seqlab.tasks import induction_heads, selective_copying
 from seqlab.tasks.task import Task
 
@@ -23,6 +23,10 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "S6": lambda width: S6(width, STATES),
     "S4D": lambda width: S4D(width, STATES, "real"),
 }
+BLOCKS: dict[str, Callable[[int, Callable[[int], nn.Module]], nn.Module]] = {
+    "Mamba": lambda width, layer: MambaBlock(width, layer=layer),
+    "H3": lambda width, layer: H3Block(width, layer),
+}
 SYMBOLS = 14
 ROWS = (
     ("copying", 256, "Mamba", "S6"),
@@ -30,6 +34,8 @@ ROWS = (
     ("copying", 256, "Mamba", "S4D"),
     ("copying", 256, "none", "S6"),
     ("copying", 256, "none", "S4D"),
+    ("copying", 256, "H3", "S6"),
+    ("copying", 256, "H3", "S4D"),
     ("copying", 1024, "Mamba", "S6"),
     ("copying", 1024, "Mamba", "S4D"),
 )
@@ -38,10 +44,10 @@ TESTED = 32  # sequences at each of these lengths, one after the other
 
 
 def model_of(block: str, layer: str, task: Task, width: int) -> nn.Module:
-    if block == "Mamba":
-        blocks = (ResidualBlock(MambaBlock(width, layer=LAYERS[layer]), width) for _ in range(2))
-        return Stack(blocks, task, width)
-    return SequenceModel(LAYERS[layer], task.inputs, width, 2, task.outputs, pool=False)
+    if block == "none":
+        return SequenceModel(LAYERS[layer], task.inputs, width, 2, task.outputs, pool=False)
+    blocks = (ResidualBlock(BLOCKS[block](width, LAYERS[layer]), width) for _ in range(2))
+    return Stack(blocks, task, width)
 
 
 @torch.no_grad()

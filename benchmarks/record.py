@@ -63,6 +63,7 @@ PARTS = (
     Part("host_time", 180, ("benchmarks.host_time",), ("--ops", "linear_scan")),
     Part("bench", 580, ("seqlab", "bench", "--peers", "benchmarks.peers"), ("--quick",), by_op=True),
     Part("attention_vs_recurrence", 240, ("benchmarks.attention_vs_recurrence",)),
+    Part("scan_vs_attention", 120, ("benchmarks.scan_vs_attention",), ("--quick",)),
     Part("chapters", 580, ("benchmarks.chapters", "--at-once", "2"), ("--chapters", "1")),
     Part("lru_ladder", 560, ("benchmarks.lru_ladder",), tuple(TINY_LADDER.split())),
     Part(

@@ -70,6 +70,22 @@ def test_every_row_of_xlstm_has_a_model_whose_answers_fit_its_task(runs):
         assert torch.isfinite(tasks[name].loss(model(inputs), targets))
 
 
+def test_every_cell_of_mambas_table_has_a_model_whose_answers_fit_its_task(runs):
+    module = runs("mamba_runs")
+    assert len(set(module.ROWS)) == len(module.ROWS)
+    cells = {(block, layer) for name, _, block, layer in module.ROWS if name == "copying"}
+    assert cells == {(block, layer) for block in ("none", *module.BLOCKS) for layer in module.LAYERS}
+    task = module.selective_copying(module.SYMBOLS, 4, 16)
+    inputs, targets = next(task.batches(2, 0))
+    for block, layer in cells:
+        torch.manual_seed(0)
+        model = module.model_of(block, layer, task, 4)
+        assert sum(type(each).__name__ == layer for each in model.modules()) == 2, (block, layer)
+        loss = task.loss(model(inputs), targets)
+        loss.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters()), (block, layer)
+
+
 @pytest.mark.parametrize("name", ["recall_runs", "mamba_runs"])
 def test_the_first_row_of_others_is_recorded(recorded, name):
     (row,) = recorded(name, 1)["rows"]

@@ -12,11 +12,19 @@ product, both measured on the same device in the same run. "forward" runs withou
 gradients, "forward+backward" asks for the gradient of every floating input given one of
 the result. Peers are handed in; they get inputs in their own layout, made beforehand.
 Peak memory is what a call allocates beyond its inputs, and what is kept for later ones.
+A peer of another framework is timed by the host, as events of PyTorch do not see its
+streams: queued is then the time of many calls, divided, launches included.
 """
 
 from seqlab.benchmark.clock import called_milliseconds, queued_milliseconds
 from seqlab.benchmark.comparison import benchmark
-from seqlab.benchmark.implementation import Absent, Call, Implementation, plain_call
+from seqlab.benchmark.implementation import (
+    Absent,
+    Call,
+    Framework,
+    Implementation,
+    plain_call,
+)
 from seqlab.benchmark.limits import arithmetic_rate, copy_bandwidth
 from seqlab.benchmark.origin import ROOT, processor, provenance
 from seqlab.benchmark.records import recorded, rungs, tabulate
@@ -26,6 +34,7 @@ __all__ = [
     "ROOT",
     "Absent",
     "Call",
+    "Framework",
     "Implementation",
     "arithmetic_rate",
     "benchmark",

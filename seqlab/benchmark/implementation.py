@@ -3,6 +3,7 @@ in."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,10 +12,28 @@ from seqlab.catalogue import PAIRINGS, Arguments
 from seqlab.ops.backends import has_triton
 
 OURS = "seqlab"  # how the names of our own implementations begin
+PATIENCE = 90  # seconds for all measurements of a peer; ours must be done
+
+Leaves = tuple[Any, ...]
 
 
 class Absent(Exception):
     """Raised by a peer that cannot take part in a comparison; the message says why."""
+
+
+@dataclass(frozen=True)
+class Framework:
+    """What another framework than PyTorch does by itself: its gradients, its streams and
+    its memory are not PyTorch's.
+
+    ``both(leaves, cotangents)`` returns the outputs and the gradients of the leaves;
+    ``wait(result)`` returns when what a call gave is there; ``memory(pass_, cotangents)``
+    are the bytes that a call allocates beyond its inputs, None where nobody says.
+    """
+
+    both: Callable[[Leaves, Leaves], tuple[Leaves, Leaves]]
+    wait: Callable[[object], object]
+    memory: Callable[[str, Leaves], int | None]
 
 
 @dataclass(frozen=True)
@@ -23,24 +42,27 @@ class Call:
 
     What ``forward(*leaves)`` returns becomes our result through ``output``; a
     gradient of ours becomes theirs through ``cotangents``; the gradients of the leaves
-    become ours, by name, through ``gradients``.
+    become ours, by name, through ``gradients``. Leaves are tensors of PyTorch, which
+    differentiates ``forward``, or arrays of another ``framework``.
     """
 
-    leaves: tuple[Tensor, ...]
-    forward: Callable[..., tuple[Tensor, ...]]
-    output: Callable[[tuple[Tensor, ...]], Tensor]
-    cotangents: Callable[[Tensor], tuple[Tensor, ...]]
-    gradients: Callable[[tuple[Tensor, ...]], dict[str, Tensor]]
+    leaves: Leaves
+    forward: Callable[..., Leaves]
+    output: Callable[[Leaves], Tensor]
+    cotangents: Callable[[Tensor], Leaves]
+    gradients: Callable[[Leaves], dict[str, Tensor]]
+    framework: Framework | None = None
 
 
 @dataclass(frozen=True)
 class Implementation:
     """Something that computes an op: ``prepare`` makes its call for given arguments, or
-    raises ``Absent``."""
+    raises ``Absent``; a peer's process has ``patience`` seconds, in which it compiles."""
 
     name: str
     op: str
     prepare: Callable[[Arguments], Call]
+    patience: int = PATIENCE
 
     @property
     def is_ours(self) -> bool:

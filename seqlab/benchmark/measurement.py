@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqlab import ops
 from seqlab.benchmark.clock import called_milliseconds, queued_milliseconds
-from seqlab.benchmark.implementation import Absent, Call, Implementation
+from seqlab.benchmark.implementation import Absent, Call, Implementation, Leaves
 from seqlab.benchmark.limits import Row
 from seqlab.benchmark.problem import Problem, truth
 from seqlab.catalogue import Arguments
@@ -24,7 +24,7 @@ MEASURED = (
     "relative_error",
 )
 
-Result = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+Result = tuple[Leaves, Leaves]
 Truth = tuple[Tensor, dict[str, Tensor]]
 
 
@@ -80,15 +80,19 @@ def _measure(
             cotangent, expected = true()
             runs = [_pass(call, call.cotangents(cotangent), pass_) for call in calls]
             error = _error(calls[0], runs[0](), expected)
-            called = called_milliseconds(runs, device)
+            framework = calls[0].framework
+            wait = None if framework is None else framework.wait
+            called = called_milliseconds(runs, device, wait=wait)
             queues = device.type == "cuda"
             found[pass_] = {
                 "relative_error": error,
                 "called_milliseconds": called,
-                "queued_milliseconds": queued_milliseconds(runs, device)
+                "queued_milliseconds": queued_milliseconds(runs, device, wait=wait)
                 if queues
                 else called,
-                "peak_memory_bytes": peak_memory(runs[0], device),
+                "peak_memory_bytes": peak_memory(runs[0], device)
+                if framework is None
+                else framework.memory(pass_, calls[0].cotangents(cotangent)),
             }
         except Absent as absent:
             found[pass_] = {"absent": str(absent)}
@@ -107,9 +111,7 @@ def _measure(
     return found
 
 
-def _pass(
-    call: Call, cotangents: tuple[Tensor, ...], pass_: str
-) -> Callable[[], Result]:
+def _pass(call: Call, cotangents: Leaves, pass_: str) -> Callable[[], Result]:
     """One pass as a function without arguments, returning the outputs and the gradients
     of the leaves."""
 
@@ -118,6 +120,8 @@ def _pass(
             return call.forward(*call.leaves), ()
 
     def forward_and_backward() -> Result:
+        if call.framework is not None:
+            return call.framework.both(call.leaves, cotangents)
         leaves = [leaf.detach().requires_grad_() for leaf in call.leaves]
         outputs = call.forward(*leaves)
         return outputs, torch.autograd.grad(outputs, leaves, cotangents)

@@ -15,8 +15,6 @@ from seqlab.benchmark.comparison import Keep, compare, group, with_rows
 from seqlab.benchmark.implementation import Implementation
 from seqlab.benchmark.measurement import absent_row
 
-PATIENCE = 90  # seconds for all measurements of a peer; ours must be done
-
 
 def compare_isolated(
     everything: Sequence[Implementation],
@@ -25,13 +23,17 @@ def compare_isolated(
     peers: Sequence[Implementation],
     keep: Keep | None,
 ) -> dict[str, Any]:
-    """``compare``, where ``peers`` are those of ``module``; what a peer measured before
-    its process failed counts."""
+    """``compare``, where ``peers`` are those of ``module``, the most patient last; what a
+    peer measured before its process failed counts."""
     result = compare([each for each in everything if each not in peers], quick, keep)
     ours = {group(row): row for row in result["rows"]}
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # the memory is theirs now
-    for name in dict.fromkeys(each.name for each in everything if each in peers):
+    patience: dict[str, int] = {}
+    for each in everything:
+        if each in peers:
+            patience[each.name] = max(each.patience, patience.get(each.name, 0))
+    for name, seconds in sorted(patience.items(), key=lambda item: item[1]):
         ops = [each.op for each in everything if each.name == name]
         command = [sys.executable, "-m", "seqlab", "bench", "--peers", module]
         command += ["--only", name, "--ops", *ops, *["--quick"] * quick]
@@ -39,7 +41,7 @@ def compare_isolated(
             out = Path(folder) / "result.json"
             reason: str | None = "its process was interrupted"
             try:
-                reason = _run([*command, "--out", str(out)])
+                reason = _run([*command, "--out", str(out)], seconds)
             finally:
                 rows = json.loads(out.read_text())["rows"] if out.exists() else []
                 measured = {group(row) for row in rows}
@@ -54,12 +56,12 @@ def compare_isolated(
     return result
 
 
-def _run(command: Sequence[str]) -> str | None:
+def _run(command: Sequence[str], seconds: int) -> str | None:
     """Run the command; None if it ended well, or else why it did not."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
-        return f"its process was not done after {PATIENCE} s"
+        return f"its process was not done after {seconds} s"
     if done.returncode == 0:
         return None
     trouble = done.stderr.strip().splitlines() or ["no message"]

@@ -30,7 +30,7 @@ def brief(monkeypatch):
     monkeypatch.setattr(
         measurement,
         "called_milliseconds",
-        lambda calls, device: called_milliseconds(calls, device, budget=0.001),
+        lambda calls, device, wait: called_milliseconds(calls, device, 0.001, wait),
     )
     small = {"cpu": (sizes(2, 6, 3), sizes(1, 4, 2))}
     pairing = dataclasses.replace(PAIRINGS["linear_scan"], workload_sizes=small)

@@ -27,6 +27,34 @@ def test_every_call_has_its_turn():
     assert turns == [0, 1] * 100
 
 
+class Device:
+    """A GPU that works for 2 ms on each of the calls that are launched ahead of it."""
+
+    type = "cuda"
+
+    def __init__(self):
+        self.free, self.waits = time.perf_counter(), 0
+
+    def launch(self):
+        self.free = max(self.free, time.perf_counter()) + 0.002
+        return self.free
+
+    def wait(self, result):
+        self.waits += 1
+        time.sleep(max(result - time.perf_counter(), 0))
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("clock", [called_milliseconds, queued_milliseconds])
+def test_another_framework_is_waited_for(clock):
+    """Its calls are over before PyTorch knows of them: the host times them, by the wait that it is given."""
+    device = Device()
+    took = clock([device.launch], device, budget=0.1, wait=device.wait)
+    assert 2 <= took < 20
+    called = clock is called_milliseconds  # 50 calls at the most, one by one, or 20 at a time
+    assert (5 <= device.waits - 1 - 3 <= 50) if called else (1 <= device.waits - 1 - 1 <= 3)
+
+
 @pytest.mark.timing
 def test_slow_calls_are_not_warmed_up_one_by_one():
     seen = []

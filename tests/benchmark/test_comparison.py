@@ -60,8 +60,8 @@ def test_the_result_is_handed_out_as_it_grows():
 
 def test_on_a_gpu_calls_are_timed_in_both_ways(monkeypatch):
     """The clocks are handed the same calls, and what each of them says stands in its own column."""
-    monkeypatch.setattr(measurement, "called_milliseconds", lambda calls, device: 3.0)
-    monkeypatch.setattr(measurement, "queued_milliseconds", lambda calls, device: 2.0)
+    monkeypatch.setattr(measurement, "called_milliseconds", lambda calls, device, wait: 3.0)
+    monkeypatch.setattr(measurement, "queued_milliseconds", lambda calls, device, wait: 2.0)
     monkeypatch.setattr(measurement, "peak_memory", lambda call, device: 5)
 
     class Gpu:

@@ -9,6 +9,7 @@ import pytest
 from seqlab.benchmark import Implementation, benchmark, plain_call, processes
 from seqlab.benchmark.command import load_peers
 from seqlab.benchmark.comparison import entrants
+from seqlab.benchmark.implementation import PATIENCE
 from seqlab.benchmark.processes import compare_isolated
 
 
@@ -62,11 +63,27 @@ def test_what_a_peer_measured_before_it_failed_counts(isolated):
 
 def test_a_peer_that_takes_too_long_is_left(isolated):
     def be_slow(command):
-        raise subprocess.TimeoutExpired(command, processes.PATIENCE)
+        raise subprocess.TimeoutExpired(command, PATIENCE)
 
     result = isolated(be_slow)
-    late = f"its process was not done after {processes.PATIENCE} s"
+    late = f"its process was not done after {PATIENCE} s"
     assert reasons(result, "bad") == [None, None] + [late] * 6
+
+
+def test_a_peer_that_compiles_for_long_has_the_time_and_comes_last(monkeypatch, brief):
+    ran = []
+
+    def in_a_process(command, timeout, **options):
+        ran.append((command[command.index("--only") + 1], timeout))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(processes.subprocess, "run", in_a_process)
+    peers = [
+        Implementation(name, "linear_scan", lambda arguments: plain_call("linear_scan", brief.loop, arguments), *more)
+        for name, *more in (("slow", 500), ("slow",), ("brisk",))
+    ]  # fmt: skip
+    compare_isolated(entrants(["linear_scan"], peers), True, "some.peers", peers, None)
+    assert ran == [("brisk", PATIENCE), ("slow", 500)]
 
 
 def test_an_interruption_loses_nothing(isolated):
