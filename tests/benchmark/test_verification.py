@@ -24,7 +24,9 @@ def verification(monkeypatch):
 
     monkeypatch.setattr(verification, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
     monkeypatch.setattr(verification, "comparisons", partial(comparisons, quick=True))
-    monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))  # put back when the test ends
+    monkeypatch.setenv(
+        "OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1")
+    )  # put back when the test ends
     return verification
 
 

@@ -15,8 +15,9 @@ a step is made of stands in ``steps.py``.
 Launch 1 sums chunks up from nothing: what they make of it, and what becomes of the state
 before them, e^{A sum of dt}, which takes no product of decays. Launch 2 joins the
 summaries (``device/chunks.py``), launch 3 starts from the state before each chunk and
-writes, also the state before every WINDOW steps. There are as many chunks as it takes to keep a GPU busy, and no more, as each state
-costs an exponential in launch 1 and another in launch 3: where batch and channels do, one.
+writes, also the state before every WINDOW steps. There are as many chunks as it takes to
+keep a GPU busy, and no more, as each state costs an exponential in launch 1 and another in
+launch 3: where batch and channels do, one.
 
 Backward, what flows into the states runs through the same launches from late to early.
 Launch 3 takes window by window, from the last one on: forward from the state before it for
@@ -366,7 +367,7 @@ def gradients(
     not."""
     u, delta, A, B, _, D, z, delta_bias, *_ = inputs
     plan = plan_launches(u.shape, A.shape[1], True, u.is_cuda)
-    batch, _, width, modes, chunks, span = plan.sizes
+    batch, _, width, modes, chunks, _ = plan.sizes
     given = _in_memory(inputs)
     dy = laid_out(grad_y)
     flowing = None if grad_last is None else laid_out(grad_last)
