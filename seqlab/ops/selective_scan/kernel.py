@@ -465,7 +465,7 @@ def plan_launches(
         ((chunks - 1) * programs,),
         (chunks * (fewer if backward else programs),),
         (batch, length, width, modes, chunks, span),
-        window_of(compiled),
+        WINDOW if compiled else INTERPRETED_WINDOW,
         tiling,
         wider,
     )
@@ -473,10 +473,6 @@ def plan_launches(
 
 def channels_of_warp(modes: int) -> int:
     return max(1, min(32, LANES // power_of_two(modes)))
-
-
-def window_of(compiled: bool) -> int:
-    return WINDOW if compiled else INTERPRETED_WINDOW
 
 
 def chunks_of(
@@ -499,5 +495,5 @@ def chunks_of(
 
 def kept_shape(u: Tensor, A: Tensor) -> tuple[int, ...]:
     """The shape of the states before windows that ``scan`` returns."""
-    window = window_of(u.is_cuda)
+    window = WINDOW if u.is_cuda else INTERPRETED_WINDOW
     return (u.shape[1] + window - 1) // window, u.shape[0], A.shape[1], u.shape[2]
