@@ -82,6 +82,7 @@ PARTS = (
     Part("h3_rungs", 120, ("benchmarks.h3_rungs",), ("--quick",)),
     Part("wkv_rungs", 120, ("benchmarks.wkv_rungs",), ("--quick",)),
     Part("mlstm_rungs", 120, ("benchmarks.mlstm_rungs",), ("--quick",)),
+    Part("published_mlstm", 240, ("benchmarks.published_mlstm",), ("--quick",)),
     Part("selective_scan_rungs", 120, ("benchmarks.selective_scan_rungs",), ("--quick",)),
     Part("state_space_runs", 580, ("benchmarks.state_space_runs",), tuple(TINY_RUNS.split())),
     Part("recall_runs", 580, ("benchmarks.recall_runs",), tuple(TINY_RUNS.split())),

@@ -86,6 +86,20 @@ def test_every_cell_of_mambas_table_has_a_model_whose_answers_fit_its_task(runs)
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters()), (block, layer)
 
 
+def test_the_ablation_of_gates_is_the_chapters_experiment(runs, monkeypatch, tmp_path):
+    module = runs("gate_ablation")
+    file = tmp_path / "record.json"
+    monkeypatch.setattr(module, "HELD_OUT", 4)
+    words = ["gate_ablation", "--steps", "25", "--seeds", "2", "--out", str(file)]
+    monkeypatch.setattr(sys, "argv", words)
+    module.main()
+    record = json.loads(file.read_text())
+    assert [row["gates"] for row in record["rows"]] == ["neither", "forget", "input", "both"]
+    assert all(len(row["scores"]) == 2 for row in record["rows"])
+    assert all(len(scores) == 1 and 0 <= scores[0] <= 1 for row in record["rows"] for scores in row["scores"])
+    assert set(vars(module.of_the_chapter())) == module.NAMES
+
+
 @pytest.mark.parametrize("name", ["recall_runs", "mamba_runs"])
 def test_the_first_row_of_others_is_recorded(recorded, name):
     (row,) = recorded(name, 1)["rows"]

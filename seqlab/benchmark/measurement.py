@@ -94,21 +94,24 @@ def _measure(
                 if framework is None
                 else framework.memory(pass_, calls[0].cotangents(cotangent)),
             }
-        except Absent as absent:
-            found[pass_] = {"absent": str(absent)}
-        except ImportError as missing:
-            found[pass_] = {"absent": f"cannot be imported: {missing}"}
+        except (Absent, ImportError) as failure:
+            found[pass_] = {"absent": why_absent(failure)}
         except Exception as failure:
             # A peer that breaks is a finding to record; ours must not break.
             if implementation.is_ours:
                 raise
-            lines = [
-                line.strip() for line in str(failure).splitlines() if line.strip()
-            ] or ["no message"]
-            found[pass_] = {
-                "absent": f"failed: {type(failure).__name__}: {lines[0][:200]}"
-            }
+            found[pass_] = {"absent": why_absent(failure)}
     return found
+
+
+def why_absent(failure: Exception) -> str:
+    """What a record says of an implementation that has not come to an end."""
+    if isinstance(failure, Absent):
+        return str(failure)
+    if isinstance(failure, ImportError):
+        return f"cannot be imported: {failure}"
+    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
+    return f"failed: {type(failure).__name__}: {[*lines, 'no message'][0][:200]}"
 
 
 def _pass(call: Call, cotangents: Leaves, pass_: str) -> Callable[[], Result]:

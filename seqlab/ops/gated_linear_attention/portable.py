@@ -1,30 +1,51 @@
 """Gated linear attention in plain PyTorch, parallel over groups of steps: the form that
 runs everywhere, and the one of the kernels.
 
-All groups of STEPS steps advance together, each by products of matrices, then the state
-between them walks over the groups. Gradients are the same two functions in both
-directions of time, of which ``values`` gives y and dv, ``keys`` dq and dk.
+All groups of STEPS steps are taken at once, then the state between them walks over the
+groups. Within a group time is halved, as in the kernel: of two steps, one lies before and
+one behind the middle of just one block of two halves, and their decay is what is left at
+the middle times what is left of it after. So reader and writer have a factor each, and all
+pairs of them across a middle are a product of matrices.
+
+Decays are exponentials of sums of logarithms, and their gradients are sums, each over the
+steps that it needs and no others: nothing is divided, and no difference is taken.
 """
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 STEPS = 16
+HALVES = 1, 2, 4, 8
 
 
-class Decays(NamedTuple):
-    """Of groups of steps (B, H, groups, STEPS, K), in the direction that is walked."""
+class Groups(NamedTuple):
+    """The inputs by groups of steps, (B, H, groups, STEPS, width); or what the groups are
+    cut into, (B, H, groups, blocks, steps, width)."""
 
-    a: Tensor
-    """of each step"""
-    total: Tensor
-    """of each group (B, H, groups, K)"""
-    first: bool
-    """whether the state has decayed once more when a step reads it"""
-    last: bool
-    """whether what a step writes decays at once"""
+    q: Tensor
+    """with its scale"""
+    k: Tensor
+    v: Tensor
+    g: Tensor
+    """logarithms of the decays, one for each key channel"""
+    own: bool
+    """whether a state has decayed at a step that reads it: without a bonus"""
+
+    def reach(self) -> Tensor:
+        """What is left, where each step reads, of what there was before all of them."""
+        return _sums(self.g, own=self.own).exp()
+
+    def left(self) -> Tensor:
+        """What is left, after all of them, of what each step has written."""
+        return _sums(self.g, later=True).exp()
+
+    def halves(self, half: int) -> tuple["Groups", "Groups"]:
+        """The steps before and behind the middles of blocks of two halves."""
+        before, behind = zip(*(_halves(x, half) for x in self[:4]), strict=True)
+        return Groups(*before, self.own), Groups(*behind, self.own)
 
 
 def scan(
@@ -37,11 +58,15 @@ def scan(
     scale: float,
 ) -> tuple[Tensor, Tensor]:
     """y (B, L, H, V), in the dtype of v, and the last state, in that of log_decay."""
-    wide, length = log_decay.dtype, v.shape[1]
-    decays = _decays(log_decay, k, bonus, False)
-    q, k, v_g = (_groups(x.to(wide), False) for x in (scale * q.to(wide), k, v))
-    y, last, _ = _values(q, k, v_g, decays, _of_groups(bonus), state)
-    return _steps(y, length, False).to(v.dtype), last
+    groups = _groups_of(q, k, v, log_decay, bonus, scale)
+    states, last = _states(groups, state)
+    own = (groups.q * _of_groups(bonus) * groups.k).sum(-1, keepdim=True)
+    y = (groups.q * groups.reach()) @ states + own * groups.v
+    for half in HALVES:
+        before, behind = groups.halves(half)
+        scores = (behind.q * behind.reach()) @ (before.k * before.left()).mT
+        _halves(y, half)[1].add_(scores @ before.v)
+    return _steps(y, v.shape[1]).to(v.dtype), last
 
 
 def gradients(
@@ -56,111 +81,90 @@ def gradients(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor]:
     """Gradients to q, k, v, log_decay, the bonus and the first state."""
-    wide, length, u = log_decay.dtype, v.shape[1], _of_groups(bonus)
-    scaled = scale * q.to(wide)
-
-    def groups(reverse: bool) -> list[Tensor]:
-        return [_groups(x.to(wide), reverse) for x in (scaled, k, v, grad_y)]
-
-    q_g, k_g, v_g, dy = groups(False)
-    decays = _decays(log_decay, k, bonus, False)
-    _, last, states = _values(q_g, k_g, v_g, decays, u, state)
-    dq, of_q = _keys(dy, v_g, k_g, decays, u, states)
-    of_q = (q_g * of_q).flip((2, 3))
-    present = (dy * v_g).sum(-1, keepdim=True)
-    grad_bonus = None if bonus is None else (q_g * present * k_g).sum((0, 2, 3))
-
-    q_g, k_g, v_g, dy = groups(True)
-    decays = _decays(log_decay, k, bonus, True)
-    dv, grad_state, flows = _values(k_g, q_g, dy, decays, u, grad_last)
-    dk, of_k = _keys(v_g, dy, q_g, decays, u, flows)
-
-    # A decay is in all that is read after it of what was written before it: of later
-    # groups by the state at the end of its own, of its own by sums over later steps.
-    ends = torch.cat([states[:, :, 1:], last[:, :, None]], dim=2).flip(2)
-    past = (ends * flows).sum(-1)[..., None, :]
-    of_q = of_q.cumsum(-2)
+    groups = _groups_of(q, k, v, log_decay, bonus, scale)
+    dy, u = _groups(grad_y.to(log_decay.dtype)), _of_groups(bonus)
+    states, _ = _states(groups, state)
+    flows, grad_state = _flows(groups, dy, grad_last)
+    reach, left = groups.reach(), groups.left()
+    dq, dk = reach * (dy @ states.mT), left * (groups.v @ flows.mT)
+    dv = (groups.k * left) @ flows
+    # A decay is in all that is read from its step on of what was written before it. What
+    # is in the exponent of a product gets the product's gradient times the product.
+    dg = _sums(groups.q * dq, later=True, own=groups.own) + _sums(groups.k * dk)
+    dg += (_total(groups) * (states * flows).sum(-1))[..., None, :]
+    for half in HALVES:
+        before, behind = groups.halves(half)
+        reach, left = behind.reach(), before.left()
+        reader, writer = behind.q * reach, before.k * left
+        _, dy_behind = _halves(dy, half)
+        pairs = dy_behind @ before.v.mT
+        of_q, of_k = reach * (pairs @ writer), left * (pairs.mT @ reader)
+        _halves(dq, half)[1].add_(of_q)
+        _halves(dk, half)[0].add_(of_k)
+        _halves(dv, half)[0].add_((writer @ reader.mT) @ dy_behind)
+        dg_before, dg_behind = _halves(dg, half)
+        dg_before.add_(_sums(before.k * of_k))
+        dg_behind.add_(_sums(behind.q * of_q, later=True, own=groups.own))
+    present = (dy * groups.v).sum(-1, keepdim=True)
+    dq += present * u * groups.k
+    dk += present * u * groups.q
+    dv += (groups.q * u * groups.k).sum(-1, keepdim=True) * dy
+    grad_bonus = None
     if bonus is not None:
-        of_q = torch.nn.functional.pad(of_q[..., :-1, :], (0, 0, 1, 0))
-    grad_log = _steps(past + of_q - (k_g * of_k).cumsum(-2), length, True)
+        grad_bonus = (groups.q * present * groups.k).sum((0, 2, 3))
+    dq, dk, dv, grad_log = (_steps(x, v.shape[1]) for x in (scale * dq, dk, dv, dg))
     if log_decay.ndim in (1, 3):
         grad_log = grad_log.sum(-1)
     if log_decay.ndim <= 2:
         grad_log = grad_log.sum((0, 1))
-    return (
-        (scale * _steps(dq, length, False)).to(q.dtype),
-        _steps(dk, length, True).to(k.dtype),
-        _steps(dv, length, True).to(v.dtype),
-        grad_log,
-        grad_bonus,
-        grad_state,
-    )
+    dq, dk, dv = dq.to(q.dtype), dk.to(k.dtype), dv.to(v.dtype)
+    return dq, dk, dv, grad_log, grad_bonus, grad_state
 
 
-def _values(
-    reader: Tensor,
-    writer: Tensor,
+def _groups_of(
+    q: Tensor,
+    k: Tensor,
     v: Tensor,
-    decays: Decays,
-    u: Tensor | float,
-    state: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What is read from the state at every step, the last state, and the states before
-    groups (B, H, groups, K, V)."""
-    scores = reader.new_zeros((*reader.shape[:-1], STEPS))
-    weights, since, reach = _before_group(decays)
-    for t in range(STEPS):
-        found, reach[..., t, :], weights, since = _step(decays, t, weights, since)
-        scores[..., t, :] = (found * writer @ reader[..., t, :, None])[..., 0]
-    states, last = _carry(decays.total, (weights * writer).mT @ v, state)
-    own = (reader * u * writer).sum(-1, keepdim=True)
-    return (reader * reach) @ states + scores @ v + own * v, last, states
+    log_decay: Tensor,
+    bonus: Tensor | None,
+    scale: float,
+) -> Groups:
+    wide = log_decay.dtype
+    if log_decay.ndim in (1, 3):
+        log_decay = log_decay[..., None]
+    inputs = scale * q.to(wide), k.to(wide), v.to(wide), log_decay.expand(k.shape)
+    return Groups(*map(_groups, inputs), bonus is None)
 
 
-def _keys(
-    reader: Tensor,
-    writer: Tensor,
-    found: Tensor,
-    decays: Decays,
-    u: Tensor | float,
-    states: Tensor,
+def _of_groups(bonus: Tensor | None) -> Tensor | float:
+    """The weight of the present, that broadcasts against groups: 1 without a bonus."""
+    return 1.0 if bonus is None else bonus[:, None, None]
+
+
+def _states(groups: Groups, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The states before groups (B, H, groups, K, V), and the last."""
+    written = (groups.k * groups.left()).mT @ groups.v
+    return _walk(_total(groups), written, state)
+
+
+def _flows(
+    groups: Groups, dy: Tensor, grad_last: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The gradient of what reads the state, and as much of it as comes from other steps."""
-    scores = reader @ writer.mT
-    inside = torch.zeros_like(found)
-    weights, since, reach = _before_group(decays)
-    for t in range(STEPS):
-        left, reach[..., t, :], weights, since = _step(decays, t, weights, since)
-        inside[..., t, :] = (scores[..., t, None, :] @ (left * found))[..., 0, :]
-    inside = inside + reach * (reader @ states.mT)
-    present = (reader * writer).sum(-1, keepdim=True)
-    return inside + present * u * found, inside
+    """The gradients of the states after groups (B, H, groups, K, V), and of the first."""
+    read = (groups.q * groups.reach()).mT @ dy
+    flows, first = _walk(_total(groups).flip(2), read.flip(2), grad_last)
+    return flows.flip(2), first
 
 
-def _before_group(decays: Decays) -> tuple[Tensor, Tensor, Tensor]:
-    """What is left of each step and of the state before the group, and a place for what is
-    left of the latter at each step."""
-    a = decays.a
-    return torch.zeros_like(a), torch.ones_like(a[..., 0, :]), torch.empty_like(a)
+def _total(groups: Groups) -> Tensor:
+    """What is left of a state after a group (B, H, groups, K)."""
+    return groups.g.sum(-2).exp()
 
 
-def _step(
-    decays: Decays, t: int, weights: Tensor, since: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What step t finds of the ones before it and of the state before the group, and what
-    is left of them after it."""
-    a = decays.a[..., t, :]
-    after, since_after = weights * a[..., None, :], since * a
-    found = (after, since_after) if decays.first else (weights, since)
-    weights = after.clone()
-    weights[..., t, :] = a if decays.last else 1
-    return *found, weights, since_after
-
-
-def _carry(
+def _walk(
     total: Tensor, summaries: Tensor, state: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The states before groups and the one after the last."""
+    """The states before groups and the one after the last, in the order given."""
     states = torch.empty_like(summaries)
     last = torch.zeros_like(summaries[:, :, 0]) if state is None else state
     for group in range(total.shape[2]):
@@ -169,31 +173,28 @@ def _carry(
     return states, last
 
 
-def _decays(
-    log_decay: Tensor, k: Tensor, bonus: Tensor | None, reverse: bool
-) -> Decays:
-    if log_decay.ndim in (1, 3):
-        log_decay = log_decay[..., None]
-    groups = _groups(log_decay.expand(k.shape), reverse)
-    a, total = torch.exp(groups), torch.exp(groups.sum(-2))
-    return Decays(a, total, bonus is None and not reverse, bonus is None and reverse)
+def _sums(x: Tensor, later: bool = False, own: bool = False) -> Tensor:
+    """For each step the sum over the steps before it, or over the later ones, and its own
+    if ``own``."""
+    x = x.flip(-2) if later else x
+    sums = x.cumsum(-2) if own else pad(x[..., :-1, :].cumsum(-2), (0, 0, 1, 0))
+    return sums.flip(-2) if later else sums
 
 
-def _of_groups(bonus: Tensor | None) -> Tensor | float:
-    """The weight of the present, that broadcasts against groups: 1 without a bonus."""
-    return 1.0 if bonus is None else bonus[:, None, None]
+def _halves(x: Tensor, half: int) -> tuple[Tensor, Tensor]:
+    """(..., STEPS, width) as the steps before and behind the middles of its blocks, two
+    views (..., blocks, half, width)."""
+    before, behind = x.unflatten(-2, (-1, 2, half)).unbind(-3)
+    return before, behind
 
 
-def _groups(x: Tensor, reverse: bool) -> Tensor:
-    """(B, L, H, width) as (B, H, groups, STEPS, width), in the direction that is walked,
-    with zeros past the end of time: they change nothing."""
-    x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % STEPS))
-    x = x.flip(1) if reverse else x
+def _groups(x: Tensor) -> Tensor:
+    """(B, L, H, width) as (B, H, groups, STEPS, width), with zeros past the end of time:
+    they change nothing."""
+    x = pad(x, (0, 0, 0, 0, 0, -x.shape[1] % STEPS))
     return x.unflatten(1, (-1, STEPS)).permute(0, 3, 1, 2, 4)
 
 
-def _steps(x: Tensor, length: int, reverse: bool) -> Tensor:
+def _steps(x: Tensor, length: int) -> Tensor:
     """What ``_groups`` did, undone."""
-    x = x.permute(0, 2, 3, 1, 4).flatten(1, 2)
-    x = x.flip(1) if reverse else x
-    return x[:, :length].contiguous()
+    return x.permute(0, 2, 3, 1, 4).flatten(1, 2)[:, :length].contiguous()

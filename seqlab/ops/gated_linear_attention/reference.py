@@ -1,5 +1,5 @@
-"""Gated linear attention in NumPy: as a recurrence, all at once, in groups of steps as the
-kernel runs it, and its gradients.
+"""Gated linear attention in NumPy: as a recurrence, all at once, in groups of steps that
+are halved as the kernel does it, and its gradients.
 
 Shapes: B batch, L length, H heads, K key and V value channels. ``q`` and ``k`` are
 (B, L, H, K), ``v`` is (B, L, H, V), ``log_decay`` is (H,), (H, K), (B, L, H) or
@@ -71,29 +71,48 @@ def gated_linear_attention_parallel(
 def gated_linear_attention_chunked(
     q, k, v, log_decay, bonus=None, state=None, scale=None, steps=16
 ):
-    """The same in groups of steps. Within a group, ``weights`` are what a step finds of
-    the ones before it, products of decays alone: nothing is divided."""
-    q, log_decay, S = _whole(q, k, v, log_decay, state, scale)
-    a = np.exp(log_decay)
+    """The same in groups of steps: what a group reads of the state before it, of its own
+    steps before and of the present. Every exponent is a sum of logarithms, and nothing is
+    divided."""
+    q, g, S = _whole(q, k, v, log_decay, state, scale)
     u = 1 if bonus is None else bonus
     y = []
     for start in range(0, v.shape[1], steps):
-        q_g, k_g, v_g, a_g = (x[:, start : start + steps] for x in (q, k, v, a))
-        weights, since = np.zeros(k_g.shape), np.ones(k_g[:, 0].shape)
-        reach, scores = np.zeros(k_g.shape), []
-        for t in range(v_g.shape[1]):
-            after = weights * a_g[:, None, t]
-            found = after if bonus is None else weights
-            scores.append(np.einsum("bhk,bihk->bhi", q_g[:, t], found * k_g))
-            reach[:, t] = since * a_g[:, t] if bonus is None else since
-            weights, since = after, since * a_g[:, t]
-            weights[:, t] = 1
-        own = (q_g * u * k_g).sum(-1, keepdims=True)
-        y_g = np.einsum("bthk,bhkv->bthv", q_g * reach, S) + own * v_g
-        y.append(y_g + np.einsum("tbhi,bihv->bthv", np.array(scores), v_g))
-        group = np.einsum("bihk,bihv->bhkv", weights * k_g, v_g)
-        S = since[..., None] * S + group  # eq. 8.20
+        q_g, k_g, v_g, g_g = (x[:, start : start + steps] for x in (q, k, v, g))
+        reader = q_g * np.exp(_until(g_g, bonus is None))
+        y_g = np.einsum("bthk,bhkv->bthv", reader, S)
+        y_g += (q_g * u * k_g).sum(-1, keepdims=True) * v_g
+        y.append(y_g + _pairs(q_g, k_g, v_g, g_g, bonus is None))
+        group = np.einsum("bihk,bihv->bhkv", k_g * np.exp(_after(g_g)), v_g)
+        S = np.exp(g_g.sum(1))[..., None] * S + group  # eq. 8.20
     return np.concatenate(y, axis=1), S
+
+
+def _pairs(q, k, v, g, own):
+    """What steps read of earlier ones, by halves: those behind the middle of those before
+    it, by what is left at the middle and what is left of that; and so within each half."""
+    middle = v.shape[1] // 2
+    if middle == 0:
+        return np.zeros(v.shape)
+    before, behind = (
+        [x[:, part] for x in (q, k, v, g)] for part in (np.s_[:middle], np.s_[middle:])
+    )
+    reader = behind[0] * np.exp(_until(behind[3], own))
+    writer = before[1] * np.exp(_after(before[3]))
+    scores = np.einsum("bthk,bihk->bthi", reader, writer)
+    across = np.einsum("bthi,bihv->bthv", scores, before[2])
+    return np.concatenate([_pairs(*before, own), _pairs(*behind, own) + across], axis=1)
+
+
+def _until(g, own):
+    """Sums over the steps up to each, its ``own`` included or not."""
+    return np.cumsum(g, axis=1) if own else _after(g[:, ::-1])[:, ::-1]
+
+
+def _after(g):
+    """Sums over the steps after each."""
+    sums = np.cumsum(g[:, :0:-1], axis=1)[:, ::-1]
+    return np.concatenate([sums, np.zeros(g[:, :1].shape)], axis=1)
 
 
 def gated_linear_attention_gradients(

@@ -180,6 +180,29 @@ def test_a_nan_stays_in_its_head(backend):
 
 
 @every_backend
+@pytest.mark.parametrize("name", ["q", "k", "v", "i", "f", "C", "n", "m"])
+def test_a_nan_is_in_every_gradient_that_the_equation_takes_it_to_and_in_no_other_head(name, backend):
+    place = {"C": (0, 1, 1, 1), "n": (0, 1, 1), "m": (0, 1), "i": (0, 5, 1), "f": (0, 5, 1)}
+    inputs = dict(zip("qkvif", draw(), strict=True))
+    _, state = mlstm(*draw(seed=1))
+    inputs |= state._asdict()
+    inputs[name] = inputs[name].clone()
+    inputs[name][place.get(name, (0, 5, 1, 1))] = torch.nan
+    leaves = [x.detach().requires_grad_() for x in inputs.values()]
+    outputs = mlstm(*leaves[:5], MLSTMState(*leaves[5:]), backend=backend)
+    outputs = outputs[0], *outputs[1]
+    sent = [torch.randn(x.shape, generator=torch.Generator().manual_seed(2)) for x in outputs]
+    found = torch.autograd.grad(outputs, leaves, sent)
+    arrays = [x.detach().double().numpy() for x in leaves]
+    sent = [x.double().numpy() for x in sent]
+    *true, of_state = reference.mlstm_gradients(*arrays[:5], arrays[5:], sent[0], sent[1:])
+    for which, x, y in zip(inputs, found, (*true, *of_state), strict=True):
+        assert (x.isnan() | ~torch.from_numpy(y).isnan()).all(), which
+        other = x.select(2 if which in "qkvif" else 1, 0)
+        assert other.isfinite().all(), which
+
+
+@every_backend
 @pytest.mark.parametrize("giants", [slice(0, 2), slice(6, 8)])
 def test_giants_leave_gradients_of_other_forget_gates_alone(giants, backend):
     """Within a chunk: a sum over some steps is not that over all less that over others."""

@@ -81,6 +81,7 @@ def normalizer_kernel(
     size = normalizer_of(nq, m)
     inverse = 1.0 / tl.where(size == 0.0, 1.0, size)
     sign = tl.where(nq < 0.0, 1.0, -1.0)
-    grad = tl.where(tl.abs(nq) > tl.exp(-m), sign * dot * inverse, 0.0)
+    # Where n . q is no number, neither is this.
+    grad = tl.where(tl.abs(nq) <= tl.exp(-m), 0.0, sign * dot * inverse)
     store_steps(inverse_ptr, inverse, token, alive)
     store_steps(grad_nq_ptr, grad, token, alive)
