@@ -36,7 +36,7 @@ def test_all_digits_that_an_angle_has(largest):
     angles = torch.linspace(-largest, largest, 4096)
     exact = angles.double()
     for found, true in zip(computed(angles), (exact.cos(), exact.sin()), strict=True):
-        assert (found - true).abs().max() < 1.2e-7 + 1e-9 * largest
+        assert (found - true).abs().max() < 1.2e-7 + 2e-11 * largest
 
 
 def test_quarters_of_a_turn():
@@ -50,5 +50,6 @@ def test_what_has_no_angle_left_is_still_a_turn_and_what_is_none_is_nan():
     """So that no state grows by it."""
     cos, sin = computed(torch.tensor([1e6, -3e7, 1e9, 4e15, -1e30, 3e38, 1e8, 2.5e7]))
     torch.testing.assert_close(cos**2 + sin**2, torch.ones(8))
-    for found in computed(torch.tensor([torch.nan, torch.inf, -torch.inf, torch.nan])):
-        assert found.isnan().all()
+    with np.errstate(invalid="ignore"):
+        nothing = computed(torch.tensor([torch.nan, torch.inf, -torch.inf, torch.nan]))
+    assert all(found.isnan().all() for found in nothing)
