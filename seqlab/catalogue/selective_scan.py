@@ -93,7 +93,7 @@ def _sample(
         arguments["state"] = normal("BDN", imaginary)
     if zoh:
         arguments["discretization"] = "zoh"
-    return Sample(name, arguments, hard, insisted, has_kernel=not imaginary)
+    return Sample(name, arguments, hard, insisted)
 
 
 def _decay_rates(imaginary: bool) -> Distribution:
@@ -103,6 +103,7 @@ def _decay_rates(imaginary: bool) -> Distribution:
 
 _SMALL = every_third(log_uniform(1e-7, 1e-4, "BLD"), uniform(0.01, 0.5, "BLD"))
 _HUGE = every_third(constant(1e3, "BLD"), uniform(0.01, 0.5, "BLD"))
+_NONE = every_third(constant(0, "BLD"), uniform(0.01, 0.5, "BLD"))
 
 _SAMPLES = (
     _sample("all of it"),
@@ -141,26 +142,60 @@ _SAMPLES = (
     _sample(
         "A = 0, zero-order hold", A=constant(0, "DN"), zoh=True, whole=False, hard=True
     ),
+    _sample(
+        "complex A, some dt = 0, zero-order hold",
+        delta=_NONE,
+        whole=False,
+        imaginary=True,
+        zoh=True,
+        hard=True,
+    ),
+    _sample(
+        "complex A, some dt = 1e3",
+        delta=_HUGE,
+        whole=False,
+        imaginary=True,
+        hard=True,
+    ),
+    _sample(
+        "complex A, some dt near 0, zero-order hold",
+        delta=_SMALL,
+        whole=False,
+        imaginary=True,
+        zoh=True,
+        hard=True,
+    ),
+    _sample("Re A = 0", A=3j * normal("DN"), whole=False, imaginary=True, hard=True),
     _sample("N = 1", hard=True, states=1),
     _sample("N = 7", hard=True, states=7),
 )
 
-_MAMBA = Workload(
+_MAMBA_LAYER: Arguments = {
     # As its layers initialize them: steps of 1e-3 to 1e-1, A from -1 to -N.
-    "Mamba",
-    {
-        "u": normal("BLD"),
-        "delta": 0.5 * normal("BLD"),
-        "A": -uniform(1, 16, "DN"),
-        "B": normal("BLN"),
-        "C": normal("BLN"),
-        "D": normal("D"),
-        "z": normal("BLD"),
-        "delta_bias": uniform(-6.9, -2.3, "D"),
-        "delta_softplus": True,
-    },
-    (torch.bfloat16, torch.float32),
-    full_precision=("A", "D", "delta_bias"),
+    "u": normal("BLD"),
+    "delta": 0.5 * normal("BLD"),
+    "A": -uniform(1, 16, "DN"),
+    "B": normal("BLN"),
+    "C": normal("BLN"),
+    "D": normal("D"),
+    "z": normal("BLD"),
+    "delta_bias": uniform(-6.9, -2.3, "D"),
+    "delta_softplus": True,
+}
+_FULL_PRECISION = ("A", "D", "delta_bias")
+_WORKLOADS = (
+    Workload("Mamba", _MAMBA_LAYER, (torch.bfloat16, torch.float32), _FULL_PRECISION),
+    Workload(
+        "complex A",
+        {
+            **_MAMBA_LAYER,
+            "A": -uniform(1, 16, "DN") + 16j * normal("DN"),
+            "B": normal("BLN", True),
+            "C": normal("BLN", True),
+        },
+        (torch.float32,),
+        _FULL_PRECISION,
+    ),
 )
 
 
@@ -175,9 +210,12 @@ def _bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
 def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
     """Forward an exponential of a product, two products and two sums for each number of
     the state, and a product and a sum for what is read; backward these once more, and 14
-    of its own."""
-    states = int(np.prod(arguments["u"].shape)) * arguments["A"].shape[1]
-    return 7 * states, 21 * states
+    of its own. Of a complex A, whose exponential takes a cosine and a sine as well, they
+    are 21, and backward 36 more."""
+    A = arguments["A"]
+    states = int(np.prod(arguments["u"].shape)) * A.shape[1]
+    imaginary = A.is_complex() if isinstance(A, Tensor) else np.iscomplexobj(A)
+    return (21 * states, 57 * states) if imaginary else (7 * states, 21 * states)
 
 
 SELECTIVE_SCAN = Pairing(
@@ -188,7 +226,7 @@ SELECTIVE_SCAN = Pairing(
     loop=_loop,
     outputs=("y", "last"),
     differentiable=("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "state"),
-    full_precision=("A", "D", "delta_bias", "state"),
+    full_precision=(*_FULL_PRECISION, "state"),
     samples=_SAMPLES,
     kinds=("all of it", "complex A"),
     sizes={
@@ -206,7 +244,7 @@ SELECTIVE_SCAN = Pairing(
         ),
     },
     carry=sizes(2, 4500, 140, states=16),
-    workloads=(_MAMBA,),
+    workloads=_WORKLOADS,
     workload_sizes={
         "cuda": (
             sizes(8, 2048, 2048, states=16),

@@ -53,7 +53,7 @@ def choose_backend(
 
 
 @cache
-def kernel_of(op: str) -> ModuleType:
-    """The module ``seqlab.ops.<op>.kernel``, imported when it is first needed, as Triton
+def kernel_of(op: str, name: str = "kernel") -> ModuleType:
+    """The module ``seqlab.ops.<op>.<name>``, imported when it is first needed, as Triton
     exists for Linux alone."""
-    return importlib.import_module(f"seqlab.ops.{op}.kernel")
+    return importlib.import_module(f"seqlab.ops.{op}.{name}")

@@ -3,8 +3,8 @@ weights are chosen by the input, h_t = e^{dt_t A} h_{t-1} + dt_t B_t u_t, y_t = 
 
 u and delta are (B, L, D), A is (D, N), B and C are (B, L, N), the state is (B, D, N). The
 same equation four times: as NumPy (``reference``), as PyTorch for any device
-(``portable``), as a Triton kernel (``kernel``) and as the op that chooses between the two
-(``op``).
+(``portable``), as Triton kernels (``kernel``, and ``complex_kernel`` for a complex A) and
+as the op that chooses between them (``op``).
 """
 
 from seqlab.ops.selective_scan.op import selective_scan, selective_scan_step

@@ -1,5 +1,7 @@
 """The selective scan as a PyTorch op: argument checks, choice of backend, registration."""
 
+from types import ModuleType
+
 import torch
 from torch import Tensor
 
@@ -78,8 +80,8 @@ def selective_scan(
             others with zeros. On a GPU, and in compiled graphs, its numbers are not looked
             at: any order will do, and one that is no time begins nothing.
         backend: "triton" (on CPU tensors: in Triton's interpreter), "portable", or None,
-            which takes Triton for CUDA tensors of up to 32 bits and a real A, and the
-            portable form for all else.
+            which takes Triton for CUDA tensors of up to 32 bits, and the portable form for
+            all else.
 
     Returns:
         y, (B, L, D), of u's dtype, and the state after the last step, (B, D, N), of A's
@@ -97,7 +99,7 @@ def selective_scan(
     _check("", "batch, length", u, delta, A, B, C, D, z, delta_bias, state)
     softplus = boolean("delta_softplus", delta_softplus)
     zoh = choice("discretization", discretization, DISCRETIZATIONS) == "zoh"
-    name = _backend(backend, u, A)
+    name = choose_backend(backend, u, KERNEL_DTYPES)
     begins = None if cu_seqlens is None else _begins(cu_seqlens, u)
     y, last, _ = _selective_scan(
         u, delta, A, B, C, D, z, delta_bias, state, begins, softplus, zoh, name
@@ -147,14 +149,6 @@ def selective_scan_step(
     gate = None if z_t is None else z_t.to(wide)
     _, y = portable.output(read, u, D, gate)
     return y.to(u_t.dtype), h
-
-
-def _backend(backend: str | None, u: Tensor, A: Tensor) -> str:
-    if not A.is_complex():
-        return choose_backend(backend, u, KERNEL_DTYPES)
-    if choose_backend(backend, u, KERNEL_DTYPES) == "triton" and backend is not None:
-        raise ValueError("backend: expected 'portable' for a complex A, got 'triton'")
-    return "portable"
 
 
 def _check(
@@ -225,6 +219,12 @@ def _begins(cu_seqlens: Tensor, u: Tensor) -> Tensor:
     return begins.index_fill(0, begins.new_zeros(1, dtype=torch.int64), False)[:-1]
 
 
+def _kernel(A: Tensor) -> ModuleType:
+    """The module with the kernels for such an A."""
+    name = "complex_kernel" if A.is_complex() else "kernel"
+    return kernel_of("selective_scan", name)
+
+
 def _forward(
     u: Tensor,
     delta: Tensor,
@@ -242,7 +242,7 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y, the last state, and states before stretches of time."""
     inputs = portable.Inputs(u, delta, A, B, C, D, z, delta_bias, state, begins)
-    form = kernel_of("selective_scan") if backend == "triton" else portable
+    form = _kernel(A) if backend == "triton" else portable
     return form.scan(inputs, delta_softplus, zoh)
 
 
@@ -269,7 +269,7 @@ def _backward(
 ]:
     inputs = portable.Inputs(u, delta, A, B, C, D, z, delta_bias, state, begins)
     grad_y = torch.zeros_like(u) if grad_y is None else grad_y
-    form = kernel_of("selective_scan") if backend == "triton" else portable
+    form = _kernel(A) if backend == "triton" else portable
     found = form.gradients(inputs, starts, grad_y, grad_last, delta_softplus, zoh)
     return *found, None  # and None for what was None
 
@@ -284,7 +284,7 @@ def _fake(
     shape = (u.shape[0], *A.shape)
     kept: tuple[int, ...] = (portable.blocks_in(u) + 1, *shape)
     if backend == "triton":
-        kept = kernel_of("selective_scan").kept_shape(u, A)
+        kept = _kernel(A).kept_shape(u, A)
     return u.new_empty(u.shape), A.new_empty(shape), A.new_empty(kept)
 
 

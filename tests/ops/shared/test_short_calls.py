@@ -58,6 +58,7 @@ MOST = {
     ("hyena", "order 2"): (4, 2, 10, 4),
     ("shift_ssm", "Mamba's convolution"): (2, 1, 3, 1),
     ("selective_scan", "Mamba"): (9, 1, 26, 1),
+    ("selective_scan", "complex A"): (9, 1, 26, 1),
     ("h3", "head_dim = 1"): (10, 2, 30, 4),
     ("linear_attention", "a layer"): (11, 3, 24, 3),
     ("mlstm", "mLSTM"): (14, 3, 42, 4),
