@@ -58,7 +58,7 @@ def all_pairs(q, k, v, i, f):
     s = sums[..., None] - sums[..., None, :] + i[..., None, :]
     scores = torch.exp(s).tril() * (q @ k.mT) * k.shape[-1] ** -0.5
     size = scores.sum(-1, keepdim=True).abs().clamp(min=1).detach()
-    return (scores @ v / size).transpose(1, 2)
+    return (scores @ v.to(scores.dtype) / size).to(v.dtype).transpose(1, 2)
 
 
 def test_a_normalizer_that_counts_as_a_constant_is_told_by_its_gradients(module, recorded, monkeypatch):

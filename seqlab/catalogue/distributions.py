@@ -153,6 +153,14 @@ def normal(letters: str, imaginary: bool = False) -> Distribution:
     return real + 1j * real if imaginary else real
 
 
+def mixing(letters: str) -> Distribution:
+    """Matrices that change the size of what they multiply little, however wide they are:
+    mean 0 and variance 1 / the last axis."""
+    return _of_shape(
+        letters, lambda source, shape: shape[-1] ** -0.5 * source.normal(shape)
+    )
+
+
 def uniform(low: float, high: float, letters: str) -> Distribution:
     """Between ``low`` and ``high``."""
     unit = _of_shape(letters, lambda source, shape: source.uniform(shape))

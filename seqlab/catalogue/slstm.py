@@ -13,6 +13,7 @@ from seqlab.catalogue.distributions import (
     Sizes,
     constant,
     every_third,
+    mixing,
     normal,
     signs,
     uniform,
@@ -73,7 +74,7 @@ def _sample(
 ) -> Sample:
     arguments: Arguments = {
         "gates": normal("BL4HK") if gates is None else gates,
-        "R": 0.3 * normal("4HKK"),
+        "R": 0.5 * mixing("4HKK"),
     }
     if bias:
         arguments["b"] = normal("4HK")

@@ -101,7 +101,8 @@ def _pairs(q, k, v, g, own):
     writer = before[1] * np.exp(_after(before[3]))
     scores = np.einsum("bthk,bihk->bthi", reader, writer)
     across = np.einsum("bthi,bihv->bthv", scores, before[2])
-    return np.concatenate([_pairs(*before, own), _pairs(*behind, own) + across], axis=1)
+    earlier, later = _pairs(*before, own=own), _pairs(*behind, own=own)
+    return np.concatenate([earlier, later + across], axis=1)
 
 
 def _until(g, own):

@@ -199,7 +199,7 @@ def mlstm_gradients(q, k, v, i, f, state, grad_h, grad_state):
         size = np.maximum(np.abs(nq), bound)
         size = np.where(size == 0, 1, size)
         h, dy = read(q[:, t], C) / size[..., None], grad_h[:, t] / size[..., None]
-        dnq = -(dy * h).sum(-1) * np.sign(nq) * (np.abs(nq) > bound)
+        dnq = np.where(np.abs(nq) <= bound, 0, -(dy * h).sum(-1) * np.sign(nq))
         dq[:, t] = np.einsum("bhkv,bhv->bhk", C, dy) + n * dnq[..., None]
         dC = dC + outer(q[:, t], dy)
         dn = dn + q[:, t] * dnq[..., None]

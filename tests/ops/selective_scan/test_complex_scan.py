@@ -171,7 +171,8 @@ def test_every_way_through_the_kernels_compiles_for_the_oldest_gpu(name, more, d
     pairing = PAIRINGS["selective_scan"]
     (sample,) = (sample for sample in pairing.samples if sample.name == name)
     workload = Workload(name, sample.arguments, (dtype,), pairing.full_precision)
-    found = launches_of(pairing, [workload.draw(GeneratorOnGPU(), pairing.carry, dtype) | more])
+    drawn = (workload.draw(GeneratorOnGPU(), sizes, dtype) | more for sizes in (pairing.carry,))
+    found = launches_of(pairing, drawn)
     own = {launch.name: launch for launch in found if launch.kernel.fn.__module__.endswith(".complex_kernel")}
     assert own.keys() == {"forward_kernel", "flow_kernel", "backward_kernel"}
     for launch in own.values():
