@@ -102,7 +102,7 @@ SWEEPS: dict[str, list[Setting]] = {
     "selective_scan": [
         *settings("COMPILED", values=tilings("STEPS num_warps", (2, 1), (2, 4), (4, 2), (4, 4), (8, 1))),
         *settings("BUSY", values=(2048, 8192)),
-        *settings("BUSY_BACKWARD", values=(1024, 2048, 4096)),
+        *settings("BUSY_BACKWARD", values=(1024, 1536, 4096)),
         *settings("WINDOW", values=(16, 64)),
         *settings("COMPILED_BACKWARD", values=tilings("STEPS num_warps", (2, 2), (2, 8), (4, 1), (4, 2), (4, 4))),
     ],

@@ -436,9 +436,9 @@ class Plan(NamedTuple):
 
 LANES = 512
 """States that a warp has in its registers."""
-BUSY, BUSY_BACKWARD = 4096, 1536
-"""Warps that keep a GPU busy; backward, where each needs more registers, as many as a GPU
-of 132 multiprocessors has at once, and for fewer chunks fewer states are kept."""
+BUSY, BUSY_BACKWARD = 4096, 2048
+"""Warps that keep a GPU busy; fewer backward, where each needs more registers, and keeps
+states for each chunk."""
 COMPILED = {"STEPS": 4, "num_warps": 1}
 COMPILED_BACKWARD = {"STEPS": 2, "num_warps": 4}
 """More warps, as a program adds up gradients of B and C over the channels of all."""
