@@ -89,18 +89,19 @@ def problem_of(dtype: torch.dtype, sizes: dict[str, int]) -> Problem:
 
     inputs = normal(keys), normal(keys), normal(values), normal(), 4.5 + 0.5 * normal()
     random = normal(values)
-    arrays = [x.numpy() for x in inputs]
-    h, state = reference.mlstm(*arrays)
+    q, k, v, i, f = (x.numpy() for x in inputs)
+    h, state = reference.mlstm(q, k, v, i, f)
     h = torch.from_numpy(h)
     along = (random * h).sum(-1, keepdim=True) / h.square().sum(-1, keepdim=True)
     nothing = tuple(0 * x for x in state)
     sent = {}
     for kind, grad_h in {"random": random, "orthogonal": random - along * h}.items():
         grad_h = grad_h.to(dtype)
-        *true, _ = reference.mlstm_gradients(*arrays, None, grad_h.double().numpy(), nothing)
+        grad_array = grad_h.double().numpy()
+        *true, _ = reference.mlstm_gradients(q, k, v, i, f, None, grad_array, nothing)
         sent[kind] = grad_h, tuple(map(torch.from_numpy, true))
-    q, k, v, i, f = inputs
-    return Problem((q.to(dtype), k.to(dtype), v.to(dtype), i.float(), f.float()), h, sent)
+    leaves = tuple(x.to(dtype if x.ndim == 4 else torch.float32) for x in inputs)
+    return Problem(leaves, h, sent)
 
 
 def found(name: str, chunk: int | None, problem: Problem, device: torch.device) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def found(name: str, chunk: int | None, problem: Problem, device: torch.device) 
 def kernel_of(name: str, chunk: int | None, device: torch.device) -> Kernel:
     """h of q, k, v, i and f."""
     if name == OURS:
-        return lambda *inputs: ops.mlstm(*inputs, backend="triton")[0]
+        return lambda q, k, v, i, f: ops.mlstm(q, k, v, i, f, backend="triton")[0]
     if device.type != "cuda":
         raise Absent("needs a CUDA GPU")
     from mlstm_kernels.torch import get_mlstm_kernel

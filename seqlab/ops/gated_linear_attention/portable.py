@@ -44,8 +44,12 @@ class Groups(NamedTuple):
 
     def halves(self, half: int) -> tuple["Groups", "Groups"]:
         """The steps before and behind the middles of blocks of two halves."""
-        before, behind = zip(*(_halves(x, half) for x in self[:4]), strict=True)
-        return Groups(*before, self.own), Groups(*behind, self.own)
+        (q_0, q_1), (k_0, k_1), (v_0, v_1), (g_0, g_1) = (
+            _halves(x, half) for x in self[:4]
+        )
+        return Groups(q_0, k_0, v_0, g_0, self.own), Groups(
+            q_1, k_1, v_1, g_1, self.own
+        )
 
 
 def scan(
@@ -133,7 +137,8 @@ def _groups_of(
     if log_decay.ndim in (1, 3):
         log_decay = log_decay[..., None]
     inputs = scale * q.to(wide), k.to(wide), v.to(wide), log_decay.expand(k.shape)
-    return Groups(*map(_groups, inputs), bonus is None)
+    q, k, v, g = map(_groups, inputs)
+    return Groups(q, k, v, g, bonus is None)
 
 
 def _of_groups(bonus: Tensor | None) -> Tensor | float:

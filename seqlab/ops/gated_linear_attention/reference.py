@@ -94,14 +94,13 @@ def _pairs(q, k, v, g, own):
     middle = v.shape[1] // 2
     if middle == 0:
         return np.zeros(v.shape)
-    before, behind = (
-        [x[:, part] for x in (q, k, v, g)] for part in (np.s_[:middle], np.s_[middle:])
+    (q_0, q_1), (k_0, k_1), (v_0, v_1), (g_0, g_1) = (
+        (x[:, :middle], x[:, middle:]) for x in (q, k, v, g)
     )
-    reader = behind[0] * np.exp(_until(behind[3], own))
-    writer = before[1] * np.exp(_after(before[3]))
+    reader, writer = q_1 * np.exp(_until(g_1, own)), k_0 * np.exp(_after(g_0))
     scores = np.einsum("bthk,bihk->bthi", reader, writer)
-    across = np.einsum("bthi,bihv->bthv", scores, before[2])
-    earlier, later = _pairs(*before, own=own), _pairs(*behind, own=own)
+    across = np.einsum("bthi,bihv->bthv", scores, v_0)
+    earlier, later = _pairs(q_0, k_0, v_0, g_0, own), _pairs(q_1, k_1, v_1, g_1, own)
     return np.concatenate([earlier, later + across], axis=1)
 
 

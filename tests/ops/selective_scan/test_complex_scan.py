@@ -155,7 +155,7 @@ def test_nan_comes_out_where_it_goes_in_and_before_it_nothing_changes():
 
 @pytest.mark.slow
 @with_kernel
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.float16, pytest.param(torch.float32, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(
     ("name", "more"),
     [
