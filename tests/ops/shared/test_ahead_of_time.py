@@ -23,10 +23,14 @@ SHARED_MEMORY_KIB = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99
 def own_kernels(op):
     """The kernels beside an op, each with its module; none if it launches other ops' alone."""
     folder = import_module(op.__module__.rpartition(".")[0])
-    modules = [f"{folder.__name__}.{file.stem}" for file in Path(folder.__file__).parent.glob("*kernel.py")]
-    return {
-        (each, name) for each in modules for name in vars(import_module(each)) if name.endswith("_kernel")
-    }
+    modules = [f"{folder.__name__}.{file.stem}" for file in Path(folder.__file__).parent.glob("*.py")]
+    names = [
+        (kernel.fn.__module__, name)
+        for each in modules
+        for name, kernel in vars(import_module(each)).items()
+        if name.endswith("_kernel") and hasattr(kernel, "fn")
+    ]
+    return {(module, name) for module, name in names if module in modules}
 
 
 WITH_KERNEL = [name for name, pairing in PAIRINGS.items() if "cuda" in pairing.sizes]
