@@ -12,24 +12,24 @@ from seqlab.ops.xlstm import reference
 
 
 def joined(first, second):
-    """Eq. 9.3 and 9.4 for two runs of steps, (g, m, c, n) each."""
-    (g_1, m_1, c_1, n_1), (g_2, m_2, c_2, n_2) = first, second
-    m = np.maximum(m_1 + g_2, m_2)
-    old, new = np.exp(m_1 + g_2 - m), np.exp(m_2 - m)
-    return g_1 + g_2, m, old * c_1 + new * c_2, old * n_1 + new * n_2
+    """Eq. 9.3 and 9.4 for two runs of steps, (log_f, m, c, n) each."""
+    (log_f_1, m_1, c_1, n_1), (log_f_2, m_2, c_2, n_2) = first, second
+    m = np.maximum(m_1 + log_f_2, m_2)
+    old, new = np.exp(m_1 + log_f_2 - m), np.exp(m_2 - m)
+    return log_f_1 + log_f_2, m, old * c_1 + new * c_2, old * n_1 + new * n_2
 
 
 def join(answer: Callable) -> None:
     random = np.random.default_rng(0)
 
     def run(D, size):
-        g, m = -random.exponential(3, D), random.normal(0, size, D)
+        log_f, m = -random.exponential(3, D), random.normal(0, size, D)
         n = random.uniform(1, 5, D)
-        return g, m, n * random.uniform(-1, 1, D), n
+        return log_f, m, n * random.uniform(-1, 1, D), n
 
     # The last two are far apart: e^1000 is no number.
     cases = [(run(3, 2), run(3, 2)), (run(2, 1000), run(2, 1000))]
-    compare(answer, joined, cases, ("g", "m", "c", "n"))
+    compare(answer, joined, cases, ("log_f", "m", "c", "n"))
 
 
 def normalizer_gradients(y, nq, bound, dh):

@@ -2,10 +2,10 @@
 
 WRONG = {
     "9.4": [
-        ("np.maximum(m_1 + g_2, m_2)", "np.maximum(m_1, m_2)", "m[0] is"),
-        ("m = np.maximum(m_1 + g_2, m_2)", "m = 0 * m_1", "m[0] is"),
+        ("np.maximum(m_1 + log_f_2, m_2)", "np.maximum(m_1, m_2)", "m[0] is"),
+        ("m = np.maximum(m_1 + log_f_2, m_2)", "m = 0 * m_1", "m[0] is"),
         ("old * c_1 + new * c_2", "c_1 + new * c_2", "c[0] is"),
-        ("return g_1 + g_2, m", "return g_2, m", "g[0] is"),
+        ("return log_f_1 + log_f_2, m", "return log_f_2, m", "log_f[0] is"),
         (", old * n_1 + new * n_2", "", "expected 4 results"),
     ],
     "9.5": [

@@ -133,18 +133,18 @@ def mlstm_step(q_t, k_t, v_t, i_t, f_t, state):
 
 
 def mlstm_parallel(q, k, v, i, f, state=None):
-    """The same as attention, all pairs of steps at once: v_j counts q_t . k_j in h_t, times
-    the e^(i_j) of its gate and the decays since, over the normalizer. The state before the
-    first step counts as one step more."""
+    """The same as attention, all pairs of steps at once: the weight of v_j in h_t is
+    q_t . k_j times the e^(i_j) of its gate and the decays since, over the normalizer. The
+    state before the first step counts as one step more."""
     C, n, before = first_mlstm_state(k, v, state)
     k = k.shape[-1] ** -0.5 * k
     t = np.arange(v.shape[1])
-    F = np.cumsum(log_sigmoid(f), axis=1)
-    D = F[:, :, None] - F[:, None] + i[:, None]  # (B, L, L, H): of step t, of step j
-    D = np.where((t[:, None] >= t)[:, :, None], D, -np.inf)
-    old = F + before[:, None]
-    m = np.maximum(D.max(2), old)
-    D, old = np.exp(D - m[:, :, None]), np.exp(old - m)
+    sums = np.cumsum(log_sigmoid(f), axis=1)
+    s = sums[:, :, None] - sums[:, None] + i[:, None]  # eq. 9.1
+    s = np.where((t[:, None] >= t)[:, :, None], s, -np.inf)  # (B, L, L, H), in t and j
+    old = sums + before[:, None]
+    m = np.maximum(s.max(2), old)
+    D, old = np.exp(s - m[:, :, None]), np.exp(old - m)
     scores = np.einsum("bthk,bjhk->btjh", q, k) * D
     numerator = np.einsum("btjh,bjhv->bthv", scores, v)  # eq. 9.11
     numerator += old[..., None] * np.einsum("bthk,bhkv->bthv", q, C)
@@ -157,7 +157,7 @@ def mlstm_parallel(q, k, v, i, f, state=None):
 
 def mlstm_chunked(q, k, v, i, f, state=None, chunk=16):
     """The same in three stages: the running maximum; gated linear attention with keys
-    e^(i_t - m_t) k_t, decays e^(g_t), g_t = log f_t + m_(t-1) - m_t, never above 0, and a
+    e^(i_t - m_t) k_t, decays e^(g_t), g_t = log f'_t + m_(t-1) - m_t, never above 0, and a
     1 beside the values, whose sum is the normalizer; a division."""
     C, n, before = first_mlstm_state(k, v, state)
     m = running_maximum(i, f, before)
@@ -168,12 +168,12 @@ def mlstm_chunked(q, k, v, i, f, state=None, chunk=16):
     parts = []
     for start in range(0, v.shape[1], chunk):
         q_c, k_c, v_c, g_c = (x[:, start : start + chunk] for x in (q, k, v, g))
-        D = np.exp(segment_sums(g_c))  # (B, chunk, chunk, H)
-        reach = np.exp(np.cumsum(g_c, axis=1))[..., None]
-        scores = np.einsum("bthk,bjhk->btjh", q_c, k_c) * D
+        decay = np.exp(segment_sums(g_c))  # (B, chunk, chunk, H): e^(G_t - G_j)
+        reach = np.exp(np.cumsum(g_c, axis=1))[..., None]  # e^(G_t)
+        scores = np.einsum("bthk,bjhk->btjh", q_c, k_c) * decay
         y_c = np.einsum("btjh,bjhv->bthv", scores, v_c)
         parts.append(y_c + reach * np.einsum("bthk,bhkv->bthv", q_c, S))  # eq. 9.12
-        left = D[:, -1, ..., None] * k_c
+        left = decay[:, -1, ..., None] * k_c
         S = reach[:, -1, ..., None] * S + np.einsum("bjhk,bjhv->bhkv", left, v_c)
     y = np.concatenate(parts, axis=1)
     return normalized(y[..., :-1], y[..., -1], m), (S[..., :-1], S[..., -1], m[:, -1])
@@ -218,10 +218,10 @@ def mlstm_gradients(q, k, v, i, f, state, grad_h, grad_state):
 
 
 def running_maximum(i, f, before):
-    """m_t = max(log f_t + m_(t-1), i_t) from m_0 = ``before`` (B, H)."""
+    """m_t = max(log f'_t + m_(t-1), i_t) from m_0 = ``before`` (B, H)."""
     m = np.zeros(i.shape)
     for t in range(i.shape[1]):
-        m[:, t] = before = maximum(log_sigmoid(f[:, t]) + before, i[:, t])
+        m[:, t] = before = maximum(log_sigmoid(f[:, t]) + before, i[:, t])  # eq. 9.4
     return m
 
 
