@@ -28,7 +28,7 @@ those over chunks to A, D and the bias.
 Bytes. With e bytes a number, E = B L D and a gate: forward 4 e E, with several chunks 6 e E,
 and 8 N E / WINDOW for the states that are kept; backward 9 e E, with several chunks 12 e E,
 where 7 e E is the least, the states once, and 32 N E / BLOCK for the sums of each block of
-channels, written and read. B and C are read 8 E N / BLOCK bytes a pass.
+channels, written and read. Each pass over B or C reads 8 E N / BLOCK bytes.
 """
 
 from functools import lru_cache

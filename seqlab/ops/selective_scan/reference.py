@@ -139,15 +139,19 @@ def selective_scan_chunked(u, delta, A, B, C, state=None, chunk=16):
     return np.concatenate(y, axis=1), before[-1]
 
 
-def selective_scan_gradients(u, delta, A, B, C, state, grad_y, grad_last):
+def selective_scan_gradients(
+    u, delta, A, B, C, state, grad_y, grad_last, discretization="euler"
+):
     """Gradients of a real loss to u, delta, A, B, C and the first state, given those to y
-    and to the last state, for Euler's step and without what is elementwise. For complex
-    numbers a gradient is dl/dRe + i dl/dIm, as in PyTorch."""
+    and to the last state, without what is elementwise. For complex numbers a gradient is
+    dl/dRe + i dl/dIm, as in PyTorch."""
     before = []
     h = state
     for t in range(u.shape[1]):
         before.append(h)
-        _, h = selective_scan_step(u[:, t], delta[:, t], A, B[:, t], C[:, t], h)
+        _, h = selective_scan_step(
+            u[:, t], delta[:, t], A, B[:, t], C[:, t], h, discretization=discretization
+        )
     grad_u, grad_delta = np.zeros(u.shape), np.zeros(u.shape)
     grad_A, grad_B, grad_C = np.zeros_like(A), np.zeros_like(B), np.zeros_like(C)
     g = grad_last
@@ -155,13 +159,24 @@ def selective_scan_gradients(u, delta, A, B, C, state, grad_y, grad_last):
         dt, u_t, dy = (x[:, t, :, None] for x in (delta, u, grad_y))
         B_t, C_t = B[:, t, None], C[:, t, None]
         A_bar = np.exp(dt * A)
-        h = A_bar * before[t] + dt * u_t * B_t
+        gain, by_dt, by_A = gain_and_slopes(dt, A, discretization)
+        h = A_bar * before[t] + gain * B_t * u_t
         g = g + C_t.conj() * dy  # what flows into h_t, eq. 10.11
-        grad_C[:, t] = (dy * h.conj()).sum(1)  # eq. 10.12
-        grad_B[:, t] = (dt * u_t * g).sum(1)
-        grad_u[:, t] = (dt * B_t.conj() * g).real.sum(-1)
         of_exponent = g * (A_bar * before[t]).conj()
-        grad_A += (dt * of_exponent).sum(0)
-        grad_delta[:, t] = (u_t * B_t.conj() * g + A.conj() * of_exponent).real.sum(-1)
+        of_gain = g * B_t.conj() * u_t
+        grad_C[:, t] = (dy * h.conj()).sum(1)  # eq. 10.12
+        grad_B[:, t] = (g * gain.conj() * u_t).sum(1)
+        grad_u[:, t] = (g * (gain * B_t).conj()).real.sum(-1)
+        grad_A += (dt * of_exponent + by_A.conj() * of_gain).sum(0)
+        by_exponent = A.conj() * of_exponent
+        grad_delta[:, t] = (by_exponent + by_dt.conj() * of_gain).real.sum(-1)
         g = A_bar.conj() * g
     return grad_u, grad_delta, grad_A, grad_B, grad_C, g
+
+
+def gain_and_slopes(dt, A, discretization="euler"):
+    """What B_bar is B times, and its derivatives by dt and by A."""
+    if discretization == "euler":
+        return dt, np.ones_like(dt), np.zeros_like(dt)
+    x = dt * A
+    return dt * phi(1, x), np.exp(x), dt**2 * (phi(1, x) - phi(2, x))

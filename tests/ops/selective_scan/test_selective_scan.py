@@ -51,19 +51,21 @@ def test_chunks_are_the_loop(name):
 
 
 @pytest.mark.parametrize("name", ["the scan alone", "complex A, zero-order hold"])
-def test_gradients_written_out_are_those_of_the_op(name):
+@pytest.mark.parametrize("rule", reference.DISCRETIZATIONS)
+def test_gradients_written_out_are_those_of_the_op(name, rule):
     arguments = drawn(name)
-    arguments.pop("discretization", None)
     arguments.setdefault(
         "state", np.random.default_rng(1).standard_normal((2, 3, 4)).astype(arguments["A"].dtype)
     )
     names = ("u", "delta", "A", "B", "C", "state")
     leaves = {key: torch.from_numpy(arguments[key]).requires_grad_() for key in names}
-    y, last = ops.selective_scan(**leaves)
+    y, last = ops.selective_scan(**leaves, discretization=rule)
     random = torch.Generator().manual_seed(2)
     dy, dlast = (torch.randn(x.shape, dtype=x.dtype, generator=random) for x in (y, last))
     expected = torch.autograd.grad((y, last), list(leaves.values()), (dy, dlast))
-    found = reference.selective_scan_gradients(*(arguments[key] for key in names), dy.numpy(), dlast.numpy())
+    found = reference.selective_scan_gradients(
+        *(arguments[key] for key in names), dy.numpy(), dlast.numpy(), rule
+    )
     for x, true in zip(found, expected, strict=True):
         np.testing.assert_allclose(x, true.numpy(), rtol=1e-10, atol=1e-10)
 
