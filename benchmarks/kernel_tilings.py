@@ -100,11 +100,16 @@ SWEEPS: dict[str, list[Setting]] = {
         ]
     ],
     "selective_scan": [
-        *settings("COMPILED", values=tilings("STEPS num_warps", (2, 1), (2, 4), (4, 2), (4, 4), (8, 1))),
-        *settings("BUSY", values=(2048, 8192)),
-        *settings("BUSY_BACKWARD", values=(1024, 1536, 4096)),
-        *settings("WINDOW", values=(16, 64)),
-        *settings("COMPILED_BACKWARD", values=tilings("STEPS num_warps", (2, 2), (2, 8), (4, 1), (4, 2), (4, 4))),
+        *settings(
+            "COMPILED",
+            values=tilings("STEPS STAGES num_warps", (2, 3, 1), (4, 2, 1), (4, 4, 1), (8, 2, 1), (8, 3, 1)),
+        ),
+        *settings("BUSY", values=(1024, 1536, 4096)),
+        *settings("BUSY_BACKWARD", values=(1536, 2048)),
+        *settings(
+            "COMPILED_BACKWARD",
+            values=tilings("STEPS STAGES num_warps", (2, 1, 4), (2, 3, 4), (2, 2, 1), (2, 2, 2), (2, 2, 8), (4, 2, 4)),
+        ),
     ],
 }  # fmt: skip
 

@@ -16,12 +16,14 @@ Launch 1 sums chunks up from nothing: what they make of it, and what becomes of 
 before them, e^{A sum of dt}. Launch 2 joins the summaries (``device/chunks.py``), launch 3
 starts from the state before each chunk and writes. There are as many chunks as it takes to
 keep a GPU busy, and no more: each state costs an exponential, a cosine and a sine a step in
-launch 1, and again in launch 3. That keeps the states before windows.
+launch 1, and again in launch 3. That keeps the states before windows. The compiler brings
+what a group reads in float32 into shared memory STAGES - 1 groups ahead.
 
 Backward, what flows into the states runs through the same launches from late to early, by
 the conjugates, g = e^{dt A*} (g + C* dy). In launch 3 a program takes its windows from the
-last one on: forward for the states before groups, and group by group forward for those
-inside, which all stay in registers, and back. Gradients to B and C are sums over channels:
+last one on: forward for the states before groups, which are kept until the next window
+takes their places, and group by group forward for those inside, which stay in registers,
+and back. Gradients to B and C are sums over channels:
 every program writes its own, (blocks, B, L, N), to be added in a fixed order, and so are
 those over chunks to A, D and the bias.
 
@@ -32,7 +34,6 @@ channels, written and read. Each pass over B or C reads 8 E N / BLOCK bytes.
 """
 
 from functools import lru_cache
-from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -52,15 +53,21 @@ from seqlab.ops.selective_scan.complex_steps import (
     load_group,
     load_pair,
     load_state,
-    over_channels,
+    load_weights,
     product,
     store_pair,
     tile,
     unless,
     walk,
 )
+from seqlab.ops.selective_scan.plan import Plan, kept_shape, plan_tiles
 from seqlab.ops.selective_scan.portable import Inputs
-from seqlab.ops.selective_scan.steps import LOG2_E, begins_at, step_sizes
+from seqlab.ops.selective_scan.steps import (
+    LOG2_E,
+    begins_at,
+    over_channels,
+    step_sizes,
+)
 from seqlab.ops.sizes import ceil_div, power_of_two
 
 
@@ -70,7 +77,7 @@ def forward_kernel(
     carry_ptr, y_ptr, last_ptr, start_ptr, summary_ptr,
     batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
-    STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
+    STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 with a place for summaries (4, chunks - 1, B, N, D), else launch 3, which
     keeps the states before windows, ``start_ptr`` (windows, B, N, D)."""
@@ -89,26 +96,24 @@ def forward_kernel(
         skip = tl.load(d_ptr + channel, mask=present, other=0.0)
     total = tl.zeros((1, BLOCK), tl.float64)
     broken = 0
-    for first in range(0, tl.minimum(left, span), STEPS):
+    for first in tl.range(0, tl.minimum(left, span), STEPS, num_stages=STAGES):
         rest, time = left - first, chunk * span + first
         u, _, dt = load_group(
             u_ptr, delta_ptr, bias, now, width, rest, present, SOFTPLUS, STEPS
         )
+        b = load_weights(b_ptr, row, rest, state, MODES, STEPS)
         if summary_ptr is None:
+            c = load_weights(c_ptr, row, rest, state, MODES, STEPS)
             if z_ptr is not None:
                 z = load_steps(z_ptr + now, width, rest, present, 0.0, STEPS)
             if first % WINDOW == 0:
                 store_pair(start_ptr, time // WINDOW * count + between, h, mask)
         for k in tl.static_range(STEPS):
             alive = k < rest
-            weights = (row + k) * MODES + state
-            to_load = (state < MODES) & alive
             begins = begins_at(begins_ptr, time + k, alive)
-            b = load_pair(b_ptr, weights, to_load)
-            h = advance(h, A, dt[k], u[k], b, begins, ZOH)
+            h = advance(h, A, dt[k], u[k], b[k], begins, ZOH)
             if summary_ptr is None:
-                c = load_pair(c_ptr, weights, to_load)
-                y = tl.sum(product(c, h)[0], 0, keep_dims=True) + skip * u[k]
+                y = tl.sum(product(c[k], h)[0], 0, keep_dims=True) + skip * u[k]
                 if z_ptr is not None:
                     y *= z[k] * tl.sigmoid(z[k])
                 y = y.to(y_ptr.dtype.element_ty)
@@ -132,7 +137,7 @@ def flow_kernel(
     summary_ptr,
     batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr,
-    STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
+    STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 of the backward pass: what flows into the time before each chunk."""
     turn, chunk, left, row, now, channel, channels, state, between, count = tile(
@@ -149,9 +154,10 @@ def flow_kernel(
     total = tl.zeros((1, BLOCK), tl.float64)
     broken = 0
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
-    for done in range(groups):
+    for done in tl.range(groups, num_stages=STAGES):
         first = (groups - 1 - done) * STEPS
         here, rest = now + first * width, left - first
+        c = load_weights(c_ptr, row + first, rest, state, MODES, STEPS)
         raw = load_steps(delta_ptr + here, width, rest, present, 0.0, STEPS)
         _, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
         dy = load_steps(grad_y_ptr + here, width, rest, present, 0.0, STEPS)
@@ -159,13 +165,11 @@ def flow_kernel(
             z = load_steps(z_ptr + here, width, rest, present, 0.0, STEPS)
         for k in tl.static_range(STEPS - 1, -1, -1):
             alive = k < rest
-            weights = (row + first + k) * MODES + state
-            c = load_pair(c_ptr, weights, (state < MODES) & alive)
             begins = begins_at(begins_ptr, chunk * span + first + k, alive)
             grad = dy[k]
             if z_ptr is not None:
                 grad *= z[k] * tl.sigmoid(z[k])
-            g = g[0] + c[0] * grad, g[1] - c[1] * grad
+            g = g[0] + c[k][0] * grad, g[1] - c[k][1] * grad
             g = unless(begins, product(exponential(dt[k], A), g))
             total += dt[k].to(tl.float64)
             broken |= begins
@@ -177,16 +181,17 @@ def flow_kernel(
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
 def backward_kernel(
     u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, begins_ptr, start_ptr,
-    grad_y_ptr, grad_last_ptr, flow_ptr,
+    grad_y_ptr, grad_last_ptr, flow_ptr, inside_ptr,
     grad_u_ptr, grad_delta_ptr, grad_a_ptr, grad_b_ptr, grad_c_ptr, grad_d_ptr, grad_z_ptr,
     grad_bias_ptr, grad_state_ptr,
     batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
-    STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
+    STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
-    """Launch 3 of it. ``grad_b_ptr`` and ``grad_c_ptr`` (blocks, B, L, N) get the sums over
-    each block of channels, and ``grad_a_ptr`` (chunks, B, D, N), ``grad_d_ptr`` and
-    ``grad_bias_ptr`` (chunks, B, D) those over each chunk."""
+    """Launch 3 of it. ``inside_ptr`` (chunks, groups of a window, B, N, D) gets the states
+    before the groups of one window, ``grad_b_ptr`` and ``grad_c_ptr`` (blocks, B, L, N) the
+    sums over each block of channels, and ``grad_a_ptr`` (chunks, B, D, N), ``grad_d_ptr``
+    and ``grad_bias_ptr`` (chunks, B, D) those over each chunk."""
     turn, chunk, left, row, now, channel, channels, state, between, count = tile(
         batch, length, width, MODES, chunks, True, span, BLOCK, STATES
     )
@@ -202,7 +207,8 @@ def backward_kernel(
     if d_ptr is not None:
         skip = tl.load(d_ptr + channel, mask=present, other=0.0)
     block = tl.program_id(0) % tl.cdiv(width, BLOCK)
-    rows_before = block.to(tl.int64) * batch * length
+    rows_of_sums = block.to(tl.int64) * batch * length + row
+    both = tl.arange(0, 2 * STATES)[:, None]  # real and imaginary parts, in turns
     da0, da1 = (
         tl.zeros((STATES, BLOCK), tl.float32),
         tl.zeros((STATES, BLOCK), tl.float32),
@@ -211,52 +217,45 @@ def backward_kernel(
     of_bias = tl.zeros((1, BLOCK), tl.float32)
 
     GROUPS: tl.constexpr = WINDOW // STEPS
-    number = tl.arange(0, GROUPS)[:, None, None]
-    start0 = tl.zeros((GROUPS, STATES, BLOCK), tl.float32)
-    start1 = tl.zeros((GROUPS, STATES, BLOCK), tl.float32)
+    inside_ptr += 2 * chunk * GROUPS * count
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
     windows = tl.cdiv(groups, GROUPS)
     for done in range(windows):
         begin = (windows - 1 - done) * GROUPS
-        end = tl.minimum(begin + GROUPS, groups)
+        inner = tl.minimum(GROUPS, groups - begin)
+        tl.debug_barrier()  # the states of the window before have been read
         kept = (chunk * span + begin * STEPS) // WINDOW * count + between
         h0, h1 = load_pair(start_ptr, kept, mask)
-        for group in range(begin, end):
-            start0 = tl.where(number == group - begin, h0[None], start0)
-            start1 = tl.where(number == group - begin, h1[None], start1)
-            first = group * STEPS
+        store_pair(inside_ptr, between, (h0, h1), mask)
+        for group in tl.range(inner - 1, num_stages=STAGES):
+            first = (begin + group) * STEPS
             here, rest, time = now + first * width, left - first, chunk * span + first
             u, _, dt = load_group(
                 u_ptr, delta_ptr, bias, here, width, rest, present, SOFTPLUS, STEPS
             )
-            h0, h1 = walk(
-                (h0, h1), A, dt, u, b_ptr, begins_ptr, row + first, time, rest, state,
-                MODES, ZOH, STEPS,
-            )[STEPS]  # fmt: skip
-        for after in range(end - begin):
-            group = end - 1 - after
-            first = group * STEPS
+            b = load_weights(b_ptr, row + first, rest, state, MODES, STEPS)
+            h0, h1 = walk((h0, h1), A, dt, u, b, begins_ptr, time, rest, ZOH)[STEPS]
+            store_pair(inside_ptr, (group + 1) * count + between, (h0, h1), mask)
+        tl.debug_barrier()  # they come back to this program, by way of memory
+        for back in tl.range(inner, num_stages=STAGES):
+            group = inner - 1 - back
+            start = load_pair(inside_ptr, group * count + between, mask)
+            first = (begin + group) * STEPS
             here, rest, time = now + first * width, left - first, chunk * span + first
             u, raw, dt = load_group(
                 u_ptr, delta_ptr, bias, here, width, rest, present, SOFTPLUS, STEPS
             )
+            b_of = load_weights(b_ptr, row + first, rest, state, MODES, STEPS)
+            c_of = load_weights(c_ptr, row + first, rest, state, MODES, STEPS)
             dy = load_steps(grad_y_ptr + here, width, rest, present, 0.0, STEPS)
             if z_ptr is not None:
                 z = load_steps(z_ptr + here, width, rest, present, 0.0, STEPS)
-            start = (
-                tl.sum(tl.where(number == group - begin, start0, 0.0), 0),
-                tl.sum(tl.where(number == group - begin, start1, 0.0), 0),
-            )
-            h = walk(
-                start, A, dt, u, b_ptr, begins_ptr, row + first, time, rest, state, MODES,
-                ZOH, STEPS,
-            )  # fmt: skip
+            h = walk(start, A, dt, u, b_of, begins_ptr, time, rest, ZOH)
             for k in tl.static_range(STEPS - 1, -1, -1):
                 alive = k < rest
-                to_store, to_sum = present & alive, (state < MODES) & alive
-                weights = (row + first + k) * MODES + state
-                b = load_pair(b_ptr, weights, to_sum)
-                c = load_pair(c_ptr, weights, to_sum)
+                to_store, to_sum = present & alive, (both < 2 * MODES) & alive
+                sums = (rows_of_sums + first + k) * (2 * MODES) + both
+                b, c = b_of[k], c_of[k]
                 begins = begins_at(begins_ptr, time + k, alive)
                 grad = dy[k]
                 if z_ptr is not None:
@@ -267,8 +266,8 @@ def backward_kernel(
                     tl.store(grad_z_ptr + here + k * width, dz, mask=to_store)
                     grad *= z[k] * s
                 g = g[0] + c[0] * grad, g[1] - c[1] * grad
-                dc = over_channels((h[k + 1][0], -h[k + 1][1]), grad)
-                store_pair(grad_c_ptr, rows_before * MODES + weights, dc, to_sum)
+                dc = over_channels(h[k + 1][0] * grad, -h[k + 1][1] * grad)
+                tl.store(grad_c_ptr + sums, dc, mask=to_sum)
 
                 # All decays and weights from here on are the conjugates.
                 decay = exponential(dt[k], A_conjugate)
@@ -290,8 +289,9 @@ def backward_kernel(
                     ddt += u[k] * v0
                     du = v0
                     db = g
-                db = over_channels(db, dt[k] * u[k])
-                store_pair(grad_b_ptr, rows_before * MODES + weights, db, to_sum)
+                weight = dt[k] * u[k]
+                db = over_channels(db[0] * weight, db[1] * weight)
+                tl.store(grad_b_ptr + sums, db, mask=to_sum)
                 du = tl.sum(du, 0, keep_dims=True) * dt[k] + skip * grad
                 du = du.to(grad_u_ptr.dtype.element_ty)
                 tl.store(grad_u_ptr + here + k * width, du, mask=to_store)
@@ -325,7 +325,7 @@ def scan(
     starts = A.new_empty(kept_shape(u, A))
     run = runner(forward_kernel, u)
     options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, "WINDOW": plan.window}
-    options |= plan.tiling
+    options |= plan.writing
     carry = None
     if plan.chunks > 1:
         carry = _summaries(plan, starts)
@@ -353,7 +353,7 @@ def gradients(
     dy = laid_out(grad_y)
     flowing = None if grad_last is None else laid_out(grad_last)
     flow = None
-    options = {"SOFTPLUS": delta_softplus, **plan.tiling}
+    options = {"SOFTPLUS": delta_softplus, **plan.writing}
     if plan.chunks > 1:
         flow = _summaries(plan, starts)
         runner(flow_kernel, u)[plan.all_but_one](
@@ -367,13 +367,16 @@ def gradients(
     grad_z = None if z is None else torch.empty_like(grad_u)
     sums = plan.chunks, len(u), u.shape[2]
     grad_A = A.new_empty((*sums, A.shape[1]))
-    grad_B, grad_C = (A.new_empty((plan.blocks, *B.shape)) for _ in (B, C))
+    blocks = ceil_div(u.shape[2], plan.writing["BLOCK"])
+    grad_B, grad_C = (A.new_empty((blocks, *B.shape)) for _ in (B, C))
     grad_D, grad_bias = (
         None if x is None else x.new_empty(sums) for x in (D, delta_bias)
     )
     grad_state = A.new_empty((len(u), *A.shape))
+    groups = plan.window // plan.writing["STEPS"]
     runner(backward_kernel, u)[plan.grid](
         *given[:8], given.begins, starts, dy, flowing, flow,
+        A.new_empty((plan.chunks, groups, *starts.shape[1:])),
         grad_u, grad_delta, grad_A, grad_B, grad_C, grad_D, grad_z, grad_bias, grad_state,
         *plan.sizes, ZOH=zoh, WINDOW=plan.window, **options,
     )  # fmt: skip
@@ -384,7 +387,7 @@ def gradients(
     )  # fmt: skip
 
 
-def _summaries(plan: "Plan", starts: Tensor) -> Tensor:
+def _summaries(plan: Plan, starts: Tensor) -> Tensor:
     """A place for them: numbers, chunks - 1, B, N, D."""
     return starts.new_empty(
         (4, plan.chunks - 1, *starts.shape[1:]), dtype=torch.float32
@@ -398,29 +401,12 @@ def _in_memory(inputs: Inputs) -> Inputs:
     return Inputs(*(None if x is None else laid_out(x) for x in given))
 
 
-class Plan(NamedTuple):
-    """What the launches of a direction in time need beside their tensors: looked up by
-    shape."""
-
-    chunks: int
-    blocks: int
-    """Of channels."""
-    all_but_one: tuple[int]
-    """Programs of launch 1."""
-    grid: tuple[int]
-    """Programs of launch 3."""
-    sizes: tuple[int, int, int, int, int, int]
-    """batch, length, width, modes, chunks, span"""
-    window: int
-    tiling: dict[str, Any]
-
-
 LANES = 512
 """Pairs that a program has in its registers."""
 BUSY = 4096
 """Warps that keep a GPU busy."""
-COMPILED = {"STEPS": 4}
-INTERPRETED = {"STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
+COMPILED = {"STEPS": 4, "STAGES": 2}
+INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2}  # it visits numbers one by one
 
 
 @lru_cache(maxsize=1024)
@@ -428,38 +414,11 @@ def plan_launches(
     shape: torch.Size, modes: int, backward: bool, compiled: bool
 ) -> Plan:
     """The launches for u of such a shape and so many states a channel."""
-    batch, length, width = shape
-    tiling: dict[str, Any] = {"STATES": power_of_two(modes), **INTERPRETED}
-    warps = 1
+    STATES = power_of_two(modes)
+    tiling = {"STATES": STATES, **INTERPRETED}
     if compiled:
-        BLOCK = max(1, min(32, LANES // tiling["STATES"]))
-        if backward:  # which has many states at once
-            warps = max(1, min(4, tiling["STATES"] // 4))
+        # The backward pass has many states at once.
+        warps = max(1, min(4, STATES // 4)) if backward else 1
+        BLOCK = max(1, min(32, LANES // STATES))
         tiling |= {**COMPILED, "BLOCK": BLOCK, "num_warps": warps}
-    window = steps_of_window(compiled)
-    windows = ceil_div(length, window)
-    blocks = ceil_div(width, tiling["BLOCK"])
-    most = min(ceil_div(windows, 2), BUSY // (batch * blocks * warps))
-    windows_of_chunk = ceil_div(windows, max(1, most))
-    chunks = ceil_div(windows, windows_of_chunk)
-    return Plan(
-        chunks,
-        blocks,
-        ((chunks - 1) * batch * blocks,),
-        (chunks * batch * blocks,),
-        (batch, length, width, modes, chunks, windows_of_chunk * window),
-        window,
-        tiling,
-    )
-
-
-def steps_of_window(compiled: bool) -> int:
-    """Steps from one state that is kept to the next."""
-    return 32 if compiled else 4
-
-
-def kept_shape(u: Tensor, A: Tensor) -> tuple[int, ...]:
-    """The shape of the states before windows that ``scan`` returns."""
-    batch, length, width = u.shape
-    windows = ceil_div(length, steps_of_window(u.is_cuda))
-    return windows, batch, A.shape[1], width
+    return plan_tiles(shape, modes, compiled, tiling, tiling, BUSY)

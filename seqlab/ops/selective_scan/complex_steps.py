@@ -60,13 +60,6 @@ def unless(begins, x):
 
 
 @triton.jit
-def over_channels(x, weights):
-    """The sums over channels, (STATES, 1), of numbers that each channel weighs."""
-    x0 = tl.sum(x[0] * weights, 1, keep_dims=True)
-    return x0, tl.sum(x[1] * weights, 1, keep_dims=True)
-
-
-@triton.jit
 def load_pair(pointer, place, mask):
     x0 = tl.load(pointer + 2 * place, mask=mask, other=0.0)
     return x0, tl.load(pointer + 2 * place + 1, mask=mask, other=0.0)
@@ -143,15 +136,24 @@ def advance(h, A, dt, u, b, begins, ZOH: tl.constexpr):
 
 
 @triton.jit
-def walk(
-    h, A, dt, u, b_ptr, begins_ptr, row, time, left, state, MODES: tl.constexpr,
-    ZOH: tl.constexpr, STEPS: tl.constexpr,
+def load_weights(
+    pointer, row, left, state, MODES: tl.constexpr, STEPS: tl.constexpr
 ):  # fmt: skip
-    """The states before and after each of the next STEPS steps."""
-    found = (h,)
+    """B_t or C_t, pairs (STATES, 1), of STEPS steps from the one that is ``row`` in (B, L, N),
+    a tuple, all of them on their way at once; 0 after the end."""
+    weights = ()
     for k in tl.static_range(STEPS):
-        b = load_pair(b_ptr, (row + k) * MODES + state, (state < MODES) & (k < left))
+        mask = (state < MODES) & (k < left)
+        weights = weights + (load_pair(pointer, (row + k) * MODES + state, mask),)
+    return weights
+
+
+@triton.jit
+def walk(h, A, dt, u, b, begins_ptr, time, left, ZOH: tl.constexpr):
+    """The states before and after each of the steps of a group."""
+    found = (h,)
+    for k in tl.static_range(len(dt)):
         begins = begins_at(begins_ptr, time + k, k < left)
-        h = advance(h, A, dt[k], u[k], b, begins, ZOH)
+        h = advance(h, A, dt[k], u[k], b[k], begins, ZOH)
         found = found + (h,)
     return found

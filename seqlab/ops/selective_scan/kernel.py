@@ -19,10 +19,15 @@ writes, also the state before every WINDOW steps. There are as many chunks as it
 keep a GPU busy, and no more, as each state costs an exponential in launch 1 and another in
 launch 3: where batch and channels do, one.
 
+What a group reads in float32, B and C before all, the compiler brings into shared memory
+STAGES - 1 groups ahead (``num_stages`` of a loop), from where a lane takes it in its turn:
+ahead in registers it would take those of half of the warps.
+
 Backward, what flows into the states runs through the same launches from late to early.
 Launch 3 takes window by window, from the last one on: forward from the state before it for
-the states before its groups, which are kept until the next window takes their places; and
-group by group forward for the states inside, which stay in registers, and back.
+the states before its groups, which are kept until the next window takes their places; then
+group by group, from the last one on, forward for the states inside, which stay in
+registers, and back.
 
 Gradients to B and C are sums over channels, which lie in different lanes. By shuffles they
 would be as many instructions as all else on the way back. So what is to be added goes
@@ -37,7 +42,6 @@ it come back, from the cache. B and C are read E N / BLOCK times, in float32.
 """
 
 from functools import lru_cache
-from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -49,6 +53,7 @@ from seqlab.ops.device.combines import AFFINE
 from seqlab.ops.device.matrix_state import state_before
 from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
+from seqlab.ops.selective_scan.plan import Plan, kept_shape, plan_tiles
 from seqlab.ops.selective_scan.portable import Inputs
 from seqlab.ops.selective_scan.steps import (
     LOG2_E,
@@ -72,7 +77,7 @@ def forward_kernel(
     carry_ptr, y_ptr, last_ptr, start_ptr, summary_ptr,
     batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
-    STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
+    STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 with a place for summaries (2, chunks - 1, B, N, D), else launch 3, where
     ``start_ptr`` (windows, B, N, D) gets the states before windows."""
@@ -95,28 +100,16 @@ def forward_kernel(
         skip = tl.load(d_ptr + channel, mask=exists, other=0.0)
     total = tl.zeros((1, BLOCK), tl.float32)
     broken = 0
-    # The numbers of a group are on their way while the group before is computed.
-    next_u = load_steps(u_ptr + now, width, left, exists, 0.0, STEPS)
-    next_raw = load_steps(delta_ptr + now, width, left, exists, 0.0, STEPS)
-    next_b = load_weights(b_ptr, row, state, MODES, STEPS)
-    if summary_ptr is None:
-        next_c = load_weights(c_ptr, row, state, MODES, STEPS)
-    for first in range(0, tl.minimum(left, span), STEPS):
+    for first in tl.range(0, tl.minimum(left, span), STEPS, num_stages=STAGES):
         rest = left - first
-        u, raw, b = next_u, next_raw, next_b
-        ahead = now + STEPS * width
-        row += STEPS
-        next_u = load_steps(u_ptr + ahead, width, rest - STEPS, exists, 0.0, STEPS)
-        next_raw = load_steps(
-            delta_ptr + ahead, width, rest - STEPS, exists, 0.0, STEPS
-        )
-        next_b = load_weights(b_ptr, row, state, MODES, STEPS)
+        u = load_steps(u_ptr + now, width, rest, exists, 0.0, STEPS)
+        raw = load_steps(delta_ptr + now, width, rest, exists, 0.0, STEPS)
+        b = load_weights(b_ptr, row, state, MODES, STEPS)
         if summary_ptr is None:
             if first % WINDOW == 0:
                 window = (chunk * span + first) // WINDOW
                 tl.store(start_ptr + window * count + between, h, mask=mask)
-            c = next_c
-            next_c = load_weights(c_ptr, row, state, MODES, STEPS)
+            c = load_weights(c_ptr, row, state, MODES, STEPS)
             if z_ptr is not None:
                 z = load_steps(z_ptr + now, width, rest, exists, 0.0, STEPS)
         _, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
@@ -135,7 +128,8 @@ def forward_kernel(
             else:
                 total += dt[k]
                 broken |= begins
-        now = ahead
+        now += STEPS * width
+        row += STEPS
     if summary_ptr is None:
         tl.store(last_ptr + states * MODES + state, h, mask=mask & (left <= span))
     else:
@@ -151,7 +145,7 @@ def flow_kernel(
     summary_ptr,
     batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr,
-    STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
+    STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 of the backward pass: what flows into the time before each chunk."""
     turn, chunk, left, now, channel, states = tile_coordinates(
@@ -171,7 +165,7 @@ def flow_kernel(
     total = tl.zeros((1, BLOCK), tl.float32)
     broken = 0
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
-    for done in range(groups):
+    for done in tl.range(groups, num_stages=STAGES):
         first = (groups - 1 - done) * STEPS
         here, rest = now + first * width, left - first
         raw = load_steps(delta_ptr + here, width, rest, exists, 0.0, STEPS)
@@ -204,7 +198,7 @@ def backward_kernel(
     grad_bias_ptr, grad_state_ptr,
     batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
-    STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
+    STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 3 of it. ``inside_ptr`` (chunks, groups of a window - 1, B, N, D) gets the
     states before the groups of one window but its first one, ``sums_ptr``
@@ -232,94 +226,94 @@ def backward_kernel(
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
     GROUPS: tl.constexpr = WINDOW // STEPS
     start_ptr += chunk * (span // WINDOW) * count + between
-    inside_ptr += chunk * (GROUPS - 1) * count + between
+    inside_ptr += chunk * GROUPS * count + between
     skip = tl.zeros((1, BLOCK), tl.float32)
     if d_ptr is not None:
         skip = tl.load(d_ptr + channel, mask=exists, other=0.0)
     da = tl.zeros((STATES, BLOCK), tl.float32)
     of_skip = tl.zeros((1, BLOCK), tl.float32)
     of_bias = tl.zeros((1, BLOCK), tl.float32)
-    for done in range(groups):
-        group = groups - 1 - done
-        inside = group % GROUPS
-        # A window is entered by its last group.
-        if (done == 0) | (inside == GROUPS - 1):
-            h = tl.load(start_ptr + group // GROUPS * count, mask=mask, other=0.0)
-            for earlier in range(inside):
-                first = (group - inside + earlier) * STEPS
-                h = walk(
-                    h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr, now + first * width,
-                    row + first, chunk * span + first, left - first, width, MODES,
-                    channel, state, SOFTPLUS, ZOH, STEPS,
-                )  # fmt: skip
-                tl.store(inside_ptr + earlier * count, h, mask=mask)
-            tl.debug_barrier()  # these states come back to this program, by way of memory
-        if inside == 0:
-            h = tl.load(start_ptr + group // GROUPS * count, mask=mask, other=0.0)
-        else:
-            h = tl.load(inside_ptr + (inside - 1) * count, mask=mask, other=0.0)
-        first = group * STEPS
-        here, rest = now + first * width, left - first
-        u = load_steps(u_ptr + here, width, rest, exists, 0.0, STEPS)
-        raw = load_steps(delta_ptr + here, width, rest, exists, 0.0, STEPS)
-        dy = load_steps(grad_y_ptr + here, width, rest, exists, 0.0, STEPS)
-        b = load_weights(b_ptr, row + first, state, MODES, STEPS)
-        c = load_weights(c_ptr, row + first, state, MODES, STEPS)
-        if z_ptr is not None:
-            z = load_steps(z_ptr + here, width, rest, exists, 0.0, STEPS)
-        raw, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
-        h_of = (h,)
-        for k in tl.static_range(STEPS):
-            begins = begins_at(begins_ptr, chunk * span + first + k, k < rest)
-            h = advance(h, rate, dt[k], u[k], b[k], begins, ZOH)
-            h_of = h_of + (h,)
-        for k in tl.static_range(STEPS - 1, -1, -1):
-            alive = k < rest
-            begins = begins_at(begins_ptr, chunk * span + first + k, alive)
-            to_store = exists & alive
-            grad = dy[k]
+    windows = tl.cdiv(groups, GROUPS)
+    for done in range(windows):
+        window = windows - 1 - done
+        inner = tl.minimum(groups - window * GROUPS, GROUPS)
+        tl.debug_barrier()  # the states of the window before have been read
+        h = tl.load(start_ptr + window * count, mask=mask, other=0.0)
+        tl.store(inside_ptr, h, mask=mask)
+        for earlier in tl.range(inner - 1, num_stages=STAGES):
+            first = (window * GROUPS + earlier) * STEPS
+            h = walk(
+                h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr, now + first * width,
+                row + first, chunk * span + first, left - first, width, MODES,
+                channel, state, SOFTPLUS, ZOH, STEPS,
+            )  # fmt: skip
+            tl.store(inside_ptr + (earlier + 1) * count, h, mask=mask)
+        tl.debug_barrier()  # they come back to this program, by way of memory
+        for back in tl.range(inner, num_stages=STAGES):
+            inside = inner - 1 - back
+            h = tl.load(inside_ptr + inside * count, mask=mask, other=0.0)
+            first = (window * GROUPS + inside) * STEPS
+            here, rest = now + first * width, left - first
+            u = load_steps(u_ptr + here, width, rest, exists, 0.0, STEPS)
+            raw = load_steps(delta_ptr + here, width, rest, exists, 0.0, STEPS)
+            dy = load_steps(grad_y_ptr + here, width, rest, exists, 0.0, STEPS)
+            b = load_weights(b_ptr, row + first, state, MODES, STEPS)
+            c = load_weights(c_ptr, row + first, state, MODES, STEPS)
             if z_ptr is not None:
-                s = tl.sigmoid(z[k])
-                y = tl.sum(h_of[k + 1] * c[k], 0, keep_dims=True) + skip * u[k]
-                dz = grad * y * s * (1.0 + z[k] * (1.0 - s))
-                dz = dz.to(grad_z_ptr.dtype.element_ty)
-                tl.store(grad_z_ptr + here + k * width, dz, mask=to_store)
-                grad *= z[k] * s
-            g += c[k] * grad
-            dc = h_of[k + 1] * grad
+                z = load_steps(z_ptr + here, width, rest, exists, 0.0, STEPS)
+            raw, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
+            h_of = (h,)
+            for k in tl.static_range(STEPS):
+                begins = begins_at(begins_ptr, chunk * span + first + k, k < rest)
+                h = advance(h, rate, dt[k], u[k], b[k], begins, ZOH)
+                h_of = h_of + (h,)
+            for k in tl.static_range(STEPS - 1, -1, -1):
+                alive = k < rest
+                begins = begins_at(begins_ptr, chunk * span + first + k, alive)
+                to_store = exists & alive
+                grad = dy[k]
+                if z_ptr is not None:
+                    s = tl.sigmoid(z[k])
+                    y = tl.sum(h_of[k + 1] * c[k], 0, keep_dims=True) + skip * u[k]
+                    dz = grad * y * s * (1.0 + z[k] * (1.0 - s))
+                    dz = dz.to(grad_z_ptr.dtype.element_ty)
+                    tl.store(grad_z_ptr + here + k * width, dz, mask=to_store)
+                    grad *= z[k] * s
+                g += c[k] * grad
+                dc = h_of[k + 1] * grad
 
-            decay = tl.exp2(dt[k] * rate)
-            before = tl.where(begins != 0, 0.0, h_of[k])
-            flow = decay * g
-            of_exponent = flow * before
-            ddt = tl.sum(of_exponent * rate, 0, keep_dims=True) / LOG2_E
-            da += dt[k] * of_exponent
-            if ZOH:
-                gain, slope = phi(dt[k] * rate / LOG2_E, decay)
-                gain *= dt[k]
-                du = tl.sum(g * b[k] * gain, 0, keep_dims=True)
-                db = g * gain * u[k]
-                of_gain = g * b[k] * u[k]
-                ddt += tl.sum(of_gain * decay, 0, keep_dims=True)
-                da += of_gain * (dt[k] * dt[k]) * slope
-            else:
-                of_product = tl.sum(g * b[k], 0, keep_dims=True)
-                du = of_product * dt[k]
-                db = g * (dt[k] * u[k])
-                ddt += of_product * u[k]
-            sums = sums_ptr + (rows_of_sums + first + k) * (2 * MODES) + both
-            to_sum = (both < 2 * MODES) & alive
-            tl.store(sums, over_channels(db, dc), mask=to_sum)
-            du += skip * grad
-            du = du.to(grad_u_ptr.dtype.element_ty)
-            tl.store(grad_u_ptr + here + k * width, du, mask=to_store)
-            of_skip += grad * u[k]
-            if SOFTPLUS:
-                ddt *= tl.sigmoid(raw[k])
-            of_bias += tl.where(alive, ddt, 0.0)
-            ddt = ddt.to(grad_delta_ptr.dtype.element_ty)
-            tl.store(grad_delta_ptr + here + k * width, ddt, mask=to_store)
-            g = tl.where(begins != 0, 0.0, flow)
+                decay = tl.exp2(dt[k] * rate)
+                before = tl.where(begins != 0, 0.0, h_of[k])
+                flow = decay * g
+                of_exponent = flow * before
+                ddt = tl.sum(of_exponent * rate, 0, keep_dims=True) / LOG2_E
+                da += dt[k] * of_exponent
+                if ZOH:
+                    gain, slope = phi(dt[k] * rate / LOG2_E, decay)
+                    gain *= dt[k]
+                    du = tl.sum(g * b[k] * gain, 0, keep_dims=True)
+                    db = g * gain * u[k]
+                    of_gain = g * b[k] * u[k]
+                    ddt += tl.sum(of_gain * decay, 0, keep_dims=True)
+                    da += of_gain * (dt[k] * dt[k]) * slope
+                else:
+                    of_product = tl.sum(g * b[k], 0, keep_dims=True)
+                    du = of_product * dt[k]
+                    db = g * (dt[k] * u[k])
+                    ddt += of_product * u[k]
+                sums = sums_ptr + (rows_of_sums + first + k) * (2 * MODES) + both
+                to_sum = (both < 2 * MODES) & alive
+                tl.store(sums, over_channels(db, dc), mask=to_sum)
+                du += skip * grad
+                du = du.to(grad_u_ptr.dtype.element_ty)
+                tl.store(grad_u_ptr + here + k * width, du, mask=to_store)
+                of_skip += grad * u[k]
+                if SOFTPLUS:
+                    ddt *= tl.sigmoid(raw[k])
+                of_bias += tl.where(alive, ddt, 0.0)
+                ddt = ddt.to(grad_delta_ptr.dtype.element_ty)
+                tl.store(grad_delta_ptr + here + k * width, ddt, mask=to_store)
+                g = tl.where(begins != 0, 0.0, flow)
     tl.store(grad_state_ptr + place, g, mask=mask & (chunk == 0))
     tl.store(grad_a_ptr + chunk * count + between, da, mask=mask)
     place = chunk * batch * width + states
@@ -341,17 +335,18 @@ def scan(
     last = A.new_empty((len(u), *A.shape))
     run = runner(forward_kernel, u)
     options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, "WINDOW": plan.window}
-    options |= plan.tiling
     carry, starts = None, A.new_empty(kept_shape(u, A))
-    chunks = plan.sizes[-2]
-    if chunks > 1:
-        summaries = A.new_empty((2, chunks - 1, *starts.shape[1:]))
+    if plan.chunks > 1:
+        summaries = A.new_empty((2, plan.chunks - 1, *starts.shape[1:]))
         run[plan.all_but_one](
-            *given, None, None, None, None, summaries, *plan.sizes, **options
-        )
+            *given, None, None, None, None, summaries,
+            *plan.sizes, **options, **plan.summing,
+        )  # fmt: skip
         scan_summaries(summaries, AFFINE)
         carry = summaries[0]
-    run[plan.grid](*given, carry, y, last, starts, None, *plan.sizes, **options)
+    run[plan.grid](
+        *given, carry, y, last, starts, None, *plan.sizes, **options, **plan.writing
+    )
     return y, last, starts
 
 
@@ -377,7 +372,7 @@ def gradients(
         runner(flow_kernel, u)[plan.all_but_one](
             given.delta, given.A, given.C, given.z, given.delta_bias, given.begins,
             dy, flowing, flow,
-            *plan.sizes, SOFTPLUS=delta_softplus, **plan.tiling,
+            *plan.sizes, SOFTPLUS=delta_softplus, **plan.summing,
         )  # fmt: skip
         scan_summaries(flow, AFFINE)
     grad_u, grad_delta = (
@@ -385,18 +380,18 @@ def gradients(
     )
     grad_z = None if z is None else torch.empty_like(grad_u)
     grad_A = A.new_empty((chunks, batch, modes, width))
-    sums = A.new_empty((ceil_div(width, plan.wider["BLOCK"]), *B.shape, 2))
+    sums = A.new_empty((ceil_div(width, plan.writing["BLOCK"]), *B.shape, 2))
     grad_D, grad_bias = (
         None if x is None else A.new_empty((chunks, batch, width))
         for x in (D, delta_bias)
     )
     grad_state = A.new_empty((batch, *A.shape))
-    groups = plan.window // plan.wider["STEPS"]
+    groups = plan.window // plan.writing["STEPS"]
     runner(backward_kernel, u)[plan.grid](
         *given[:-2], given.begins, starts, dy, flowing, flow,
-        A.new_empty((chunks, groups - 1, batch, modes, width)),
+        A.new_empty((chunks, groups, batch, modes, width)),
         grad_u, grad_delta, grad_A, sums, grad_D, grad_z, grad_bias, grad_state,
-        *plan.sizes, SOFTPLUS=delta_softplus, ZOH=zoh, WINDOW=plan.window, **plan.wider,
+        *plan.sizes, SOFTPLUS=delta_softplus, ZOH=zoh, WINDOW=plan.window, **plan.writing,
     )  # fmt: skip
     grad_B, grad_C = (x.contiguous() for x in sums.sum(0).to(B.dtype).unbind(-1))
     return (
@@ -416,34 +411,15 @@ def _in_memory(inputs: Inputs) -> Inputs:
     return Inputs(*(None if x is None else laid_out(x) for x in given))
 
 
-class Plan(NamedTuple):
-    """What the launches of a direction in time need beside their tensors: looked up by
-    shape."""
-
-    all_but_one: tuple[int]
-    """Programs of launch 1."""
-    grid: tuple[int]
-    """Programs of launch 3."""
-    sizes: tuple[int, int, int, int, int, int]
-    """batch, length, width, modes, chunks, span"""
-    window: int
-    """Steps from one state that is kept to the next; they divide the span."""
-    tiling: dict[str, Any]
-    """Of launch 1 and of launch 3 forward."""
-    wider: dict[str, Any]
-    """Of launch 3 backward."""
-
-
 LANES = 512
 """States that a warp has in its registers."""
-BUSY, BUSY_BACKWARD = 4096, 2048
-"""Warps that keep a GPU busy; fewer backward, where each needs more registers, and keeps
-states for each chunk."""
-COMPILED = {"STEPS": 4, "num_warps": 1}
-COMPILED_BACKWARD = {"STEPS": 2, "num_warps": 4}
+BUSY, BUSY_BACKWARD = 2048, 1024
+"""Warps that keep a GPU busy: what fits onto an H100 at once, where a warp of the forward pass
+has a hundred registers a lane, and one of the backward pass all 255."""
+COMPILED = {"STEPS": 4, "STAGES": 3, "num_warps": 1}
+COMPILED_BACKWARD = {"STEPS": 2, "STAGES": 2, "num_warps": 4}
 """More warps, as a program adds up gradients of B and C over the channels of all."""
-WINDOW, INTERPRETED_WINDOW = 32, 4
-INTERPRETED = {"STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
+INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2}  # it visits numbers one by one
 
 
 @lru_cache(maxsize=1024)
@@ -451,49 +427,17 @@ def plan_launches(
     shape: torch.Size, modes: int, backward: bool, compiled: bool
 ) -> Plan:
     """The launches for u of such a shape and so many states a channel."""
-    batch, length, width = shape
-    tiling: dict[str, Any] = {**INTERPRETED, "STATES": power_of_two(modes)}
-    wider = tiling
+    states = {"STATES": power_of_two(modes)}
+    summing = writing = INTERPRETED | states
     if compiled:
-        tiling |= COMPILED
-        wider = {**tiling, **COMPILED_BACKWARD}
-        for each in (tiling, wider):
-            each["BLOCK"] = channels_of_warp(modes) * each["num_warps"]
-    chunks, span = chunks_of(shape, modes, compiled, backward)
-    programs, fewer = (batch * ceil_div(width, x["BLOCK"]) for x in (tiling, wider))
-    return Plan(
-        ((chunks - 1) * programs,),
-        (chunks * (fewer if backward else programs),),
-        (batch, length, width, modes, chunks, span),
-        WINDOW if compiled else INTERPRETED_WINDOW,
-        tiling,
-        wider,
-    )
+        summing, writing = (
+            {**tiling, **states, "BLOCK": channels_of_warp(modes) * tiling["num_warps"]}
+            for tiling in (COMPILED, COMPILED_BACKWARD if backward else COMPILED)
+        )
+    # Forward, two chunks would take half of all steps twice, for a GPU that is half busy.
+    busy, fewest = (BUSY_BACKWARD, 2) if backward else (BUSY, 3)
+    return plan_tiles(shape, modes, compiled, summing, writing, busy, fewest)
 
 
 def channels_of_warp(modes: int) -> int:
     return max(1, min(32, LANES // power_of_two(modes)))
-
-
-def chunks_of(
-    shape: torch.Size, modes: int, compiled: bool, backward: bool
-) -> tuple[int, int]:
-    """How many chunks there are, and of how many steps: as many as keep a GPU busy."""
-    batch, length, width = shape
-    if not compiled:
-        return (length + 7) // 8, 8
-    block = channels_of_warp(modes)
-    warps = batch * ((width + block - 1) // block)
-    busy = BUSY_BACKWARD if backward else BUSY
-    chunks = max(1, min(busy // warps, length // (2 * WINDOW)))
-    # Two would take half of all steps twice, for a GPU that is half busy.
-    if chunks == 2:
-        chunks = 1
-    span = (length + chunks * WINDOW - 1) // (chunks * WINDOW) * WINDOW
-    return (length + span - 1) // span, span
-
-
-def kept_shape(u: Tensor, A: Tensor) -> tuple[int, ...]:
-    """The shape of the states before windows that ``scan`` returns."""
-    window = WINDOW if u.is_cuda else INTERPRETED_WINDOW
-    return (u.shape[1] + window - 1) // window, u.shape[0], A.shape[1], u.shape[2]

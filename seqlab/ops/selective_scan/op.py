@@ -19,6 +19,7 @@ from seqlab.ops.arguments import (
 from seqlab.ops.backends import choose_backend, kernel_of
 from seqlab.ops.registration import register, runs_now
 from seqlab.ops.selective_scan import portable
+from seqlab.ops.selective_scan.plan import kept_shape
 
 # Of the input, and which ones A and the state then have.
 PARAMETER_DTYPES = {
@@ -284,7 +285,7 @@ def _fake(
     shape = (u.shape[0], *A.shape)
     kept: tuple[int, ...] = (portable.blocks_in(u) + 1, *shape)
     if backend == "triton":
-        kept = _kernel(A).kept_shape(u, A)
+        kept = kept_shape(u, A)
     return u.new_empty(u.shape), A.new_empty(shape), A.new_empty(kept)
 
 

@@ -10,9 +10,9 @@ from seqlab.ops.device.gates import at_least
 LOG2_E = tl.constexpr(1.4426950408889634)
 LEAST_RATE = tl.constexpr(-3.4e38)
 """-inf times a step of 0, as those past the end are, is no number."""
-MARGIN = tl.constexpr(16)
+MARGIN = tl.constexpr(8)
 """Rows of zeros after the last B_t and C_t of a batch entry, so that a group of steps that
-the end cuts off, and the group after it, take them without a mask."""
+the end cuts off takes them without a mask."""
 NEAR = tl.constexpr(0.5)
 """Below it phi_1 and its slope are sums of their series."""
 
@@ -63,7 +63,7 @@ def over_channels(x, y):
 @triton.jit
 def step_sizes(raw, bias, left, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr):
     """Of a group the raw steps with their bias, and the steps dt, 0 after the end."""
-    tl.static_assert(2 * STEPS <= MARGIN)
+    tl.static_assert(STEPS <= MARGIN)
     biased = ()
     sizes = ()
     for k in tl.static_range(STEPS):

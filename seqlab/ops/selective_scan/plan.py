@@ -1,0 +1,67 @@
+"""How the selective scan's kernels cut time: sequences into chunks, which programs walk side by
+side, and chunks into windows, before which states are kept for the backward pass."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqlab.ops.sizes import ceil_div
+
+
+class Plan(NamedTuple):
+    """What the launches of a direction in time need beside their tensors."""
+
+    all_but_one: tuple[int]
+    """Programs of launch 1."""
+    grid: tuple[int]
+    """Programs of launch 3."""
+    sizes: tuple[int, int, int, int, int, int]
+    """batch, length, width, modes, chunks, span"""
+    window: int
+    """Steps from one state that is kept to the next; they divide the span."""
+    summing: dict[str, Any]
+    """The tiling of launch 1."""
+    writing: dict[str, Any]
+    """The tiling of launch 3."""
+
+    @property
+    def chunks(self) -> int:
+        return self.sizes[-2]
+
+
+def plan_tiles(
+    shape: torch.Size,
+    modes: int,
+    compiled: bool,
+    summing: dict[str, Any],
+    writing: dict[str, Any],
+    busy: int,
+    fewest: int = 2,
+) -> Plan:
+    """The launches of these two tilings for u of such a shape and so many states a channel:
+    as many chunks as it takes for ``busy`` warps, one where they would be less than
+    ``fewest``."""
+    batch, length, width = shape
+    first, last = (batch * ceil_div(width, x["BLOCK"]) for x in (summing, writing))
+    window = steps_of_window(compiled)
+    windows = ceil_div(length, window)
+    chunks = min(busy // (last * writing.get("num_warps", 1)), ceil_div(windows, 2))
+    span = ceil_div(windows, chunks if chunks >= fewest else 1)
+    chunks = ceil_div(windows, span)
+    sizes = batch, length, width, modes, chunks, span * window
+    return Plan(
+        ((chunks - 1) * first,), (chunks * last,), sizes, window, summing, writing
+    )
+
+
+def steps_of_window(compiled: bool) -> int:
+    """Steps from one state that is kept to the next."""
+    return 32 if compiled else 4
+
+
+def kept_shape(u: Tensor, A: Tensor) -> tuple[int, ...]:
+    """The shape of the states before windows: windows, B, N, D."""
+    batch, length, width = u.shape
+    windows = ceil_div(length, steps_of_window(u.is_cuda))
+    return windows, batch, A.shape[1], width
