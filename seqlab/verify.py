@@ -495,6 +495,8 @@ def _truth(
     _, exact = _draw(pairing, sample, dict(sizes), precision)
     values = pairing.reference(**{key: _numpy(value) for key, value in exact.items()})
     cotangents = _cotangents(values, precision)
+    if precision not in COMPLEX:
+        cotangents = pairing.without_jumps(values, cotangents)
     outputs, gradients = _gradients(pairing, pairing.loop, exact, cotangents)
     return _Truth(values, [_numpy(x) for x in outputs], cotangents, gradients)
 

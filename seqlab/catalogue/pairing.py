@@ -160,6 +160,9 @@ class Pairing:
             may come out further than the equation takes it, as it does when the
             arithmetic is a product by a matrix or a Fourier transform along them.
         any_shape: arguments that may have any number of axes, or are broadcast.
+        without_jumps: from the outputs and the numbers to send back from each, both in
+            float64, such numbers that the gradients do not jump where rounding decides
+            between two terms of a maximum. ``seqlab.verify`` sends them in 16 bits.
     """
 
     equation: str
@@ -186,6 +189,9 @@ class Pairing:
     linear: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nan_spreads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     any_shape: tuple[str, ...] = ()
+    without_jumps: Callable[[tuple[np.ndarray, ...], list[Tensor]], list[Tensor]] = (
+        lambda outputs, sent: sent
+    )
 
 
 def tuple_of(function: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:

@@ -131,6 +131,15 @@ def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
     return (2 * width + 5) * numbers, (6 * width + 15) * numbers
 
 
+def _without_jumps(outputs: tuple[np.ndarray, ...], sent: list[Tensor]) -> list[Tensor]:
+    """m is a maximum, and c and n are in units of e^m, so their gradients jump from one
+    term to the other where rounding takes the other for the larger one. Those of c e^m and
+    n e^m do not."""
+    _, c, n, _, _ = map(torch.from_numpy, outputs)
+    y, to_c, to_n, _, h = sent
+    return [y, to_c, to_n, c * to_c + n * to_n, h]
+
+
 def _sizes(batch: int, length: int, heads: int, features: int) -> Sizes:
     return {"batch": batch, "length": length, "heads": heads, "keys": features}
 
@@ -171,4 +180,5 @@ SLSTM = Pairing(
     step=state_in_parts(ops.slstm_step, PARTS),
     states=PARTS,
     no_state={"m": -np.inf},
+    without_jumps=_without_jumps,
 )

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from seqlab.catalogue import PAIRINGS
 from seqlab.ops import SLSTMState, slstm, slstm_step
 from seqlab.ops.backends import has_triton
 
@@ -32,6 +33,29 @@ def test_h_does_not_see_m(forget, backend):
     moved = SLSTMState(c * torch.exp(-shift), n * torch.exp(-shift), m + shift, h)
     y, _ = slstm(gates, R, b, (c, n, m, h), forget, backend)
     torch.testing.assert_close(slstm(gates, R, b, moved, forget, backend)[0], y, rtol=1e-4, atol=1e-6)
+
+
+@every_forget
+def test_what_verify_sends_back_in_16_bits_does_not_jump_where_two_exponents_are_equal(forget):
+    """The m returned is the larger of two, and c and n are in its units, so rounding picks their gradients."""
+    gates, R, b = (x.double() for x in draw())
+    _, state = slstm(gates[:, :-1], R, b, forget=forget)
+    with_h = gates[:, -1] + torch.einsum("ghde,bhe->bghd", R, state.h) + b
+    past = (with_h[:, 1].sigmoid().log() if forget == "sigmoid" else with_h[:, 1]) + state.m
+    found = {}
+    for side in (-1, 1):
+        moved = gates.clone()
+        moved[:, -1, 0] += past - with_h[:, 0] + side * 1e-9
+        moved.requires_grad_()
+        y, (c, n, m, h) = slstm(moved, R, b, forget=forget)
+        outputs = y, c, n, m, h
+        generator = torch.Generator().manual_seed(3)
+        sent = [torch.randn(x.shape, generator=generator, dtype=x.dtype) for x in outputs]
+        without = PAIRINGS["slstm"].without_jumps(tuple(x.detach().numpy() for x in outputs), sent)
+        for name, each in (("as drawn", sent), ("without jumps", without)):
+            (found[name, side],) = torch.autograd.grad(outputs, moved, each, retain_graph=True)
+    torch.testing.assert_close(found["without jumps", -1], found["without jumps", 1], rtol=1e-6, atol=1e-7)
+    assert (found["as drawn", -1] - found["as drawn", 1]).abs().max() > 0.1
 
 
 @every_backend
