@@ -34,7 +34,13 @@ from torch import Tensor
 
 from seqlab.ops.device.chunks import load_steps, scan_summaries, tile_coordinates
 from seqlab.ops.device.combines import AFFINE_COMPLEX, AFFINE_EACH, Combine
-from seqlab.ops.device.pairs import laid_out, load_pairs, store_pairs, times
+from seqlab.ops.device.pairs import (
+    laid_out,
+    load_pairs,
+    power,
+    store_pairs,
+    times,
+)
 from seqlab.ops.interpreter import runner
 from seqlab.ops.sizes import ceil_div, power_of_two
 
@@ -161,13 +167,15 @@ def forward_kernel(
                 y0, y1 = times(c0, c1, x0, x1, COMPLEX)
                 y = real_part(y0, y1, COMPLEX).to(y_ptr.dtype.element_ty)
                 tl.store(y_ptr + now + k * width, y, mask=present & alive)
-            else:
+            elif not FIXED:
                 decay0, decay1 = times(a0, a1, decay0, decay1, COMPLEX)
         now += STEPS * width
     if summary_ptr is None:
         place = states[:, None] * modes + tl.arange(0, 2 * PAIRS)[None, :]
         store_pairs(last_ptr + place, x0, x1, exists & (left <= CHUNK), BLOCK, PAIRS)
     else:
+        if FIXED:
+            decay0, decay1 = power(fixed_a[0], fixed_a[1], COMPLEX, CHUNK)
         store_summary(
             summary_ptr, x0, x1, decay0, decay1, turn, states, count, chunks,
             present[:, None], PAIRS,
@@ -210,8 +218,12 @@ def flow_kernel(
                 a0, a1, g0 + c0 * dy[k][:, None], g1 + c1 * dy[k][:, None], COMPLEX
             )
             g0, g1 = tl.where(alive, e0, g0), tl.where(alive, e1, g1)
-            e0, e1 = times(a0, a1, decay0, decay1, COMPLEX)
-            decay0, decay1 = tl.where(alive, e0, decay0), tl.where(alive, e1, decay1)
+            if not FIXED:
+                e0, e1 = times(a0, a1, decay0, decay1, COMPLEX)
+                decay0 = tl.where(alive, e0, decay0)
+                decay1 = tl.where(alive, e1, decay1)
+    if FIXED:  # of the last chunk, which may end early, no decay is asked for
+        decay0, decay1 = power(fixed_a[0], fixed_a[1], COMPLEX, CHUNK)
     store_summary(
         summary_ptr, g0, g1, decay0, decay1, turn, states, count, chunks,
         present[:, None], PAIRS,
