@@ -66,7 +66,8 @@ stubs: $(VENV)/.installed ## write the stubs of exercises anew, out of their sol
 clean: ## remove the built site, cached executions and fetched files (the environment stays)
 	rm -rf _build build $(VENDOR) book/assets/explorers
 
-# The environment: locked versions first, then this package beside them.
+# The environment: locked versions first, then this package beside them. Modules are compiled when they are imported:
+# half of them never are, and it is half of the time.
 $(VENV)/.created:
 	@scripts/step "Python" $(PYTHON) scripts/check_python.py
 	@scripts/step "environment" $(PYTHON) -m venv $(VENV)
@@ -74,7 +75,7 @@ $(VENV)/.created:
 
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.created
 	@echo "Installing the locked packages: some minutes, once."
-	@scripts/step "packages" $(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
+	@scripts/step "packages" $(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.lock
 	@scripts/step "this package" $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 

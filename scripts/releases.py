@@ -47,7 +47,7 @@ def unpack(name: str, packages: list[str]) -> None:
         return
     shutil.rmtree(folder, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "--no-deps", "--target", folder, *packages], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-compile", "--target", folder, *packages], check=True)
     record.write_text(listing)
 
 
