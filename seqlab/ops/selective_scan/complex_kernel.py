@@ -328,7 +328,7 @@ def scan(
     options |= plan.tiling
     carry = None
     if plan.chunks > 1:
-        carry = _summaries(plan, starts)
+        carry = _summaries(plan, u)
         run[plan.all_but_one](
             *given, None, None, None, None, carry, *plan.sizes, **options
         )
@@ -355,7 +355,7 @@ def gradients(
     flow = None
     options = {"SOFTPLUS": delta_softplus, **plan.tiling}
     if plan.chunks > 1:
-        flow = _summaries(plan, starts)
+        flow = _summaries(plan, u)
         runner(flow_kernel, u)[plan.all_but_one](
             given.delta, given.A, given.C, given.z, given.delta_bias, given.begins,
             dy, flowing, flow, *plan.sizes, **options,
@@ -384,11 +384,10 @@ def gradients(
     )  # fmt: skip
 
 
-def _summaries(plan: "Plan", starts: Tensor) -> Tensor:
+def _summaries(plan: "Plan", like: Tensor) -> Tensor:
     """A place for them: numbers, chunks - 1, B, N, D."""
-    return starts.new_empty(
-        (4, plan.chunks - 1, *starts.shape[1:]), dtype=torch.float32
-    )
+    batch, _, width, modes, chunks, _ = plan.sizes
+    return like.new_empty((4, chunks - 1, batch, modes, width), dtype=torch.float32)
 
 
 def _in_memory(inputs: Inputs) -> Inputs:
@@ -458,8 +457,9 @@ def steps_of_window(compiled: bool) -> int:
     return 32 if compiled else 4
 
 
-def kept_shape(u: Tensor, A: Tensor) -> tuple[int, ...]:
-    """The shape of the states before windows that ``scan`` returns."""
+def kept_shape(u: Tensor, A: Tensor) -> tuple[int]:
+    """Of the states before windows that ``scan`` returns, (windows, B, N, D), in a row:
+    PyTorch would not trace an axis that is 1 for some lengths and more for others."""
     batch, length, width = u.shape
     windows = ceil_div(length, steps_of_window(u.is_cuda))
-    return windows, batch, A.shape[1], width
+    return (windows * batch * A.shape[1] * width,)

@@ -343,9 +343,9 @@ def scan(
     options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, "WINDOW": plan.window}
     options |= plan.tiling
     carry, starts = None, A.new_empty(kept_shape(u, A))
-    chunks = plan.sizes[-2]
+    batch, _, width, modes, chunks, _ = plan.sizes
     if chunks > 1:
-        summaries = A.new_empty((2, chunks - 1, *starts.shape[1:]))
+        summaries = A.new_empty((2, chunks - 1, batch, modes, width))
         run[plan.all_but_one](
             *given, None, None, None, None, summaries, *plan.sizes, **options
         )
@@ -373,7 +373,7 @@ def gradients(
     flowing = None if grad_last is None else laid_out(grad_last)
     flow = None
     if chunks > 1:
-        flow = A.new_empty((2, chunks - 1, *starts.shape[1:]))
+        flow = A.new_empty((2, chunks - 1, batch, modes, width))
         runner(flow_kernel, u)[plan.all_but_one](
             given.delta, given.A, given.C, given.z, given.delta_bias, given.begins,
             dy, flowing, flow,
@@ -493,7 +493,8 @@ def chunks_of(
     return (length + span - 1) // span, span
 
 
-def kept_shape(u: Tensor, A: Tensor) -> tuple[int, ...]:
-    """The shape of the states before windows that ``scan`` returns."""
+def kept_shape(u: Tensor, A: Tensor) -> tuple[int]:
+    """Of the states before windows that ``scan`` returns, (windows, B, N, D), in a row:
+    PyTorch would not trace an axis that is 1 for some lengths and more for others."""
     window = WINDOW if u.is_cuda else INTERPRETED_WINDOW
-    return (u.shape[1] + window - 1) // window, u.shape[0], A.shape[1], u.shape[2]
+    return (ceil_div(u.shape[1], window) * u.shape[0] * A.shape[1] * u.shape[2],)
