@@ -4,8 +4,9 @@ constants of its language; a size may be a symbol here as well."""
 
 
 def ceil_div(x: int, y: int) -> int:
-    """How many blocks of y hold x."""
-    return -(-x // y)
+    """How many blocks of y hold x. Nothing here is below 0, as -(-x // y) would be: of
+    symbols PyTorch makes x // (a b) of x // a // b, which is wrong for a negative b."""
+    return (x + y - 1) // y
 
 
 def power_of_two(least: int) -> int:

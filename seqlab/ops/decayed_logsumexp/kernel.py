@@ -122,11 +122,13 @@ def backward_kernel(
 
 
 def scan(x: Tensor, *inputs: Tensor | None) -> tuple[Tensor, ...]:
-    """m, the last of it and the states before groups, from x, w and the first state."""
+    """m, the last of it and the states before groups, from x, w and the first state. Those
+    are in a row: PyTorch would not trace an axis that is 1 for some lengths, and more for
+    others."""
     m = torch.empty_like(x, memory_format=torch.contiguous_format)
     batch, _, width = x.shape
     last = x.new_empty((batch, width), dtype=torch.float32)
-    starts = x.new_empty((groups_in(x), batch, width), dtype=torch.float32)
+    starts = last.new_empty(groups_in(x) * batch * width)
     outputs = m, last, starts
     launch(forward_kernel, (x, *inputs), outputs, LOG_ADD, tiling(x))
     return outputs

@@ -328,7 +328,7 @@ def scan(
     options |= plan.writing
     carry = None
     if plan.chunks > 1:
-        carry = _summaries(plan, starts)
+        carry = _summaries(plan, u)
         run[plan.all_but_one](
             *given, None, None, None, None, carry, *plan.sizes, **options
         )
@@ -355,7 +355,7 @@ def gradients(
     flow = None
     options = {"SOFTPLUS": delta_softplus, **plan.writing}
     if plan.chunks > 1:
-        flow = _summaries(plan, starts)
+        flow = _summaries(plan, u)
         runner(flow_kernel, u)[plan.all_but_one](
             given.delta, given.A, given.C, given.z, given.delta_bias, given.begins,
             dy, flowing, flow, *plan.sizes, **options,
@@ -376,7 +376,7 @@ def gradients(
     groups = plan.window // plan.writing["STEPS"]
     runner(backward_kernel, u)[plan.grid](
         *given[:8], given.begins, starts, dy, flowing, flow,
-        A.new_empty((plan.chunks, groups, *starts.shape[1:])),
+        A.new_empty((plan.chunks, groups, len(u), A.shape[1], u.shape[2])),
         grad_u, grad_delta, grad_A, grad_B, grad_C, grad_D, grad_z, grad_bias, grad_state,
         *plan.sizes, ZOH=zoh, WINDOW=plan.window, **options,
     )  # fmt: skip
@@ -387,11 +387,10 @@ def gradients(
     )  # fmt: skip
 
 
-def _summaries(plan: Plan, starts: Tensor) -> Tensor:
+def _summaries(plan: Plan, like: Tensor) -> Tensor:
     """A place for them: numbers, chunks - 1, B, N, D."""
-    return starts.new_empty(
-        (4, plan.chunks - 1, *starts.shape[1:]), dtype=torch.float32
-    )
+    batch, _, width, modes, chunks, _ = plan.sizes
+    return like.new_empty((4, chunks - 1, batch, modes, width), dtype=torch.float32)
 
 
 def _in_memory(inputs: Inputs) -> Inputs:

@@ -336,8 +336,9 @@ def scan(
     run = runner(forward_kernel, u)
     options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, "WINDOW": plan.window}
     carry, starts = None, A.new_empty(kept_shape(u, A))
-    if plan.chunks > 1:
-        summaries = A.new_empty((2, plan.chunks - 1, *starts.shape[1:]))
+    batch, _, width, modes, chunks, _ = plan.sizes
+    if chunks > 1:
+        summaries = A.new_empty((2, chunks - 1, batch, modes, width))
         run[plan.all_but_one](
             *given, None, None, None, None, summaries,
             *plan.sizes, **options, **plan.summing,
@@ -368,7 +369,7 @@ def gradients(
     flowing = None if grad_last is None else laid_out(grad_last)
     flow = None
     if chunks > 1:
-        flow = A.new_empty((2, chunks - 1, *starts.shape[1:]))
+        flow = A.new_empty((2, chunks - 1, batch, modes, width))
         runner(flow_kernel, u)[plan.all_but_one](
             given.delta, given.A, given.C, given.z, given.delta_bias, given.begins,
             dy, flowing, flow,

@@ -60,8 +60,9 @@ def steps_of_window(compiled: bool) -> int:
     return 32 if compiled else 4
 
 
-def kept_shape(u: Tensor, A: Tensor) -> tuple[int, ...]:
-    """The shape of the states before windows: windows, B, N, D."""
+def kept_shape(u: Tensor, A: Tensor) -> tuple[int]:
+    """Of the states before windows, (windows, B, N, D), in a row: PyTorch would not trace an
+    axis that is 1 for some lengths and more for others."""
     batch, length, width = u.shape
     windows = ceil_div(length, steps_of_window(u.is_cuda))
-    return windows, batch, A.shape[1], width
+    return (windows * batch * A.shape[1] * width,)

@@ -227,11 +227,12 @@ def backward_kernel(
 def scan(
     w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """y, the last state and the sums before groups."""
+    """y, the last state and the sums before groups, in a row: PyTorch would not trace an
+    axis that is 1 for some lengths and more for others."""
     y = torch.empty_like(v, memory_format=torch.contiguous_format)
     batch, _, width = v.shape
     last = w.new_empty((batch, 3, width))
-    outputs = y, last, w.new_empty((groups_in(v), 3, batch, width))
+    outputs = y, last, w.new_empty(groups_in(v) * 3 * batch * width)
     launch(forward_kernel, (k, v, w, u, state), outputs, WEIGHTED, tiling(v))
     return outputs
 

@@ -643,7 +643,26 @@ def test_one_compiled_graph_serves_all_lengths(call):
     torch._dynamo.reset()
 
 
-@every_op
+# Of one chunk these kernels keep nothing, and of more the states between: two graphs.
+TWO_GRAPHS = {"ssm_scan", "ssm_convolution", "h3"}
+
+
+@over([form for form in INTERPRETED if form[0] in TWO_GRAPHS])
+def test_compiled_graphs_serve_lengths_of_one_chunk_and_of_more(call):
+    torch._dynamo.reset()
+    compiled = torch.compile(call.op, backend="aot_eager", fullgraph=True)
+    for length in (6, 9, 12, 3):
+        arguments = call.arguments({**TINY, "length": length})
+        close(values_and_gradients(call.pairing, arguments, op=compiled), call.run(arguments), 1e-6)
+    torch._dynamo.reset()
+
+
+EXPORTED = [form for form in PORTABLE if form[1] == PAIRINGS[form[0]].kinds[0]]
+EXPORTED += [form for form in INTERPRETED if form[0] not in TWO_GRAPHS]
+EXPORTED += [("selective_scan", "complex A", "interpreter")] * has_triton()
+
+
+@over(EXPORTED)
 def test_export_with_dynamic_batch_and_length(call):
     class Module(torch.nn.Module):
         def forward(self, tensors):
