@@ -27,6 +27,7 @@ NEUTRAL = "#767676"  # reference lines and asides: as readable on black as on wh
 TEXT = "#222222"
 GRID = "#d9d9d9"
 BACKGROUND = "#ffffff"
+INK = "#111111"  # on what keeps its colors on dark pages, such as a heat map
 
 VARIABLES = {
     **{color: f"--series-{number}" for number, color in enumerate(SERIES, start=1)},

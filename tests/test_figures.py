@@ -130,6 +130,7 @@ def test_colors_stand_out_from_the_background_and_from_each_other():
     assert contrast(figures.NEUTRAL, "#121212") >= 3
     assert contrast(figures.TEXT, figures.BACKGROUND) >= 7
     assert len(set(figures.SERIES)) == len(figures.SERIES) >= 6
+    assert figures.INK not in figures.VARIABLES
 
 
 def test_style_does_not_outlive_its_context():

@@ -19,7 +19,8 @@ class KeepPunctuation(Transform):
                 continue
             rest = after.lstrip(CLOSING)
             tied = nodes.inline("", "", classes=["tied"])
-            formula.parent.replace(after, nodes.Text(rest))
+            # By its place: a text is found as the first that equals it, which may stand elsewhere.
+            formula.parent[formula.parent.index(formula) + 1] = nodes.Text(rest)
             formula.replace_self(tied)
             tied += [formula, nodes.Text(after[: len(after) - len(rest)])]
 

@@ -51,11 +51,12 @@ def tabulate(
     name: str, make: Callable[[Record], Table], folder: Path | None = None
 ) -> Tables:
     """Whatever is recorded as ``name_DEVICE.json`` in a folder, ``benchmarks/results`` if
-    None, as the tables that ``make`` makes of the records, each with its origin below."""
+    None, as the tables that ``make`` makes of the records, each with its origin below and
+    without columns for which nothing is recorded."""
     files = sorted((RESULTS if folder is None else folder).glob(f"{name}_*.json"))
     tables = []
     for record in (json.loads(path.read_text()) for path in files):
-        table = make(record)
+        table = make(record).filled()
         tables.append(replace(table, notes=[*table.notes, f"{origin(record)}."]))
     nothing = f"{name} is not recorded beside this copy of the package: python -m benchmarks.{name} makes a record."
     return Tables(tables, nothing)

@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SENTENCE = 40  # characters from which a cell is one
 
@@ -22,6 +22,13 @@ class Table:
     caption: str
     notes: Sequence[str] = ()
     wide: bool = False
+
+    def filled(self) -> "Table":
+        """The table without the columns that no line has anything for."""
+        rows = [line for line in self.lines if len(line) == len(self.head)]
+        kept = [i for i in range(len(self.head)) if not i or any(r[i] for r in rows)]
+        lines = [tuple(x[i] for i in kept) if x in rows else x for x in self.lines]
+        return replace(self, head=[self.head[i] for i in kept], lines=lines)
 
     def _repr_html_(self) -> str:
         head = "".join(

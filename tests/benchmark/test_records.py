@@ -105,6 +105,12 @@ def test_whatever_is_recorded_under_a_name_becomes_tables(record, tmp_path):
     assert "other_rungs is not recorded" in repr(tabulate("other_rungs", rungs, tmp_path))
 
 
+def test_a_column_that_no_line_fills_is_left_out():
+    table = Table(["a", "b", "c"], [("heading",), ("x", "", "1"), ("y", "", "")], "", ["A note."])
+    assert table.filled() == Table(["a", "c"], [("heading",), ("x", "1"), ("y", "")], "", ["A note."])
+    assert Table(["a", "b"], [], "").filled().head == ["a"]
+
+
 def test_a_heading_spans_its_table_and_roles_survive_the_layout_as_cards():
     page = BeautifulSoup(
         Table(["a", "b"], [("heading",), ("x", 'says "b"')], "", wide=True)._repr_html_(), "html.parser"

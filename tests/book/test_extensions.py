@@ -13,9 +13,11 @@ import interface
 import page
 import pytest
 import search_index
+import streams
 from bs4 import BeautifulSoup
 from docutils.core import publish_doctree
 from mathematics import ask, only, typeset
+from nbformat.v4 import new_output
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
@@ -226,10 +228,20 @@ def test_answers_proofs_and_what_the_package_adds_fold_to_the_end_of_their_secti
 
 
 def test_punctuation_stays_with_its_formula(build):
-    pages, warnings = build(index="# One\n\nWith $a$, $b$ and $c$.")
+    pages, warnings = build(index="# One\n\nWith *all*, $a$, $b$ and $c$.")
     assert warnings == []
     assert [tied.text for tied in pages["index"].select("span.tied")] == ["a,", "c."]
-    assert pages["index"].select_one("p").text == "With a, b and c."
+    assert pages["index"].select_one("p").text == "With all, a, b and c."
+
+
+def test_what_a_cell_prints_keeps_its_lines_in_however_many_pieces_it_arrived():
+    pieces = ["1 of 2 ", "pieces\n", "\nafter a blank line\n\n", "and another\n\n"]
+    outputs = [new_output("stream", name="stdout", text=text) for text in pieces]
+    outputs.insert(2, new_output("display_data", data={"text/plain": "a picture"}))
+    for _ in range(2):  # what is merged is left as it was
+        printed, picture = streams.merge(outputs)
+        assert printed["text"] == "1 of 2 pieces\n\nafter a blank line\n\nand another\n"
+        assert picture["data"] == {"text/plain": "a picture"}
 
 
 @pytest.fixture

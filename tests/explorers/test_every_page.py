@@ -83,7 +83,7 @@ def test_paper_is_light_and_has_no_controls(show_explorer, name):
     assert changed(dark, pictures(page)) == list(dark)
     assert page.locator(".panels :is(svg, canvas)").first.is_visible()
     assert page.locator(".explorer-panel > output").is_visible()
-    for control in page.locator("seqlab-explorer :is(input, select, button, summary)").all():
+    for control in page.locator("seqlab-explorer :is(input, select, button, summary, .pen)").all():
         assert not control.is_visible()
     page.emulate_media(media="screen", color_scheme="dark")
     page.wait_for_function(shaded, arg="dark")

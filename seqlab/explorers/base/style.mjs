@@ -62,7 +62,7 @@ export const PANEL_STYLE = `
 @media (prefers-reduced-motion: no-preference) { .explorer-panel svg.settling g > * { transition: transform .35s ease-out; } }
 @media print {
   .explorer-panel { print-color-adjust: exact; }
-  .explorer-panel :is(fieldset, label, .hint, details) { display: none !important; }
+  .explorer-panel :is(fieldset, label, .hint, details, .pen) { display: none !important; }
   .explorer-panel figure { break-inside: avoid; }
   .explorer-panel canvas { object-fit: contain; }
   .explorer-panel > output { min-height: 0; }

@@ -22,6 +22,7 @@ const STYLE = `
 .wkv-explorer .clock input { display: block; width: 100%; }
 .wkv-explorer .player { margin: .2em 0 0; justify-content: center; align-items: center; }
 .wkv-explorer .player label { flex-direction: row; align-items: center; gap: .4em; }
+.wkv-explorer .player label span { min-width: 1.5em; }
 .wkv-explorer .now { min-width: 3.6em; font-variant-numeric: tabular-nums; }
 @container (min-width: 600px) {
   .wkv-explorer .panels { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }

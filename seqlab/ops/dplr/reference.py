@@ -82,8 +82,8 @@ def dplr_kernel_dense(Lambda, P, B, C, dt, L):
 
 
 def dplr_kernel_cauchy(Lambda, P, B, C, dt, L):
-    """The kernel from its generating function, the sum of K_j z^j, at the roots of unity z =
-    e^{-2 pi i k / L}: a Fourier transform away.
+    """The kernel from its generating function, the sum of K_j z^j, at the roots of unity
+    z = e^{-2 pi i k / L}: a Fourier transform away.
 
     There it is C (I - A_bar^L) (I - z A_bar)^-1 B_bar, and the inverse is again a diagonal
     matrix and one product of vectors more. Multiplied through by 1 + z it is finite at
