@@ -6,7 +6,10 @@ of the batch walks over all steps, and no program waits for another.
      (BLOCK_B)  |              |    the right one is the same at every step
 
 R is kept on the chip where its four matrices fit into shared memory, and read at every
-step where not, from the L2 cache, which it does not leave.
+step where not, from the L2 cache, which it does not leave. Where there is room for more,
+the numbers of the next step come into shared memory while a step is taken, from where
+threads take them as the products' results lie: without, each tile of them would have to
+be laid out anew, which all warps wait for.
 
 Backward walks from late to early, from the pre-activations of all steps, which are one
 product of matrices before it, and c, n and m before every step. It leaves the gradients
@@ -33,9 +36,11 @@ from seqlab.ops.xlstm.slstm import portable
 
 SIZES = ["batch", "length", "heads"]
 ENTRIES = 16, 2  # of the batch in a program: compiled, interpreted
-LEAST_ROOM, BESIDE = 64 * 1024, 40 * 1024
-"""Bytes of shared memory that every GPU has, and what a program needs beside R."""
-INTERPRETED_ROOM = BESIDE + 64
+BESIDE, AHEAD = 8, 32
+"""Bytes of shared memory for each number of a tile that a program needs beside R, and for
+the next step."""
+LEAST_ROOM, INTERPRETED_ROOM = 64 * 1024, 256
+"""Bytes of shared memory that every GPU has, and that the interpreter is given."""
 LOWEST = tl.constexpr(portable.LOWEST)
 
 
@@ -138,7 +143,7 @@ def forward_kernel(
     y_ptr, last_c_ptr, last_n_ptr, last_m_ptr, last_h_ptr, before_ptr,
     batch, length, heads, width,
     EXPONENTIAL: tl.constexpr, KEPT: tl.constexpr, BLOCK_B: tl.constexpr,
-    BLOCK_D: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_D: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """The last state goes to ``last_c_ptr`` to ``last_h_ptr``, (B, H, D) each, and c, n and
     m before every step to ``before_ptr``, (3, B, L, H, D)."""
@@ -165,16 +170,12 @@ def forward_kernel(
         b_o = tl.load(here + 3 * features, mask=row < width, other=0.0).to(tl.float32)
     count = (batch * length).to(tl.int64) * features
     x = gates_ptr + entry * length * 4 * features + head * width + row
-    next_i, next_f, next_z, next_o = load_gates(x, features, alive)
-    for t in range(0, length):
+    for t in tl.range(0, length, num_stages=STAGES):
         token = entry * length + t
         place = token * features + head * width + row
-        i, f, z, o = next_i + b_i, next_f + b_f, next_z + b_z, next_o + b_o
-        # The next step's are on their way while this one is taken.
+        i, f, z, o = load_gates(x, features, alive)
+        i, f, z, o = i + b_i, f + b_f, z + b_z, o + b_o
         x += 4 * features
-        next_i, next_f, next_z, next_o = load_gates(
-            x, features, alive & (t + 1 < length)
-        )
         tl.store(before_ptr + place, c, mask=alive)
         tl.store(before_ptr + count + place, n, mask=alive)
         tl.store(before_ptr + 2 * count + place, m, mask=alive)
@@ -199,7 +200,7 @@ def backward_kernel(
     first_c_ptr, first_n_ptr, first_m_ptr, first_h_ptr,
     batch, length, heads, width,
     EXPONENTIAL: tl.constexpr, KEPT: tl.constexpr, BLOCK_B: tl.constexpr,
-    BLOCK_D: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_D: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """Pre-activations in ``x_ptr`` (B, L, 4, H, D) become their gradients; those of the
     first state, (B, H, D) each, go to ``first_c_ptr`` and so on, if these are not None."""
@@ -221,19 +222,10 @@ def backward_kernel(
     token = entry * length + (length - 1)
     place = token * features + head * width + column
     x = x_ptr + token * 4 * features + head * width + column
-    next_i, next_f, next_z, next_o = load_gates(x, features, alive)
-    next_c, next_n, next_m = load_before(before_ptr + place, count, alive)
-    next_dh = tl.load(grad_y_ptr + place, mask=alive, other=0.0).to(tl.float32)
-    for back in range(0, length):
-        i, f, z, o = next_i, next_f, next_z, next_o
-        c, n, m = next_c, next_n, next_m
-        dh += next_dh
-        # The step before is on its way while this one is taken.
-        place -= features
-        earlier = alive & (back + 1 < length)
-        next_i, next_f, next_z, next_o = load_gates(x - 4 * features, features, earlier)
-        next_c, next_n, next_m = load_before(before_ptr + place, count, earlier)
-        next_dh = tl.load(grad_y_ptr + place, mask=earlier, other=0.0).to(tl.float32)
+    for _ in tl.range(0, length, num_stages=STAGES):
+        i, f, z, o = load_gates(x, features, alive)
+        c, n, m = load_before(before_ptr + place, count, alive)
+        dh += tl.load(grad_y_ptr + place, mask=alive, other=0.0).to(tl.float32)
         past, decay, weight, z, gate, c_t, _, _, inverse = take(
             i, f, z, o, c, n, m, EXPONENTIAL
         )
@@ -259,6 +251,7 @@ def backward_kernel(
         dc *= decay
         dn *= decay
         x -= 4 * features
+        place -= features
     if first_c_ptr is not None:
         tl.store(first_c_ptr + states, dc, mask=alive)
         tl.store(first_n_ptr + states, dn, mask=alive)
@@ -321,7 +314,7 @@ def walk_back(
 def plan(
     like: Tensor, R: Tensor
 ) -> tuple[tuple[int], tuple[bool | int | str, ...], dict[str, int]]:
-    """Grid, (KEPT, BLOCK_B, BLOCK_D, PRECISION) and options of the launch."""
+    """Grid, (KEPT, BLOCK_B, BLOCK_D, PRECISION, STAGES) and options of the launch."""
     _, heads, width, _ = R.shape
     room = room_of(R.device.index) if like.is_cuda else INTERPRETED_ROOM
     return plan_launch(len(like), heads, width, R.dtype, room, like.is_cuda)
@@ -334,12 +327,16 @@ def plan_launch(
     """The launch for a chip on which a program has so much room."""
     BLOCK_B = ENTRIES[0] if compiled else ENTRIES[1]
     BLOCK_D = max(16 if compiled else 2, power_of_two(width))
-    kept = 4 * BLOCK_D * BLOCK_D * dtype.itemsize + BESIDE <= room
-    precision = "tf32x3" if dtype == torch.float32 else "tf32"
+    full = dtype == torch.float32
+    precision = "tf32x3" if full else "tf32"
+    # Of float32 in two parts each.
+    matrices = 4 * BLOCK_D * BLOCK_D * dtype.itemsize * (2 if full else 1)
+    tile = BLOCK_B * BLOCK_D
+    kept = matrices + BESIDE * tile <= room
+    stages = 2 if kept and matrices + (BESIDE + AHEAD) * tile <= room else 1
     grid = (ceil_div(batch, BLOCK_B) * heads,)
-    # One stage: shared memory is for R, nothing else is read ahead into it.
-    options = {"num_warps": 8 if BLOCK_D >= 64 else 4, "num_stages": 1}
-    return grid, (kept, BLOCK_B, BLOCK_D, precision), options
+    options = {"num_warps": 8 if BLOCK_D >= 64 else 4}
+    return grid, (kept, BLOCK_B, BLOCK_D, precision, stages), options
 
 
 @cache
