@@ -2,9 +2,10 @@
 
 ``python -m benchmarks.kernel_tilings --out benchmarks/results/kernel_tilings_DEVICE.json --ops mlstm``
 
-A setting gives names of an op's ``kernel`` module other values. Each takes part in a benchmark of its own: held to
-float64, then timed on every workload of the catalogue, with its memory; one that does not fit on the chip says so. What
-wins stands in the module. All are compiled beforehand, side by side. About a minute for an op on a Hopper GPU.
+A setting gives other values to names of the module that tiles an op's kernels. Each takes part in a benchmark of its
+own: held to float64, then timed on every workload of the catalogue, with its memory; one that does not fit on the chip
+says so. What wins stands in the module. All are compiled beforehand, side by side. About a minute for an op on a Hopper
+GPU.
 """
 
 import argparse
@@ -114,13 +115,15 @@ SWEEPS: dict[str, list[Setting]] = {
 }  # fmt: skip
 
 
-def kernel_of(op: str) -> ModuleType:
-    return import_module(PAIRINGS[op].op.__module__.rpartition(".")[0] + ".kernel")
+def module_of(op: str) -> ModuleType:
+    """Where the tilings of an op stand."""
+    name = "plan" if op == "ssm_convolution" else "kernel"
+    return import_module(f"{PAIRINGS[op].op.__module__.rpartition('.')[0]}.{name}")
 
 
 def kernels(op: str) -> Iterator[Implementation]:
     """The op with its kernel as it is, and with each setting of its sweep."""
-    module = kernel_of(op)
+    module = module_of(op)
     own = {name: getattr(module, name) for setting in SWEEPS[op] for name in setting}
     others = (setting for setting in SWEEPS[op] if any(own[name] != value for name, value in setting.items()))
     for setting in ({}, *others):
@@ -132,7 +135,7 @@ def prepare(op: str, values: Setting, arguments: Arguments) -> Call:
     """The op's call, from now on with these values in its kernel."""
     if op == "mlstm" and arguments["v"].dtype == torch.float32:
         raise Absent("left out: its tile is the same in every setting")
-    set_values(kernel_of(op), **values)
+    set_values(module_of(op), **values)
     return plain_call(op, PAIRINGS[op].op, arguments, backend="triton")
 
 

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         None,
     )
     if wanted == "verify":
-        from seqlab import verify as verification
+        from seqlab.verify import command as verification
 
         verification.add_arguments(verify)
         verify.set_defaults(run=verification.run)

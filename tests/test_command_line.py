@@ -48,7 +48,7 @@ def test_an_interrupted_command_says_so_and_exits_as_shells_expect(monkeypatch, 
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("seqlab.verify.run", interrupt)
+    monkeypatch.setattr("seqlab.verify.command.run", interrupt)
     assert main(["verify"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 

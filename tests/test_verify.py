@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from seqlab import verify as verification
 from seqlab.__main__ import main
 from seqlab.catalogue import PAIRINGS, Bound, sizes
 from seqlab.ops.backends import has_triton
-from seqlab.verify import Row, absent_backends, comparisons, relative_error, table, verify
+from seqlab.verify import Row, absent_backends, backends, comparisons, relative_error, table, verify
+from seqlab.verify.errors import Errors, error_in
 
 PAIRING = PAIRINGS["linear_scan"]
 
@@ -24,7 +24,7 @@ def altered(monkeypatch):
         few = tuple(sample for sample in PAIRING.samples if "moderate" in sample.name)[::4]
         small = dict.fromkeys(PAIRING.sizes, (sizes(2, 9, 3),))
         pairing = dataclasses.replace(PAIRING, **{"samples": few, "sizes": small, **changes})
-        monkeypatch.setitem(verification.PAIRINGS, "linear_scan", pairing)
+        monkeypatch.setitem(PAIRINGS, "linear_scan", pairing)
 
     return alter
 
@@ -99,7 +99,7 @@ def test_the_truth_of_a_sample_is_found_once_and_rows_keep_their_order(altered):
     altered(loop=loop)
     rows = verify(["linear_scan"], ["portable"])
     assert len(looped) == len(rows_of("portable", rows)) < len(rows)
-    samples = verification.PAIRINGS["linear_scan"].samples
+    samples = PAIRINGS["linear_scan"].samples
     chosen = comparisons(["linear_scan"], ["portable"])
     wanted = [(each.backend or "(truth)", samples[each.sample].name) for each in chosen]
     assert [(row.backend, row.sample) for row in rows] == wanted
@@ -169,16 +169,16 @@ def test_what_float16_has_no_room_for_has_to_come_out_infinite():
         ([1, 6e4, -np.inf], False),
         ([np.inf, 7e4, -7e4], False),
     ):
-        error = verification._error_in(torch.float16, np.array(found), true)
+        error = error_in(torch.float16, np.array(found), true)
         assert (error < 1e-2) == right
 
 
 @pytest.mark.parametrize(("dtype", "right"), [(torch.float16, True), (torch.float32, False)])
 def test_what_lies_below_the_range_of_a_dtype_may_come_out_as_zero(dtype, right):
     true = np.array([3e-9, -2e-8, 5e-6])
-    error = verification._error_in(dtype, np.zeros(3), true)
+    error = error_in(dtype, np.zeros(3), true)
     assert (error < 1e-2) == right
-    assert verification._error_in(dtype, np.zeros(3), 100 * true) > 0.9
+    assert error_in(dtype, np.zeros(3), 100 * true) > 0.9
 
 
 def test_a_wrong_shape_is_an_infinite_error(altered):
@@ -234,7 +234,7 @@ def test_relative_error():
 
 
 def test_the_largest_error_is_kept_with_its_sizes_and_nan_is_the_largest():
-    errors = verification._Errors(PAIRING.samples[0])
+    errors = Errors(PAIRING.samples[0])
     for length, error in enumerate((0.1, 0.3, 0.2)):
         errors.note("h", error, sizes(1, length, 1))
     assert (errors.largest["h"], errors.where["h"]["length"]) == (0.3, 1)
@@ -327,7 +327,7 @@ def test_a_backend_this_machine_lacks_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="backends: 'cuda' cannot run here: there is no CUDA GPU"):
         verify(backends=["cuda"])
-    monkeypatch.setattr(verification, "has_triton", lambda: False)
+    monkeypatch.setattr(backends, "has_triton", lambda: False)
     assert set(absent_backends()) == {"interpreter", "cuda"}
 
 
@@ -342,7 +342,7 @@ def test_command_fails_when_an_op_is_wrong(altered, capsys):
 
 def test_command_says_what_it_did_not_run(altered, capsys, monkeypatch):
     altered()
-    monkeypatch.setattr(verification, "has_triton", lambda: False)
+    monkeypatch.setattr(backends, "has_triton", lambda: False)
     assert main(["verify", "--ops", "linear_scan"]) == 0
     assert "Not run: interpreter, because Triton is not installed" in capsys.readouterr().out
     assert main(["verify", "--backends", "interpreter"]) == 2

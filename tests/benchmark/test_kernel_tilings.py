@@ -28,10 +28,10 @@ def launches(monkeypatch):
 
 @pytest.fixture
 def as_it_was(monkeypatch):
-    """as_it_was(op) has the op's kernel module with its own values again after the test."""
+    """as_it_was(op) has the op's module with its own values again after the test."""
 
     def keep(op):
-        module = tilings.kernel_of(op)
+        module = tilings.module_of(op)
         for name in {name for setting in tilings.SWEEPS[op] for name in setting}:
             monkeypatch.setattr(module, name, getattr(module, name))
         return module
@@ -42,7 +42,7 @@ def as_it_was(monkeypatch):
 def test_every_setting_gives_names_of_the_kernel_values_of_their_kind():
     for op, settings in tilings.SWEEPS.items():
         for setting in settings:
-            own = {name: getattr(tilings.kernel_of(op), name) for name in setting}
+            own = {name: getattr(tilings.module_of(op), name) for name in setting}
             for name, value in setting.items():
                 assert type(value) is type(own[name]), f"{op}: {name}"
                 if name != "TILINGS" and isinstance(value, dict):

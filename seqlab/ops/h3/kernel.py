@@ -41,7 +41,8 @@ from seqlab.ops.shift_ssm.kernel import weighed
 from seqlab.ops.sizes import ceil_div
 from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution import kernel as convolution
-from seqlab.ops.ssm.convolution.kernel import Plan, kept_shapes, plan_launches
+from seqlab.ops.ssm.convolution.parameter_gradients import parameter_gradients
+from seqlab.ops.ssm.convolution.plan import Plan, kept_shapes, plan_launches
 
 __all__ = ["forward", "gradients", "kept_shapes"]
 
@@ -199,7 +200,7 @@ def gradients(
         )  # fmt: skip
         spread(grad_y, read, grad_q)
         flows = convolution.states_between(dread, A_bar, c, tables, last, plan, True)
-        sums, by_lag = convolution.parameter_gradients(
+        sums, by_lag = parameter_gradients(
             rows, dread, A_bar, b, c, tables, first, between, last, flows, plan
         )
         grad_D = None if D_skip is None else by_lag.diagonal(dim1=2, dim2=3).sum((0, 2))

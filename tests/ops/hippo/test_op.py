@@ -156,7 +156,7 @@ def test_a_gradient_that_is_not_a_number_stays_before_where_it_is(measure, backe
         assert grad_f[0, 4:].isfinite().all()
 
 
-@pytest.mark.thorough  # one of these forms, and its gradient: tests/ops/shared/test_every_op.py
+@pytest.mark.thorough  # one of these forms, and its gradient: tests/ops/shared/test_every_op_registration.py
 @pytest.mark.parametrize("return_all", [True, False])
 @pytest.mark.parametrize("measure", ["legs", "fourier"])
 def test_registration_passes_opcheck(measure, return_all):

@@ -267,7 +267,7 @@ def test_half_precision_keeps_its_state_in_float32(dtype, backend):
     assert close(last, expected_last, 1e-6)
 
 
-@pytest.mark.thorough  # one of these forms, and its gradient: tests/ops/shared/test_every_op.py
+@pytest.mark.thorough  # one of these forms, and its gradient: tests/ops/shared/test_every_op_registration.py
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
 def test_registration_passes_opcheck(dtype, fixed):

@@ -65,7 +65,7 @@ def test_gradients_of_parameters_are_right_wherever_these_lie():
 
 
 def test_segments_hold_every_chunk_once():
-    from seqlab.ops.ssm.convolution.kernel import plan_launches
+    from seqlab.ops.ssm.convolution.plan import plan_launches
 
     sizes = itertools.product((1, 3, 8, 500), (1, 31, 32, 1000, 6200, 100_003), (1, 5, 1024), (True, False))
     for batch, length, channels, compiled in sizes:
