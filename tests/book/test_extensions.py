@@ -232,6 +232,13 @@ def test_punctuation_stays_with_its_formula(build):
     assert pages["index"].select_one("p").text == "With a, b and c."
 
 
+def test_a_parenthesis_stays_with_the_formula_that_it_opens_before(build):
+    pages, warnings = build(index="# One\n\nRounding ($a$), [$b$ and ($c$).")
+    assert warnings == []
+    assert [tied.text for tied in pages["index"].select("span.tied")] == ["(a),", "[b", "(c)."]
+    assert pages["index"].select_one("p").text == "Rounding (a), [b and (c)."
+
+
 @pytest.fixture
 def project(tmp_path):
     """The files that an execution reads, in a folder of their own."""
