@@ -244,6 +244,13 @@ def test_what_a_cell_prints_keeps_its_lines_in_however_many_pieces_it_arrived():
         assert picture["data"] == {"text/plain": "a picture"}
 
 
+def test_a_parenthesis_stays_with_the_formula_that_it_opens_before(build):
+    pages, warnings = build(index="# One\n\nRounding ($a$), [$b$ and ($c$).")
+    assert warnings == []
+    assert [tied.text for tied in pages["index"].select("span.tied")] == ["(a),", "[b", "(c)."]
+    assert pages["index"].select_one("p").text == "Rounding (a), [b and (c)."
+
+
 @pytest.fixture
 def project(tmp_path):
     """The files that an execution reads, in a folder of their own."""

@@ -43,7 +43,7 @@ def prefixes(elements: list, combine: Callable) -> list:
     """All running products e_1, e_1∘e_2, ... of an associative ``combine``, as a tree
     (Blelloch, 1990).
 
-    Neighbours are combined in pairs, the half-length problem is solved the same way,
+    Neighbors are combined in pairs, the half-length problem is solved the same way,
     and the products that end inside a pair cost one combination more: fewer than 2 L in
     all, 2 log2 L deep.
     """
