@@ -26,6 +26,7 @@ from seqlab.catalogue.pairing import (
     Sample,
     Workload,
     in_parts,
+    on_float32_units,
     sizes,
 )
 from seqlab.ops.h3 import reference
@@ -185,7 +186,7 @@ def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
     imaginary = A_bar.is_complex() if isinstance(u, Tensor) else np.iscomplexobj(A_bar)
     forward, backward = (14, 52) if imaginary else (5, 14)
     modes = batch * length * channels * A_bar.shape[1]
-    return forward * modes, backward * modes
+    return on_float32_units(u, forward * modes, backward * modes)
 
 
 FLASHCONV = Pairing(

@@ -23,6 +23,7 @@ from seqlab.catalogue.pairing import (
     Pairing,
     Sample,
     Workload,
+    on_float32_units,
     sizes,
     state_in_parts,
 )
@@ -161,7 +162,8 @@ def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
     forward, backward = (14, 52) if complex_ else (5, 14)
     numbers = int(np.prod(q.shape))
     modes, taps = numbers * head_dim * A_bar.shape[-1], numbers * M
-    return forward * modes + 2 * taps, backward * modes + 4 * taps
+    forward, backward = on_float32_units(q, forward * modes, backward * modes)
+    return forward + 2 * taps, backward + 4 * taps
 
 
 _STATES = ("window", "memory")
