@@ -17,7 +17,7 @@ before them, e^{A sum of dt}. Launch 2 joins the summaries (``device/chunks.py``
 starts from the state before each chunk and writes. There are as many chunks as it takes to
 keep a GPU busy, and no more: each state costs an exponential, a cosine and a sine a step in
 launch 1, and again in launch 3. That keeps the states before windows. The compiler brings
-what a group reads in float32 into shared memory STAGES - 1 groups ahead.
+what a group reads in float32 into shared memory while those before it are computed.
 
 Backward, what flows into the states runs through the same launches from late to early, by
 the conjugates, g = e^{dt A*} (g + C* dy). In launch 3 a program takes its windows from the
@@ -404,7 +404,7 @@ LANES = 512
 """Pairs that a program has in its registers."""
 BUSY = 4096
 """Warps that keep a GPU busy."""
-COMPILED = {"STEPS": 4, "STAGES": 2}
+COMPILED = {"STEPS": 4, "STAGES": 3}
 INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2}  # it visits numbers one by one
 
 

@@ -20,8 +20,9 @@ keep a GPU busy, and no more, as each state costs an exponential in launch 1 and
 launch 3: where batch and channels do, one.
 
 What a group reads in float32, B and C before all, the compiler brings into shared memory
-STAGES - 1 groups ahead (``num_stages`` of a loop), from where a lane takes it in its turn:
-ahead in registers it would take those of half of the warps.
+while the groups before are computed (``num_stages`` of a loop), from where a lane takes it
+in its turn: ahead in registers it would take those of half of the warps. Of STAGES at least
+three: of two, a load begins where the group before it ends, and is waited for at once.
 
 Backward, what flows into the states runs through the same launches from late to early.
 Launch 3 takes window by window, from the last one on: forward from the state before it for
@@ -418,7 +419,7 @@ BUSY, BUSY_BACKWARD = 2048, 1024
 """Warps that keep a GPU busy: what fits onto an H100 at once, where a warp of the forward pass
 has a hundred registers a lane, and one of the backward pass all 255."""
 COMPILED = {"STEPS": 4, "STAGES": 3, "num_warps": 1}
-COMPILED_BACKWARD = {"STEPS": 2, "STAGES": 2, "num_warps": 4}
+COMPILED_BACKWARD = {"STEPS": 2, "STAGES": 3, "num_warps": 4}
 """More warps, as a program adds up gradients of B and C over the channels of all."""
 INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2}  # it visits numbers one by one
 

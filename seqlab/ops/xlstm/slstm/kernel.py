@@ -6,10 +6,11 @@ of the batch walks over all steps, and no program waits for another.
      (BLOCK_B)  |              |    the right one is the same at every step
 
 R is kept on the chip where its four matrices fit into shared memory, and read at every
-step where not, from the L2 cache, which it does not leave. Where there is room for more,
-the numbers of the next step come into shared memory while a step is taken, from where
-threads take them as the products' results lie: without, each tile of them would have to
-be laid out anew, which all warps wait for.
+step where not, from the L2 cache, which it does not leave.
+
+What the next step needs is on its way while one is taken: where there is room, into shared
+memory (``num_stages`` of the loop), from where threads take it as the products' results
+lie, else into registers, and then each tile is laid out anew, which all warps wait for.
 
 Backward walks from late to early, from the pre-activations of all steps, which are one
 product of matrices before it, and c, n and m before every step. It leaves the gradients
@@ -36,9 +37,11 @@ from seqlab.ops.xlstm.slstm import portable
 
 SIZES = ["batch", "length", "heads"]
 ENTRIES = 16, 2  # of the batch in a program: compiled, interpreted
-BESIDE, AHEAD = 8, 32
-"""Bytes of shared memory for each number of a tile that a program needs beside R, and for
-the next step."""
+BESIDE = 8
+"""Bytes of shared memory for each number of a tile that a program needs beside R."""
+AHEAD = 3
+"""Stages of a loop that loads ahead: of two, a load begins where the step before it ends, and
+is waited for at once."""
 LEAST_ROOM, INTERPRETED_ROOM = 64 * 1024, 256
 """Bytes of shared memory that every GPU has, and that the interpreter is given."""
 LOWEST = tl.constexpr(portable.LOWEST)
@@ -108,12 +111,14 @@ def load_gates(x, features, alive):
 
 
 @triton.jit
-def load_before(pointer, count, alive):
-    """c, n and m before one step."""
-    c = tl.load(pointer, mask=alive, other=0.0)
-    n = tl.load(pointer + count, mask=alive, other=0.0)
-    m = tl.load(pointer + 2 * count, mask=alive, other=0.0)
-    return c, n, m
+def load_step(x, before_ptr, grad_y_ptr, place, features, count, alive):
+    """The pre-activations of one step, c, n and m before it, and its gradient."""
+    i, f, z, o = load_gates(x, features, alive)
+    c = tl.load(before_ptr + place, mask=alive, other=0.0)
+    n = tl.load(before_ptr + count + place, mask=alive, other=0.0)
+    m = tl.load(before_ptr + 2 * count + place, mask=alive, other=0.0)
+    dy = tl.load(grad_y_ptr + place, mask=alive, other=0.0).to(tl.float32)
+    return i, f, z, o, c, n, m, dy
 
 
 @triton.jit
@@ -170,10 +175,17 @@ def forward_kernel(
         b_o = tl.load(here + 3 * features, mask=row < width, other=0.0).to(tl.float32)
     count = (batch * length).to(tl.int64) * features
     x = gates_ptr + entry * length * 4 * features + head * width + row
+    if STAGES == 1:
+        ahead = load_gates(x, features, alive)
     for t in tl.range(0, length, num_stages=STAGES):
         token = entry * length + t
         place = token * features + head * width + row
-        i, f, z, o = load_gates(x, features, alive)
+        if STAGES == 1:
+            i, f, z, o = ahead
+            further = alive & (t + 1 < length)
+            ahead = load_gates(x + 4 * features, features, further)
+        else:
+            i, f, z, o = load_gates(x, features, alive)
         i, f, z, o = i + b_i, f + b_f, z + b_z, o + b_o
         x += 4 * features
         tl.store(before_ptr + place, c, mask=alive)
@@ -222,10 +234,21 @@ def backward_kernel(
     token = entry * length + (length - 1)
     place = token * features + head * width + column
     x = x_ptr + token * 4 * features + head * width + column
-    for _ in tl.range(0, length, num_stages=STAGES):
-        i, f, z, o = load_gates(x, features, alive)
-        c, n, m = load_before(before_ptr + place, count, alive)
-        dh += tl.load(grad_y_ptr + place, mask=alive, other=0.0).to(tl.float32)
+    if STAGES == 1:
+        ahead = load_step(x, before_ptr, grad_y_ptr, place, features, count, alive)
+    for back in tl.range(0, length, num_stages=STAGES):
+        if STAGES == 1:
+            i, f, z, o, c, n, m, dy = ahead
+            further = alive & (back + 1 < length)
+            ahead = load_step(
+                x - 4 * features, before_ptr, grad_y_ptr, place - features,
+                features, count, further,
+            )  # fmt: skip
+        else:
+            i, f, z, o, c, n, m, dy = load_step(
+                x, before_ptr, grad_y_ptr, place, features, count, alive
+            )
+        dh += dy
         past, decay, weight, z, gate, c_t, _, _, inverse = take(
             i, f, z, o, c, n, m, EXPONENTIAL
         )
@@ -275,7 +298,7 @@ def scan(
     shape = batch, heads, width
     c, n, m, h = (gates.new_empty(shape, dtype=torch.float32) for _ in "cnmh")
     before = gates.new_empty((3, batch, length, heads, width), dtype=torch.float32)
-    grid, constants, options = plan(gates, R)
+    grid, constants, options = plan(gates, R, False)
     runner(forward_kernel, gates)[grid](
         gates, R, *given, y, c, n, m, h, before,
         batch, length, heads, width, forget == "exp", *constants, **options,
@@ -303,7 +326,7 @@ def walk_back(
     if of_state:
         dc, dn, dm, dh = (x.new_empty((batch, heads, width)) for _ in "cnmh")
         first = dc, dn, dm, dh
-    grid, constants, options = plan(grad_h, R)
+    grid, constants, options = plan(grad_h, R, True)
     runner(backward_kernel, x)[grid](
         x, R, before, grad_h, *given, *(first or (None,) * 4),
         batch, length, heads, width, forget == "exp", *constants, **options,
@@ -312,17 +335,23 @@ def walk_back(
 
 
 def plan(
-    like: Tensor, R: Tensor
+    like: Tensor, R: Tensor, backward: bool
 ) -> tuple[tuple[int], tuple[bool | int | str, ...], dict[str, int]]:
     """Grid, (KEPT, BLOCK_B, BLOCK_D, PRECISION, STAGES) and options of the launch."""
     _, heads, width, _ = R.shape
     room = room_of(R.device.index) if like.is_cuda else INTERPRETED_ROOM
-    return plan_launch(len(like), heads, width, R.dtype, room, like.is_cuda)
+    return plan_launch(len(like), heads, width, R.dtype, room, backward, like.is_cuda)
 
 
 @lru_cache(maxsize=1024)
 def plan_launch(
-    batch: int, heads: int, width: int, dtype: torch.dtype, room: int, compiled: bool
+    batch: int,
+    heads: int,
+    width: int,
+    dtype: torch.dtype,
+    room: int,
+    backward: bool,
+    compiled: bool,
 ) -> tuple[tuple[int], tuple[bool | int | str, ...], dict[str, int]]:
     """The launch for a chip on which a program has so much room."""
     BLOCK_B = ENTRIES[0] if compiled else ENTRIES[1]
@@ -333,7 +362,10 @@ def plan_launch(
     matrices = 4 * BLOCK_D * BLOCK_D * dtype.itemsize * (2 if full else 1)
     tile = BLOCK_B * BLOCK_D
     kept = matrices + BESIDE * tile <= room
-    stages = 2 if kept and matrices + (BESIDE + AHEAD) * tile <= room else 1
+    # Pre-activations, c, n and m are float32 backward, the gradient is as h.
+    a_step = 28 + dtype.itemsize if backward else 4 * dtype.itemsize
+    needed = matrices + (BESIDE + (AHEAD - 1) * a_step) * tile
+    stages = AHEAD if needed <= room else 1
     grid = (ceil_div(batch, BLOCK_B) * heads,)
     options = {"num_warps": 8 if BLOCK_D >= 64 else 4}
     return grid, (kept, BLOCK_B, BLOCK_D, precision, stages), options
