@@ -37,12 +37,13 @@ from seqlab.ops.xlstm.slstm import portable
 
 SIZES = ["batch", "length", "heads"]
 ENTRIES = 16, 2  # of the batch in a program: compiled, interpreted
-BESIDE = 8
-"""Bytes of shared memory for each number of a tile that a program needs beside R."""
+BESIDE, WITHOUT_TENSOR_CORES = 8, 40
+"""Bytes of shared memory for each number of a tile that a program needs beside R, the second
+where products are no tensor cores' work."""
 AHEAD = 3
 """Stages of a loop that loads ahead: of two, a load begins where the step before it ends, and
 is waited for at once."""
-LEAST_ROOM, INTERPRETED_ROOM = 64 * 1024, 256
+LEAST_ROOM, INTERPRETED_ROOM = 64 * 1024, 320
 """Bytes of shared memory that every GPU has, and that the interpreter is given."""
 LOWEST = tl.constexpr(portable.LOWEST)
 
@@ -361,11 +362,11 @@ def plan_launch(
     # Of float32 in two parts each.
     matrices = 4 * BLOCK_D * BLOCK_D * dtype.itemsize * (2 if full else 1)
     tile = BLOCK_B * BLOCK_D
-    kept = matrices + BESIDE * tile <= room
+    kept = matrices + WITHOUT_TENSOR_CORES * tile <= room
     # Pre-activations, c, n and m are float32 backward, the gradient is as h.
     a_step = 28 + dtype.itemsize if backward else 4 * dtype.itemsize
     needed = matrices + (BESIDE + (AHEAD - 1) * a_step) * tile
-    stages = AHEAD if needed <= room else 1
+    stages = AHEAD if kept and needed <= room else 1
     grid = (ceil_div(batch, BLOCK_B) * heads,)
     options = {"num_warps": 8 if BLOCK_D >= 64 else 4}
     return grid, (kept, BLOCK_B, BLOCK_D, precision, stages), options
