@@ -172,6 +172,8 @@ def test_accessible(page, axe, shade):
     # The keyboard's last stop may still show its tooltip, which has no contrast while it fades.
     tab.evaluate("document.activeElement.blur()")
     tab.wait_for_function("document.querySelector('.tooltip') === null")
+    # Nor have colors on their way from one theme to the other.
+    tab.evaluate("Promise.allSettled(document.getAnimations().map(each => each.finished))")
     tab.wait_for_function(DESCRIBED)
     tab.evaluate(THIN_OUT)
     tab.evaluate(axe)
