@@ -4,7 +4,6 @@ diagonal state-space model."""
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +28,7 @@ from seqlab.catalogue.pairing import (
     on_float32_units,
     sizes,
 )
+from seqlab.catalogue.ssm import recurrence_operations
 from seqlab.ops.h3 import reference
 
 _SYSTEM = ("A_bar", "B_bar", "C")
@@ -175,18 +175,14 @@ def _bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
-    """Of taps, those of a convolution. Of a system, for each mode and number 14 operations
-    or, of real numbers, 5; backward 52 or 14."""
+    """Of taps, those of a convolution; of a system, those of the diagonal recurrence."""
     u = arguments["u"]
     batch, length, channels = map(int, u.shape)
     if "K_or_ssm" in arguments:
         taps = arguments["K_or_ssm"].shape[1]
         return convolution_operations(batch, length, channels, taps)
-    A_bar = arguments["A_bar"]
-    imaginary = A_bar.is_complex() if isinstance(u, Tensor) else np.iscomplexobj(A_bar)
-    forward, backward = (14, 52) if imaginary else (5, 14)
-    modes = batch * length * channels * A_bar.shape[1]
-    return on_float32_units(u, forward * modes, backward * modes)
+    numbers = batch * length * channels
+    return on_float32_units(u, *recurrence_operations(arguments["A_bar"], numbers))
 
 
 FLASHCONV = Pairing(

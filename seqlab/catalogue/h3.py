@@ -27,6 +27,7 @@ from seqlab.catalogue.pairing import (
     sizes,
     state_in_parts,
 )
+from seqlab.catalogue.ssm import recurrence_operations
 from seqlab.ops.h3 import reference
 
 M = 4
@@ -154,16 +155,13 @@ def _bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
-    """As of the diagonal recurrence, 14 or 5 for each mode and product of a head, 52 or 14
-    backward; and for each tap a product and a sum, twice that backward."""
-    A_bar, head_dim = arguments["A_bar"], arguments.get("head_dim", 1)
-    q = arguments["q"]
-    complex_ = A_bar.is_complex() if isinstance(q, Tensor) else np.iscomplexobj(A_bar)
-    forward, backward = (14, 52) if complex_ else (5, 14)
+    """Those of the diagonal recurrence for each product of a head; and for each tap a product
+    and a sum, twice that backward."""
+    q, head_dim = arguments["q"], arguments.get("head_dim", 1)
     numbers = int(np.prod(q.shape))
-    modes, taps = numbers * head_dim * A_bar.shape[-1], numbers * M
-    forward, backward = on_float32_units(q, forward * modes, backward * modes)
-    return forward + 2 * taps, backward + 4 * taps
+    recurrence = recurrence_operations(arguments["A_bar"], numbers * head_dim)
+    forward, backward = on_float32_units(q, *recurrence)
+    return forward + 2 * numbers * M, backward + 4 * numbers * M
 
 
 _STATES = ("window", "memory")

@@ -155,14 +155,17 @@ def _bytes(arguments: Mapping[str, Any]) -> tuple[int, int]:
     return 2 * u + varying, 3 * u + 2 * varying
 
 
-def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
-    """For each step and mode a product of A_bar, one of B_bar with its sum, and the real
+def recurrence_operations(A_bar: Any, numbers: int) -> tuple[int, int]:
+    """For each number and mode a product of A_bar, one of B_bar with its sum, and the real
     part of one of C with its sum; backward the state again, the same of the adjoint, and
     three products for the gradients."""
-    A_bar, u = arguments["A_bar"], arguments["u"]
     forward, backward = (14, 52) if _is_complex(A_bar) else (5, 14)
-    count = int(np.prod(u.shape)) * A_bar.shape[-1]
+    count = numbers * A_bar.shape[-1]
     return forward * count, backward * count
+
+
+def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
+    return recurrence_operations(arguments["A_bar"], int(np.prod(arguments["u"].shape)))
 
 
 def _convolution_operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
