@@ -108,7 +108,7 @@ def forward_kernel(
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, False, CHUNK, BLOCK
     )
-    exists, count = channel < width, batch * width
+    exists, count = channel < width, batch.to(tl.int64) * width
     rows = 2 * (states - channel)
     w = tl.load(w_ptr + channel, mask=exists, other=0.0)
     u = tl.load(u_ptr + channel, mask=exists, other=0.0)
@@ -151,7 +151,7 @@ def backward_kernel(
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, True, CHUNK, BLOCK
     )
-    exists, count = channel < width, batch * width
+    exists, count = channel < width, batch.to(tl.int64) * width
     rows = 2 * (states - channel)
     w = tl.load(w_ptr + channel, mask=exists, other=0.0)
     u = tl.load(u_ptr + channel, mask=exists, other=0.0)

@@ -130,6 +130,23 @@ def test_16_bit_numbers_keep_states_in_float32(backend):
     torch.testing.assert_close(y.double(), true, rtol=3e-3, atol=3e-3)
 
 
+@every_backend
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("size", [2.0**-40, 2.0**40])
+def test_gradients_of_a_state_grow_and_shrink_with_what_is_sent_back(size, dtype, backend):
+    """They are float32: no step on the way may take them for numbers of 16 bits, of which the largest is 65504."""
+    gates, R, b = (x.to(dtype) for x in draw(length=6))
+    _, first = slstm(*draw(seed=1), backend=backend)
+    state = SLSTMState(*(x.requires_grad_() for x in first))
+    _, (c, n, m, h) = slstm(gates, R, b, state, backend=backend)
+    generator = torch.Generator().manual_seed(2)
+    sent = [torch.randn(x.shape, generator=generator) for x in (c, n, m, h)]
+    once = torch.autograd.grad((c, n, m, h), state, sent, retain_graph=True)
+    found = torch.autograd.grad((c, n, m, h), state, [size * x for x in sent])
+    for each, true in zip(found, once, strict=True):
+        torch.testing.assert_close(each / size, true, rtol=1e-4, atol=1e-6)
+
+
 def test_gradients_of_steps_are_those_of_the_op():
     gates, R, b = (x.double().requires_grad_() for x in draw())
     expected = torch.autograd.grad(slstm(gates, R, b)[0].square().sum(), (gates, R, b))

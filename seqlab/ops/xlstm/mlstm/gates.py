@@ -22,7 +22,7 @@ def gates_kernel(
     """``gates_ptr`` (3, B, L, H) gets m, g and the weight of the key, its scale included."""
     head = tl.program_id(0).to(tl.int64)
     begin = head // heads * length * heads + head % heads
-    count = (batch * length).to(tl.int64) * heads
+    count = batch.to(tl.int64) * length * heads
     step = tl.arange(0, STEPS)
     first = tl.full((1,), LOWEST, tl.float32)
     if before_ptr is not None:

@@ -172,7 +172,7 @@ def values_kernel(
     row, k = tl.arange(0, STEPS), tl.arange(0, BLOCK_K)
     value = block * BLOCK_V + tl.arange(0, BLOCK_V)
     tokens, alive = begin + row * step, row < steps
-    count = (batch * length).to(tl.int64) * heads
+    count = batch.to(tl.int64) * length * heads
     m = load_steps(gates_ptr, tokens, alive, 0.0)
     g = load_decays(gates_ptr + count, tokens, step, row, steps, REVERSED)
     weight = load_steps(gates_ptr + 2 * count, tokens, alive, 0.0)
@@ -230,7 +230,7 @@ def keys_kernel(
     row, vs = tl.arange(0, STEPS), tl.arange(0, BLOCK_V)
     key = block * BLOCK_K + tl.arange(0, BLOCK_K)
     tokens, alive = begin + row * heads, row < steps
-    count = (batch * length).to(tl.int64) * heads
+    count = batch.to(tl.int64) * length * heads
     g = load_steps(gates_ptr + count, tokens, alive, 0.0)
     weight = load_steps(gates_ptr + 2 * count, tokens, alive, 0.0)
     inverse = load_steps(inverse_ptr, tokens, alive, 0.0)

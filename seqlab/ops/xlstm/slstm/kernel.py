@@ -46,6 +46,7 @@ is waited for at once."""
 LEAST_ROOM, INTERPRETED_ROOM = 64 * 1024, 320
 """Bytes of shared memory that every GPU has, and that the interpreter is given."""
 LOWEST = tl.constexpr(portable.LOWEST)
+LEAST = tl.constexpr(1e-30)  # of what gradients are divided by
 
 
 @triton.jit
@@ -67,7 +68,7 @@ def load_matrix(
     """R[gate, head], or its transpose, of these rows and columns."""
     row, column = inner[:, None], outer[None, :]
     exists = (row < width) & (column < width)
-    own = R_ptr + (gate * heads + head) * width * width
+    own = R_ptr + (gate * heads + head).to(tl.int64) * width * width
     place = column * width + row if TRANSPOSED else row * width + column
     return tl.load(own + place, mask=exists, other=0.0)
 
@@ -129,6 +130,21 @@ def product(x, R, PRECISION: tl.constexpr):
 
 
 @triton.jit
+def in_range(dx_i, dx_f, dx_z, dx_o, dtype: tl.constexpr):
+    """Gradients as products take them, and what their results are to be multiplied by:
+    float16 has too few exponents, so there an entry's are divided by the largest."""
+    if dtype == tl.float16:
+        size = tl.maximum(
+            tl.maximum(tl.abs(dx_i), tl.abs(dx_f)),
+            tl.maximum(tl.abs(dx_z), tl.abs(dx_o)),
+        )
+        size = tl.maximum(tl.max(size, 1, keep_dims=True), LEAST)
+        return dx_i / size, dx_f / size, dx_z / size, dx_o / size, size
+    else:
+        return dx_i, dx_f, dx_z, dx_o, 1.0
+
+
+@triton.jit
 def take(i, f, z, o, c, n, before, EXPONENTIAL: tl.constexpr):
     """The gates from their pre-activations, and the state after the step."""
     log_f = f if EXPONENTIAL else log_sigmoid(f)
@@ -174,7 +190,7 @@ def forward_kernel(
         b_f = tl.load(here + features, mask=row < width, other=0.0).to(tl.float32)
         b_z = tl.load(here + 2 * features, mask=row < width, other=0.0).to(tl.float32)
         b_o = tl.load(here + 3 * features, mask=row < width, other=0.0).to(tl.float32)
-    count = (batch * length).to(tl.int64) * features
+    count = batch.to(tl.int64) * length * features
     x = gates_ptr + entry * length * 4 * features + head * width + row
     if STAGES == 1:
         ahead = load_gates(x, features, alive)
@@ -230,7 +246,7 @@ def backward_kernel(
         R_f = load_matrix(R_ptr, 1, head, heads, width, d, d, False)
         R_z = load_matrix(R_ptr, 2, head, heads, width, d, d, False)
         R_o = load_matrix(R_ptr, 3, head, heads, width, d, d, False)
-    count = (batch * length).to(tl.int64) * features
+    count = batch.to(tl.int64) * length * features
     c, n = tl.zeros_like(dc), tl.zeros_like(dc)
     token = entry * length + (length - 1)
     place = token * features + head * width + column
@@ -268,10 +284,14 @@ def backward_kernel(
         tl.store(x + features, dx_f, mask=alive)
         tl.store(x + 2 * features, dx_z, mask=alive)
         tl.store(x + 3 * features, dx_o, mask=alive)
+        dx_i, dx_f, dx_z, dx_o, size = in_range(
+            dx_i, dx_f, dx_z, dx_o, R_ptr.dtype.element_ty
+        )
         dh = mix(dx_i, R_i, R_ptr, 0, head, heads, width, False, BLOCK_D, PRECISION)
         dh += mix(dx_f, R_f, R_ptr, 1, head, heads, width, False, BLOCK_D, PRECISION)
         dh += mix(dx_z, R_z, R_ptr, 2, head, heads, width, False, BLOCK_D, PRECISION)
         dh += mix(dx_o, R_o, R_ptr, 3, head, heads, width, False, BLOCK_D, PRECISION)
+        dh *= size
         dc *= decay
         dn *= decay
         x -= 4 * features
