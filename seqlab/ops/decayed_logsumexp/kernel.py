@@ -49,7 +49,7 @@ def forward_kernel(
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, False, CHUNK, BLOCK
     )
-    exists, count = channel < width, batch * width
+    exists, count = channel < width, batch.to(tl.int64) * width
     w = tl.load(w_ptr + channel, mask=exists, other=0.0)
     m = state_before(chunk, state_ptr, carry_ptr, states, count, exists, float("-inf"))
     for first in range(0, tl.minimum(left, CHUNK), STEPS):
@@ -86,7 +86,7 @@ def backward_kernel(
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, True, CHUNK, BLOCK
     )
-    exists, count = channel < width, batch * width
+    exists, count = channel < width, batch.to(tl.int64) * width
     w = tl.load(w_ptr + channel, mask=exists, other=0.0)
     flow = state_before(turn, grad_last_ptr, flow_ptr, states, count, exists, 0.0)
     decay, dw = tl.full((BLOCK,), 1.0, tl.float32), tl.zeros((BLOCK,), tl.float32)

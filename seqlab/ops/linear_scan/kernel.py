@@ -232,7 +232,7 @@ def forward_kernel(
         f1 += b[k][1]
     h0, h1 = states_before_runs(
         e0, e1, f0, f1, fixed, state, word_ptr, launch,
-        tile, left, states, batch * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
+        tile, left, states, batch.to(tl.int64) * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
         LANES,
     )  # fmt: skip
     last0 = h0
@@ -317,7 +317,7 @@ def backward_kernel(
         f0, f1 = times(a[k][0], a[k][1], dh[k][0] + f0, dh[k][1] + f1, COMPLEX)
     f0, f1 = states_before_runs(
         e0, e1, f0, f1, fixed, grad_last, word_ptr, launch,
-        tile, left, states, batch * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
+        tile, left, states, batch.to(tl.int64) * width, exists, FIXED, COMPLEX, STEPS, RUNS, PAIRS,
         LANES,
     )  # fmt: skip
     last0 = f0
