@@ -42,7 +42,12 @@ from seqlab.ops.sizes import ceil_div
 from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution import kernel as convolution
 from seqlab.ops.ssm.convolution.parameter_gradients import parameter_gradients
-from seqlab.ops.ssm.convolution.plan import Plan, kept_shapes, plan_launches
+from seqlab.ops.ssm.convolution.plan import (
+    Plan,
+    kept_by_recurrence,
+    kept_shapes,
+    plan_launches,
+)
 
 __all__ = ["forward", "gradients", "kept_shapes"]
 
@@ -139,12 +144,12 @@ def forward(
         total = with_skip(read, kv, D_skip)
         torch.mul(from_time(q, whole), total, out=from_time(y, whole))
         if between is None or middle is None:  # there are no chunks
-            between, middle = made, last.new_empty(0)
-        return y, window, last, between, middle
+            between, middle = kept_by_recurrence(A_bar, made, plan)
+        return y, window, last, between.flatten(), middle
     assert middle is not None
     assert between is not None
     window = last_keys(k, window, shift.shape[1] - 1)
-    return y, window, middle.clone(), between, middle
+    return y, window, middle.clone(), between.flatten(), middle
 
 
 def gradients(

@@ -194,12 +194,12 @@ def check(
     check_not_empty(q_name, q)
     check_like(k_name, k, q_name, q, axes, q.shape)
     check_like(v_name, v, q_name, q, axes, q.shape)
-    heads, rest = divmod(q.shape[-1], positive_integer("head_dim", head_dim))
-    if rest:
+    channels, head_dim = q.shape[-1], positive_integer("head_dim", head_dim)
+    if channels % head_dim:  # no divmod, which symbols do not have in a compiled graph
         raise ValueError(
-            f"head_dim: expected a divisor of {q.shape[-1]} channels, got {head_dim}"
+            f"head_dim: expected a divisor of {channels} channels, got {head_dim}"
         )
-    return heads
+    return channels // head_dim
 
 
 def _check_parameters(
@@ -288,7 +288,9 @@ def _fake(q, k, v, shift, A_bar, B_bar, C, D_skip, window, memory):
     batch, _, channels = q.shape
     last = k.new_empty((batch, shift.shape[1] - 1, channels))
     states = A_bar.new_empty((batch, *A_bar.shape))
-    between, middle = kernel_of("h3").kept_shapes(q, A_bar)
+    between, middle = kernel_of("h3").kept_shapes(
+        q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda
+    )
     kept = q.new_empty(between, dtype=torch.float32), states.new_empty(middle)
     return q.new_empty(q.shape), last, states, *kept
 

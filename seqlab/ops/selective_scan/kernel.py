@@ -201,11 +201,10 @@ def backward_kernel(
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
-    """Launch 3 of it. ``inside_ptr`` (chunks, groups of a window - 1, B, N, D) gets the
-    states before the groups of one window but its first one, ``sums_ptr``
-    (blocks, B, L, N, 2) the sums over each block of channels, of B in turns with C, and
-    ``grad_a_ptr`` (chunks, B, N, D), ``grad_d_ptr`` and ``grad_bias_ptr`` (chunks, B, D)
-    those over each chunk."""
+    """Launch 3 of it. ``inside_ptr`` (chunks, groups of a window, B, N, D) gets the states
+    before the groups of one window, ``sums_ptr`` (blocks, B, L, N, 2) the sums over each
+    block of channels, of B in turns with C, and ``grad_a_ptr`` (chunks, B, N, D),
+    ``grad_d_ptr`` and ``grad_bias_ptr`` (chunks, B, D) those over each chunk."""
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, True, span, BLOCK
     )

@@ -357,9 +357,9 @@ def store_conjugate(
 
 def scan(
     u: Tensor, A_bar: Tensor, B_bar: Tensor, C: Tensor, state: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """y (B, L, D), the last state (B, D, N), and the states between chunks, pairs (2,
-    chunks - 1, B, D, PAIRS)."""
+    chunks - 1, B, D, PAIRS) in a row, None if there is one chunk."""
     plan = plan_launches(u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda)
     y = torch.empty_like(u, memory_format=torch.contiguous_format)
     last = C.new_empty((len(u), *C.shape))
@@ -367,17 +367,15 @@ def scan(
     first = None if state is None else laid_out(state)
     fixed = A_bar.ndim == 2
     run = runner(forward_kernel, u)
-    carry = None
-    if plan.chunks == 1:
-        between = u.new_empty((2, *plan.between), dtype=torch.float32)
-    else:
+    carry = between = None
+    if plan.chunks > 1:
         summaries = u.new_empty((4, *plan.between), dtype=torch.float32)
         run[plan.all_but_one](
             *inputs, first, None, None, None, summaries,
             *plan.sizes, fixed, plan.complex, **plan.tiling,
         )  # fmt: skip
         scan_summaries(summaries.flatten(2), plan.combine)
-        carry, between = summaries, summaries[:2]
+        carry, between = summaries, summaries[:2].flatten()
     run[plan.grid](
         *inputs, first, carry, y, last, None,
         *plan.sizes, fixed, plan.complex, **plan.tiling,
@@ -395,7 +393,8 @@ def gradients(
     grad_y: Tensor,
     grad_last: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients to u, A_bar, B_bar, C and the first state."""
+    """Gradients to u, A_bar, B_bar, C and the first state; ``between`` is read if there are
+    several chunks."""
     plan = plan_launches(u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda)
     fixed = A_bar.ndim == 2
     grad_u = torch.empty_like(u, memory_format=torch.contiguous_format)
@@ -439,6 +438,7 @@ class Plan(NamedTuple):
     combine: Combine
     between: tuple[int, int, int, int]
     """Of states between chunks: chunks - 1, B, D, PAIRS."""
+    kept: tuple[int]
     tiling: dict[str, int]
 
 
@@ -461,16 +461,26 @@ def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -
         is_complex,
         AFFINE_COMPLEX if is_complex else AFFINE_EACH,
         (chunks - 1, batch, width, PAIRS),
+        kept_shape(shape, N, is_complex, compiled),
         tiling,
     )
 
 
-def kept_shape(u: Tensor, A_bar: Tensor) -> tuple[int, ...]:
-    """The shape of the states between chunks that ``scan`` returns."""
-    batch, length, width = u.shape
-    modes = (2 if A_bar.is_complex() else 1) * A_bar.shape[-1]
-    pairs = power_of_two(ceil_div(modes, 2))
-    return 2, (length - 1) // steps_of_chunk(u.is_cuda), batch, width, pairs
+def kept_shape(
+    shape: torch.Size, N: int, is_complex: bool, compiled: bool
+) -> tuple[int]:
+    """Of the states between chunks, with room for one where there is none: PyTorch would
+    not trace a tensor that is empty for some lengths. The sizes may be symbols."""
+    batch, length, width = shape
+    pairs = power_of_two(N if is_complex else ceil_div(N, 2))
+    borders = torch.sym_max((length - 1) // steps_of_chunk(compiled), 1)
+    return (2 * borders * batch * width * pairs,)
+
+
+def room_for_states(u: Tensor, A_bar: Tensor) -> Tensor:
+    """The same room where one chunk is all there is: nothing that is read."""
+    plan = plan_launches(u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda)
+    return u.new_empty(plan.kept, dtype=torch.float32)
 
 
 def steps_of_chunk(compiled: bool) -> int:

@@ -170,7 +170,11 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y, the last state, and what the kernel keeps: the states between chunks."""
     if backend == "triton":
-        return kernel_of("ssm").scan(u, A_bar, B_bar, C, state)
+        kernel = kernel_of("ssm")
+        y, last, between = kernel.scan(u, A_bar, B_bar, C, state)
+        if between is None:
+            between = kernel.room_for_states(u, A_bar)
+        return y, last, between
     y, last = portable.scan(A_bar, B_bar, C, u, state)
     return y, last, u.new_empty(0, dtype=torch.float32)
 
@@ -204,7 +208,11 @@ def _save(arguments, outputs):
 def _fake(u, A_bar, B_bar, C, state, backend):
     batch, _, channels = u.shape
     last = A_bar.new_empty((batch, channels, A_bar.shape[-1]))
-    kept = kernel_of("ssm").kept_shape(u, A_bar) if backend == "triton" else (0,)
+    kept = (0,)
+    if backend == "triton":
+        kept = kernel_of("ssm").kept_shape(
+            u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda
+        )
     return u.new_empty(u.shape), last, u.new_empty(kept, dtype=torch.float32)
 
 

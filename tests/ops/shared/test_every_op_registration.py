@@ -50,22 +50,34 @@ def test_one_compiled_graph_serves_all_lengths(call):
     torch._dynamo.reset()
 
 
-# Of one chunk these kernels keep nothing, and of more the states between: two graphs.
-TWO_GRAPHS = {"ssm_scan", "ssm_convolution", "h3"}
+KEPT_BETWEEN = {"ssm_scan", "ssm_convolution", "h3"}
 
 
-@over([form for form in INTERPRETED if form[0] in TWO_GRAPHS])
-def test_compiled_graphs_serve_lengths_of_one_chunk_and_of_more(call):
+@over([form for form in INTERPRETED if form[0] in KEPT_BETWEEN])
+def test_one_graph_serves_lengths_of_one_chunk_and_of_more(call):
+    """Of one chunk these kernels have no states between to keep."""
     torch._dynamo.reset()
-    compiled = torch.compile(call.op, backend="aot_eager", fullgraph=True)
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(call.op, backend=counter, fullgraph=True)
     for length in (6, 9, 12, 3):
         arguments = call.arguments({**TINY, "length": length})
         close(values_and_gradients(call.pairing, arguments, op=compiled), call.run(arguments), 1e-6)
+    assert counter.frame_count <= 2
+    torch._dynamo.reset()
+
+
+@over([form for form in PORTABLE if form[0] in KEPT_BETWEEN and form[1] == PAIRINGS[form[0]].kinds[0]])
+def test_one_graph_serves_all_sizes(call):
+    """Where every size is a symbol from the first call on."""
+    torch._dynamo.reset()
+    compiled = torch.compile(call.op, backend="aot_eager", fullgraph=True, dynamic=True)
+    arguments = call.arguments({**TINY, "channels": 2})
+    close(values_and_gradients(call.pairing, arguments, op=compiled), call.run(arguments), 1e-6)
     torch._dynamo.reset()
 
 
 EXPORTED = [form for form in PORTABLE if form[1] == PAIRINGS[form[0]].kinds[0]]
-EXPORTED += [form for form in INTERPRETED if form[0] not in TWO_GRAPHS]
+EXPORTED += INTERPRETED
 EXPORTED += [("selective_scan", "complex A", "interpreter")] * has_triton()
 
 

@@ -65,7 +65,12 @@ from seqlab.ops.launch import as_real
 from seqlab.ops.linear_scan import kernel as linear_scan
 from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution.parameter_gradients import parameter_gradients
-from seqlab.ops.ssm.convolution.plan import Plan, plan_launches, precision
+from seqlab.ops.ssm.convolution.plan import (
+    Plan,
+    kept_by_recurrence,
+    plan_launches,
+    precision,
+)
 
 
 @triton.jit
@@ -137,11 +142,12 @@ def convolve(
     u: Tensor, A_bar: Tensor, B_bar: Tensor, C: Tensor, state: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """y (B, L, D), the last state (B, D, N), and what the backward pass needs: the states
-    between segments, (B, segments - 1, D, modes), and that before the last few steps."""
+    between segments, (B, segments - 1, D, modes) in a row, and that before the last few
+    steps."""
     plan = plan_launches(u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda)
     if plan.chunks == 0:
         y, last, between = recurrence.scan(u, A_bar, B_bar, C, state)
-        return y, last, between, last.new_empty(0)
+        return y, last, *kept_by_recurrence(A_bar, between, plan)
     middle = A_bar.new_empty((len(u), *A_bar.shape))
     y = torch.empty_like(u, memory_format=torch.contiguous_format)
     b, c = real_numbers(B_bar), real_numbers(C)
@@ -152,6 +158,7 @@ def convolve(
     between = states_between(rows, A_bar, b, tables, first, plan, False)
     walk(rows, rows, b, c, tables, first, between, middle, plan, False)
     channels_last(rows, y, plan)
+    between = between.flatten()
     if plan.left == 0:
         return y, middle.clone(), between, middle
     whole = u.shape[1] - plan.left
@@ -223,9 +230,10 @@ def states_between(
     plan: Plan,
     late_first: bool,
 ) -> Tensor:
-    """The states between segments, (B, segments - 1, D, modes), from the one handed in."""
+    """The states between segments, (B, segments - 1, D, modes), from the one handed in;
+    room for one that nothing reads where there is one segment."""
     batch, channels = rows.shape[:2]
-    made = A_bar.new_empty((batch, plan.segments - 1, *A_bar.shape))
+    made = A_bar.new_empty((batch, max(plan.segments - 1, 1), *A_bar.shape))
     numbers = as_real(made).view(batch, -1, channels, plan.modes)
     if plan.segments == 1:
         return numbers

@@ -105,7 +105,9 @@ def _fake(u, A_bar, B_bar, C, state, backend):
     last = A_bar.new_empty((batch, channels, A_bar.shape[-1]))
     kept, middle = (0,), (0,)
     if backend == "triton":
-        kept, middle = kernel_of("ssm.convolution", "plan").kept_shapes(u, A_bar)
+        kept, middle = kernel_of("ssm.convolution", "plan").kept_shapes(
+            u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda
+        )
     between = u.new_empty(kept, dtype=torch.float32)
     return u.new_empty(u.shape), last, between, last.new_empty(middle)
 

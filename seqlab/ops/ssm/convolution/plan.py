@@ -41,6 +41,8 @@ class Plan(NamedTuple):
     sizes: tuple[int, int, int, int, int]
     """batch, channels, chunks, chunks of a segment, segments"""
     complex: bool
+    kept: tuple[tuple[int, ...], tuple[int, ...]]
+    """What ``kept_shapes`` returns."""
     tiling: dict[str, int]
     correlation_tiling: dict[str, int]
 
@@ -71,6 +73,7 @@ def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -
         (channels * ceil_div(batch * segments, correlation_tiling["ROWS"]),),
         (batch, channels, chunks, span, segments),
         is_complex,
+        kept_shapes(shape, N, is_complex, compiled),
         tiling,
         correlation_tiling,
     )
@@ -87,15 +90,31 @@ def cut(batch: int, chunks: int, channels: int, compiled: bool) -> tuple[int, in
     return span, torch.sym_max(ceil_div(chunks, span), 1)
 
 
-def kept_shapes(u: Tensor, A_bar: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The shapes of the last two tensors that ``convolve`` returns."""
-    batch, length, channels = u.shape
-    modes = (2 if A_bar.is_complex() else 1) * A_bar.shape[-1]
-    if is_recurrence(length, modes, u.is_cuda):
-        return recurrence.kept_shape(u, A_bar), (0,)
-    steps = T if u.is_cuda else INTERPRETED["T"]
-    _, segments = cut(batch, length // steps, channels, u.is_cuda)
-    return (batch, segments - 1, channels, modes), (batch, *A_bar.shape)
+def kept_shapes(
+    shape: torch.Size, N: int, is_complex: bool, compiled: bool
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of the states between segments, with room for one where there is none, and of that
+    before the last few steps. They do not ask whether a length takes chunks: PyTorch would
+    not trace tensors that are empty for some lengths. The sizes may be symbols."""
+    batch, length, channels = shape
+    modes = 2 * N if is_complex else N
+    if modes > MOST_MODES:
+        return recurrence.kept_shape(shape, N, is_complex, compiled), (0,)
+    steps = T if compiled else INTERPRETED["T"]
+    _, segments = cut(batch, length // steps, channels, compiled)
+    borders = torch.sym_max(segments - 1, 1)
+    return (batch * borders * channels * modes,), (batch, channels, N)
+
+
+def kept_by_recurrence(
+    A_bar: Tensor, between: Tensor | None, plan: Plan
+) -> tuple[Tensor, Tensor]:
+    """Tensors of these shapes where there are no chunks: the states between those of the
+    recurrence, if it has several; nothing else is read."""
+    shape, middle = plan.kept
+    if between is None:
+        between = A_bar.new_empty(shape, dtype=torch.float32)
+    return between, A_bar.new_empty(middle)
 
 
 def is_recurrence(length: int, modes: int, compiled: bool) -> bool:
