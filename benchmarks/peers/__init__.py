@@ -13,6 +13,7 @@ from benchmarks.peers import (
     mlstm_kernels,
     torch_associative_scan,
     torch_convolutions,
+    torch_kernels,
 )
 
 PEERS = [
@@ -24,4 +25,5 @@ PEERS = [
     *mlstm_kernels.PEERS,
     *torch_associative_scan.PEERS,
     *torch_convolutions.PEERS,
+    *torch_kernels.PEERS,
 ]

@@ -14,6 +14,8 @@ from torch.nn.functional import conv1d, pad
 from seqlab import ops
 from seqlab.benchmark import Absent, Call, Implementation
 
+MOST_TAPS = 64
+
 
 def _by_transform(x: Tensor, K: Tensor) -> Tensor:
     """x (B, D, L) and K (D, M), padded so that nothing comes round."""
@@ -69,16 +71,19 @@ def _prepare_window(arguments: dict[str, Any]) -> Call:
     )
 
 
-def _prepare_flashconv(arguments: dict[str, Any]) -> Call:
+def _prepare_convolution(arguments: dict[str, Any], taken: Any = _by_transform) -> Call:
+    """With taps that are given, or with those of a system."""
     if "state" in arguments:
         raise Absent("takes no state")
-    names = [name for name in ("u", "K_or_ssm", "A_bar", "B_bar", "C") if name in arguments]
+    names = [name for name in ("u", "K", "K_or_ssm", "A_bar", "B_bar", "C") if name in arguments]
+    if taken is _by_taps and arguments[names[1]].shape[1] > MOST_TAPS:
+        raise Absent("takes a product for each tap, of which there are too many")
 
     def forward(u: Tensor, *kernel: Tensor) -> tuple[Tensor, ...]:
         if len(kernel) == 1:
-            return (_by_transform(u, kernel[0]),)
+            return (taken(u, kernel[0]),)
         A, B, C = kernel
-        return (_by_transform(u, ops.ssm_kernel(A, B, C, u.shape[-1])),)
+        return (taken(u, ops.ssm_kernel(A, B, C, u.shape[-1])),)
 
     return Call(
         leaves=(_time_last(arguments["u"]), *(arguments[name] for name in names[1:])),
@@ -118,6 +123,9 @@ PEERS = [
     Implementation("torch conv1d", "shift_ssm", _prepare_window),
     Implementation("composed of torch.fft", "h3", lambda x: _prepare_h3(x, _by_transform)),
     Implementation("composed of torch.fft and conv1d", "h3", lambda x: _prepare_h3(x, _by_taps)),
-    Implementation("torch.fft", "flashconv", _prepare_flashconv),
+    Implementation("torch.fft", "flashconv", _prepare_convolution),
+    Implementation("torch.fft", "ssm_convolution", _prepare_convolution),
+    Implementation("torch.fft", "causal_convolution", _prepare_convolution),
+    Implementation("torch conv1d", "causal_convolution", lambda x: _prepare_convolution(x, _by_taps)),
     Implementation("composed of torch.fft", "hyena", _prepare_hyena),
 ]

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from seqlab.nn import BiGS, Hyena, HyenaFilter, SequenceModel, SGConv
-from seqlab.ops.convolution.reference import causal_convolution
+from seqlab.ops.convolution.reference import causal_convolution, multiscale_kernel
 from seqlab.ops.h3.reference import hyena
 
 WIDTH = 4
@@ -37,19 +37,12 @@ def depends(layer, length, t):
 
 
 def test_the_kernel_is_a_row_of_scales():
-    """Of its parameters in NumPy: each sub-kernel interpolated between the centres of its samples."""
     layer = make("SGConv")
-    scales, d = layer.scales.detach().numpy(), 4
+    scales = layer.scales.detach().numpy()
     assert len(scales) == 5  # 4 + 4 + 8 + 16 + 32 = 64 times reach over 50
-    rows = []
-    for i, scale in enumerate(scales):
-        factor = 2 ** max(0, i - 1)
-        at = (np.arange(d * factor) + 0.5) / factor - 0.5
-        rows.append(0.5**i * np.stack([np.interp(at, np.arange(d), row) for row in scale]))
-    K = np.concatenate(rows, axis=1)
-    assert K.shape == (WIDTH, 64)
+    expected = multiscale_kernel(scales, 0.5)
+    assert expected.shape == (WIDTH, 64)
     # The norm was taken in float32, when the layer was made.
-    expected = K / np.linalg.norm(K, axis=1, keepdims=True)
     np.testing.assert_allclose(layer.kernel().detach(), expected, rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(
         layer.kernel().norm(dim=1), torch.ones(WIDTH, dtype=torch.float64), rtol=1e-6, atol=0

@@ -83,10 +83,10 @@ def test_what_transformers_halves_between_blocks_changes_what_eps_is_to_a_norm(
     same(output.hidden_states[0], first / 2)
 
 
-def test_two_faults_of_transformers_that_chapter_8_names(transformers, tokens):
-    """The chapter names the release; where another one has mended them, it has to say so."""
+def test_two_faults_of_transformers_that_ours_is_not_held_to(transformers, tokens):
+    """Why a step above has one sequence alone, and why all weights there are drawn anew."""
     if not transformers.__version__.startswith("5.24."):
-        pytest.skip(f"chapter 8 speaks of release 5.24, this is {transformers.__version__}")
+        pytest.skip(f"release 5.24 has them, this is {transformers.__version__}")
     true = theirs(transformers)
     one_by_one = torch.cat([true(token[:1][None]).logits for token in tokens])
     together = true(tokens[:, :1]).logits

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 from scipy import signal
+from scipy.special import ndtr
 
 from seqlab.nn import DSS, GSS, S4, S4D, S5, DiagonalSSM, SequenceModel
 from seqlab.nn import eigenvalues as lists
 from seqlab.ops import causal_convolution, ssm_kernel
 from seqlab.ops.discretize.reference import discretize
 from seqlab.ops.ssm.reference import ssm_scan
+from seqlab.ops.vandermonde.reference import dss_kernel
 
 WIDTH, STATES = 3, 4
 MODES = DiagonalSSM.modes
@@ -198,20 +200,12 @@ def test_dss_is_s4d_with_its_c_rescaled():
     length = 50
     for name in ("DSS, exp", "DSS, softmax"):
         dss = make(name)
-        Lambda, dt = dss.eigenvalues.detach(), dss.log_dt.detach().exp()[:, None]
+        Lambda, dt = dss.eigenvalues.detach(), dss.log_dt.detach().exp()
         W = torch.complex(dss.C_re, dss.C_im).detach()
-        z = dt * Lambda
-        times = torch.arange(length, dtype=torch.float64)
-        powers = torch.exp(z[..., None] * times)
-        if name == "DSS, exp":
-            scale = (torch.exp(z) - 1) / Lambda
-            rescaled = W
-        else:
-            scale = 1 / Lambda
-            powers = powers / powers.sum(-1, keepdim=True)
-            rescaled = W / (torch.exp(z * length) - 1)
-        K = ((W * scale)[..., None] * powers).sum(1).real
+        K = dss_kernel(Lambda.numpy(), W.numpy(), dt.numpy(), length, dss.normalization)
+        K = torch.from_numpy(K)
         torch.testing.assert_close(dss.kernel(length), K, rtol=1e-9, atol=1e-9)
+        rescaled = W if name == "DSS, exp" else W / (torch.exp(dt[:, None] * Lambda * length) - 1)
         s4d = make("S4D, legs, zoh")
         with torch.no_grad():
             s4d.A_log.copy_(torch.log(-Lambda.real))
@@ -220,6 +214,23 @@ def test_dss_is_s4d_with_its_c_rescaled():
             s4d.C_re.copy_(rescaled.real / 2)
             s4d.C_im.copy_(rescaled.imag / 2)
         torch.testing.assert_close(s4d.kernel(length), K, rtol=1e-9, atol=1e-9)
+
+
+def test_gss_is_its_equations():
+    """In NumPy: a DSS of few channels, by its kernel and a sum over the past, within a gate."""
+    layer, u = make("GSS"), noise(12)
+    p = {name: x.detach().numpy() for name, x in layer.named_parameters()}
+
+    def gelu(x):
+        return x * ndtr(x)
+
+    x = gelu(u.numpy() @ p["into.weight"].T)
+    Lambda = -np.exp(p["ssm.Lambda_re"]) + 1j * p["ssm.Lambda_im"]
+    K = dss_kernel(Lambda, p["ssm.C_re"] + 1j * p["ssm.C_im"], np.exp(p["ssm.log_dt"]), 12, "exp")
+    s = np.stack([sum(K[:, j] * x[:, t - j] for j in range(t + 1)) for t in range(12)], axis=1)
+    s = (s + p["ssm.D"] * x) @ p["read.weight"].T
+    y = (gelu(u.numpy() @ p["gate.weight"].T) * s) @ p["out.weight"].T
+    np.testing.assert_allclose(layer(u)[0].detach(), y, rtol=1e-9, atol=1e-12)
 
 
 def test_the_softmax_bounds_a_kernel_that_would_grow():

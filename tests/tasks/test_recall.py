@@ -1,5 +1,8 @@
 """Tasks of recall hold exactly what their descriptions say, and shortcuts score what theory says."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -122,6 +125,34 @@ def test_all_tokens_are_judged_or_the_last(make):
     assert torch.equal(inputs, same)
     np.testing.assert_array_equal(every[:, :-1], tokens_of(inputs)[:, 1:])
     assert torch.equal(every[:, -1], last[:, -1])
+
+
+def shares_without_the_key(pairs=9):
+    """How often, of four keys and four values, the most frequent value (the first of several) and the last one are
+    right: a sum over all counts of keys and all values that keys may have."""
+    frequent, last = 0.0, 0.0
+    for counts in itertools.product(range(pairs + 1), repeat=4):
+        if sum(counts) != pairs:
+            continue
+        chance = math.factorial(pairs) / math.prod(map(math.factorial, counts)) / 4**pairs
+        occur = [key for key in range(4) if counts[key]]
+        for value_of in itertools.product(range(4), repeat=4):
+            often = np.bincount(value_of, counts, minlength=4)
+            frequent += chance * np.mean([value_of[key] == often.argmax() for key in occur]) / 4**4
+            same = [[value_of[key] == value_of[other] for key in occur] for other in range(4)]
+            last += chance * np.dot(counts, np.mean(same, axis=1)) / pairs / 4**4
+    return frequent, last
+
+
+def test_half_of_recall_can_be_had_without_looking_the_key_up():
+    """The most frequent value is right about half of the time, the last one nearly as often."""
+    inputs, targets = next(associative_recall().batches(20000, seed=3))
+    tokens, answers = tokens_of(inputs), targets[:, -1].numpy()
+    given = tokens[:, 1:-2:2]
+    frequent = np.array([np.bincount(row).argmax() for row in given])
+    for guess, share in zip((frequent, given[:, -1]), shares_without_the_key(), strict=True):
+        assert 0.44 < share < 0.52
+        assert np.mean(guess == answers) == pytest.approx(share, abs=4 * 0.5 / 20000**0.5)
 
 
 @every_task

@@ -1,5 +1,5 @@
 """The causal convolution in NumPy: the sum, the matrix that it is, the Fourier transform,
-and the gradients.
+and the gradients; and a kernel of few parameters and long reach.
 
 Shapes: B batch, L length, D channels, M taps. ``u`` is (B, L, D), ``K`` is (D, M), ``y``
 is (B, L, D).
@@ -43,3 +43,18 @@ def causal_convolution_gradients(u, K, grad_y):
         grad_u[:, : length - j] += K[:, j] * grad_y[:, j:]
         grad_K[:, j] = (grad_y[:, j:] * u[:, : length - j]).sum((0, 1))  # eq. 6.7
     return grad_u, grad_K
+
+
+def multiscale_kernel(scales, decay):
+    """SGConv's kernel (D, M), of unit norm, from sub-kernels of d numbers each, scales (S,
+    D, d): the first as it is, then each drawn out to d, 2 d, 4 d, ... taps and weighted by
+    decay, decay^2, ... It is linear between samples, which lie in the middle of their
+    taps, and constant beyond the first and the last."""
+    d, parts = scales.shape[2], []
+    for i, scale in enumerate(scales):
+        factor = 2 ** max(0, i - 1)
+        at = (np.arange(d * factor) + 0.5) / factor - 0.5
+        drawn_out = [np.interp(at, np.arange(d), samples) for samples in scale]
+        parts.append(decay**i * np.stack(drawn_out))
+    K = np.concatenate(parts, axis=1)
+    return K / np.linalg.norm(K, axis=1, keepdims=True)

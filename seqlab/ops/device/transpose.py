@@ -16,9 +16,11 @@ def transpose_kernel(
     """out[b, j, i] = in[b, i, j], for ``rows`` of i and ``columns`` of j. Numbers of a row
     are neighbors; rows lie ``in_row`` and ``out_row`` apart."""
     across = tl.cdiv(columns, TILE)
-    entry = tl.program_id(1).to(tl.int64)
-    i = (tl.program_id(0) // across * TILE + tl.arange(0, TILE)).to(tl.int64)
-    j = (tl.program_id(0) % across * TILE + tl.arange(0, TILE)).to(tl.int64)
+    tiles = tl.cdiv(rows, TILE) * across
+    entry = (tl.program_id(0) // tiles).to(tl.int64)
+    tile = tl.program_id(0) % tiles
+    i = (tile // across * TILE + tl.arange(0, TILE)).to(tl.int64)
+    j = (tile % across * TILE + tl.arange(0, TILE)).to(tl.int64)
     mask = (i < rows)[:, None] & (j < columns)[None, :]
     x = tl.load(in_ptr + entry * in_batch + i[:, None] * in_row + j[None, :], mask=mask)
     mask = (j < columns)[:, None] & (i < rows)[None, :]
@@ -31,7 +33,8 @@ def transpose(x: Tensor, out: Tensor, rows: int, columns: int) -> None:
     beginning of each entry of ``out`` (B, K, M). Both are contiguous."""
     TILE = 64 if x.is_cuda else 4
     tiles = ceil_div(rows, TILE) * ceil_div(columns, TILE)
-    runner(transpose_kernel, x)[(tiles, len(x))](
+    # One axis for both: CUDA ends a second one at 65535 programs.
+    runner(transpose_kernel, x)[(len(x) * tiles,)](
         x, out, rows, columns, x.shape[2], out.shape[2],
         x[0].numel(), out[0].numel(), TILE,
     )  # fmt: skip

@@ -1,5 +1,5 @@
 """The kernel of a diagonal state-space model in NumPy: power after power, in tiles of two
-levels as the GPU runs it, and the gradients.
+levels as the GPU runs it, as DSS writes it, and the gradients.
 
 Shapes: D channels, N modes, L steps. ``A_bar``, ``B_bar`` and ``C`` are (D, N), real or
 complex; ``K`` is real, (D, L).
@@ -26,6 +26,18 @@ def ssm_kernel_tiled(A_bar, B_bar, C, L, columns=8):
     column_powers = A_bar[:, :, None] ** np.arange(columns)  # eq. 6.15
     weighted = (C * B_bar)[:, None] * row_powers
     return (weighted @ column_powers).real.reshape(len(A_bar), -1)[:, :L]
+
+
+def dss_kernel(Lambda, W, dt, L, normalization):
+    """DSS's kernel, with eigenvalues Lambda and weights W (D, N) and steps dt (D,):
+    zero-order hold as it is ("exp"), or a softmax over the L times of each mode
+    ("softmax")."""
+    z = (dt[:, None] * Lambda)[..., None]
+    powers = np.exp(z * np.arange(L))
+    scale = (
+        np.exp(z) - 1 if normalization == "exp" else 1 / powers.sum(-1, keepdims=True)
+    )
+    return ((W / Lambda)[..., None] * scale * powers).sum(axis=1).real  # eq. 6.16
 
 
 def ssm_kernel_gradients(A_bar, B_bar, C, grad_K):

@@ -82,11 +82,12 @@ def test_it_is_linear_and_does_not_change_with_time(taps):
     torch.testing.assert_close(causal_convolution(later, K), moved, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("taps", [4, 150])
+@pytest.mark.parametrize(("length", "taps"), [(160, 4), (160, 150), (161, 4), (161, 149), (67, 67), (1, 150)])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_low_precision_is_computed_in_float32(dtype, taps):
-    """Inputs and outputs are rounded, and nothing between them is."""
-    u, K = draw(160, taps, torch.float32)
+def test_low_precision_is_computed_in_float32(dtype, length, taps):
+    """Inputs and outputs are rounded, and nothing between them is, at odd lengths and such as are no power of two too:
+    no transform of 16-bit numbers would take these."""
+    u, K = draw(length, taps, torch.float32)
     u = u.to(dtype)
     y = causal_convolution(u, K)
     assert y.dtype == dtype
@@ -125,3 +126,11 @@ def test_a_small_late_output_keeps_its_digits_in_a_short_sum():
     u = torch.zeros(1, 60, 1)
     u[0, 0], u[0, 50] = 1e8, 1.0
     assert causal_convolution(u, torch.ones(1, 3))[0, 50:53].flatten().tolist() == [1, 1, 1]
+
+
+def test_a_kernel_of_scales_by_hand():
+    """Two samples a sub-kernel: as they are, weighed by a third, and drawn out to four taps, weighed by a ninth."""
+    scales = np.array([[[3.0, 1.0]], [[6.0, 0.0]], [[9.0, 27.0]]])
+    expected = np.array([3.0, 1.0, 2.0, 0.0, 1.0, 1.5, 2.5, 3.0])
+    found = reference.multiscale_kernel(scales, 1 / 3)
+    np.testing.assert_allclose(found[0], expected / np.linalg.norm(expected), rtol=1e-14, atol=1e-15)

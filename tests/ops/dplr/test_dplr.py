@@ -166,7 +166,7 @@ def test_kernels_of_two_lengths_have_the_same_beginning():
     torch.testing.assert_close(dplr_kernel(*given, 300)[:, :77], dplr_kernel(*given, 77), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("L", [255, 256])
+@pytest.mark.parametrize("L", [255, 256, 1024])
 def test_hippo_legs_in_float32(L):
     """N = 64 states, of frequencies up to a thousand: what S4 starts from; float32 keeps five digits."""
     Lambda, P, B, V = (torch.from_numpy(x)[None] for x in hippo_legs_dplr(32))

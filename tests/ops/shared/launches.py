@@ -109,12 +109,15 @@ class Launch:
 
 
 @contextmanager
-def recorded():
-    """A list that fills with what is launched in this context, each variant once."""
+def recorded(grids=None):
+    """A list that fills with what is launched in this context, each variant once. ``grids``, a list too, fills with the
+    name and the grid of every launch."""
     launches = []
 
     def record(kernel, *args, grid, warmup, **kwargs):
         launch = seen(kernel, args, kwargs)
+        if grids is not None:
+            grids.append((launch.name, grid))
         if launch not in launches:
             launches.append(launch)
 
@@ -171,9 +174,9 @@ def looked_at(parameter, value):
     return ("i32" if -(2**31) <= value < 2**31 else "i64"), ALIGNED if value % 16 == 0 else None
 
 
-def launches_of(pairing, drawn):
+def launches_of(pairing, drawn, grids=None):
     """Every variant that an op of the catalogue launches for these arguments, forward and backward."""
-    with recorded() as launches:
+    with recorded(grids) as launches:
         # A launcher sees no numbers, so two samples of the same shapes and dtypes are launched alike.
         for arguments in {looks(each): each for each in drawn}.values():
             inputs = [x.requires_grad_() for key, x in arguments.items() if key in pairing.differentiable]
@@ -218,11 +221,16 @@ def every_arguments(pairing):
 
 def arguments_of_size_one(pairing):
     """Of the same samples at the sizes of ``carry``, with each choice of them 1 in turn."""
+    choices = product(*((size, 1) for size in pairing.carry.values()))
+    yield from arguments_at(pairing, [dict(zip(pairing.carry, each, strict=True)) for each in choices])
+
+
+def arguments_at(pairing, all_sizes):
+    """Of the same samples at each of these sizes."""
     for sample in pairing.samples:
         if sample.name in pairing.kinds and sample.has_kernel:
             dtype = torch.complex64 if sample.imaginary else torch.float32
             full_precision = pairing.full_precision + sample.full_precision
             drawn = Workload(sample.name, sample.arguments, (dtype,), full_precision)
-            for each in product(*((size, 1) for size in pairing.carry.values())):
-                sizes = dict(zip(pairing.carry, each, strict=True)) | sample.sizes
-                yield drawn.draw(GeneratorOnGPU(), sizes, dtype)
+            for sizes in all_sizes:
+                yield drawn.draw(GeneratorOnGPU(), {**sizes, **sample.sizes}, dtype)
