@@ -87,10 +87,11 @@ class Tables:
     def __init__(self, A_bar: Tensor, B_bar: Tensor, C: Tensor, size: int) -> None:
         self.size, self.B_bar, self.C = size, B_bar, C
         wide = torch.promote_types(A_bar.dtype, torch.float64)
-        # Rounded once: an error of the last power would come back with every chunk.
         ones = torch.ones_like(A_bar, dtype=wide)
-        factors = torch.stack([ones, *[A_bar.to(wide)] * size], dim=1)
-        self.power = factors.cumprod(1).to(A_bar.dtype)
+        power = torch.stack([ones, *[A_bar.to(wide)] * size], dim=1).cumprod(1)
+        self.decay = power[:, -1]
+        """A_bar^T, (D, N), in float64: its error would come back with every chunk."""
+        self.power = power.to(A_bar.dtype)
         """A_bar^0 to A_bar^T, (D, T + 1, N)."""
         self.into = _numbers(self.power[:, :-1].flip(1) * B_bar[:, None])
         """(D, T, M): what an input leaves in the state after the chunk."""
@@ -111,11 +112,12 @@ class Tables:
         own = self.modes(local).unflatten(1, (batch, -1))  # (D, B, J, N)
         channels, N = own.shape[0], own.shape[-1]
         b = own.permute(1, 2, 0, 3).flatten(2)
-        a = self.power[:, -1].flatten()
-        a = torch.conj_physical(a) if adjoint else a
+        a = torch.conj_physical(self.decay) if adjoint else self.decay
         first = b.new_zeros(batch, channels * N) if state is None else state.flatten(1)
-        x, last = linear_scan.scan(a, b, first, reverse=adjoint)
-        edge = first[:, None]
+        x, last = linear_scan.scan(
+            a.flatten(), b.to(a.dtype), first.to(a.dtype), reverse=adjoint
+        )
+        x, last, edge = x.to(b.dtype), last.to(b.dtype), first[:, None]
         x = torch.cat([x[:, 1:], edge] if adjoint else [edge, x[:, :-1]], dim=1)
         x = x.unflatten(2, (channels, N)).permute(2, 0, 1, 3).flatten(1, 2)
         return _numbers(x), last.unflatten(1, (channels, N))
