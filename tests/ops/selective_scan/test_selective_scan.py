@@ -262,14 +262,6 @@ def test_the_gradient_of_a_step_that_softplus_makes_of_0_is_a_half():
     torch.testing.assert_close(found, expected)
 
 
-def test_a_hundred_thousand_steps():
-    arguments = drawn(batch=1, length=100_000, channels=2, states=2)
-    y, last = ops.selective_scan(**as_tensors(arguments))
-    true_y, true_last = ops.selective_scan(**as_tensors(arguments, torch.float64))
-    assert relative(y[:, -1000:].double(), true_y[:, -1000:]) < 1e-6
-    assert relative(last.double(), true_last) < 1e-6
-
-
 class Largest(TorchDispatchMode):
     """The most numbers of a tensor that was made."""
 

@@ -251,27 +251,6 @@ def test_giants_leave_gradients_of_other_forget_gates_alone(giants, backend):
     torch.testing.assert_close(found[:, rest].double(), expected[:, rest], rtol=1e-4, atol=1e-6)
 
 
-def test_a_hundred_thousand_steps():
-    """Decays are added up within chunks: a sum from the first step on would have no digit left for the last ones."""
-    inputs = draw(100_003, heads=1, keys=2, values=2)
-    inputs = (*inputs[:4], inputs[4] - 2)  # log f' near -2, which comes to -2e5
-    wide = [x.double() for x in inputs]
-    tail = slice(-1000, None)
-    found, true = (outputs_and_gradients(each, tail) for each in (inputs, wide))
-    for one, other, bound in zip(found, true, [1e-5] * 4 + [1e-4] * 5, strict=True):
-        assert (one.double() - other).norm() < bound * other.norm()
-
-
-def outputs_and_gradients(inputs, times):
-    """h at these times, the last state, and the gradients of both."""
-    leaves = [x.requires_grad_() for x in inputs]
-    h, state = mlstm(*leaves)
-    outputs = h[:, times], *state
-    generator = torch.Generator().manual_seed(1)
-    sent = [torch.randn(x.shape, generator=generator).to(x.dtype) for x in outputs]
-    return *outputs, *torch.autograd.grad(outputs, leaves, sent)
-
-
 @pytest.mark.parametrize("size", [-INF, -1e4, -95.0, 0.0, 95.0, 1e4])
 def test_gradients_of_a_first_step_are_those_of_the_op(size):
     q, k, v, i, f = draw(1, batch=2)
