@@ -1,10 +1,10 @@
-"""Further seeds, from runs of their own, behind those of a record of training runs.
+"""Further seeds and further rows, from runs of their own, behind those of a record of training runs.
 
 ``python -m benchmarks.join_runs RECORD FURTHER ... --out RECORD``
 
-The runs were made on one kind of device, with ``--first-seed`` further on in each. What is trained in the same way, in
-as many steps, is one row, with the scores of all runs one behind the other; a row that a run has alone keeps its own
-seeds. The origin of the record is that of the first run, and names the others.
+The runs were made on one kind of device. What is trained in the same way, in as many steps, is one row, with the scores
+of all runs one behind the other, so that ``--first-seed`` must be further on in each; a row that a run has alone keeps
+its own seeds. The origin of the record is that of the first run, and names the others.
 """
 
 import argparse
@@ -16,25 +16,27 @@ PER_SEED = ("scores", "further", "seconds_per_step")
 
 
 def joined(first: dict[str, Any], further: dict[str, Any]) -> dict[str, Any]:
-    """The record ``first`` with the seeds of ``further``, which come after its own."""
+    """The record ``first`` with the rows of ``further``: seeds that come after its own, or rows that it lacks."""
     if first["device"] != further["device"]:
         raise ValueError(f"device: expected {first['device']} in all records, got {further['device']}")
-    begin, end = first.get("first_seed", 0), further.get("first_seed", 0)
-    if end < begin + first["seeds"]:
-        raise ValueError(
-            f"first_seed: expected {begin + first['seeds']} at least, as those before are there, got {end}"
-        )
+    begin, again = first.get("first_seed", 0), further.get("first_seed", 0)
     rows = {identity(row): dict(row) for row in first["rows"]}
+    shared = [row for row in further["rows"] if identity(row) in rows]
+    if shared and again < begin + first["seeds"]:
+        raise ValueError(
+            f"first_seed: expected {begin + first['seeds']} at least, as those before are there, got {again}"
+        )
     for row in further["rows"]:
         same = rows.get(identity(row), {})
         lists = {key: same.get(key, []) + row[key] for key in ("scores", "further") if key in row}
         rows[identity(row)] = {**row, **same, **lists}
-    last = end + further["seeds"] - 1
-    name = f"seed {last}" if last == end else f"seeds {end} to {last}"
+    last = again + further["seeds"] - 1
+    seeds = f"seed {last}" if last == again else f"seeds {again} to {last}"
+    name = seeds if shared else ", ".join(dict.fromkeys(row["task"] for row in further["rows"]))
     origin = {"implementation": name, "commit": further["commit"], "date": further["date"]}
     return {
         **first,
-        "seeds": last + 1 - begin,
+        "seeds": last + 1 - begin if shared else max(first["seeds"], further["seeds"]),
         "joined": [*first.get("joined", []), origin],
         "rows": list(rows.values()),
     }

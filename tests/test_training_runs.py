@@ -138,6 +138,10 @@ def test_further_seeds_are_joined_to_a_record(runs, monkeypatch, tmp_path):
     assert said.startswith(records.origin(first))
     assert f"seeds 2 to 3 in a run of its own, commit {second['commit'][:12]}" in said
     assert join.joined(first, {**second, "seeds": 1})["joined"][0]["implementation"] == "seed 2"
+    alone = {**second, "first_seed": 0, "rows": [copying]}
+    beside = join.joined(first, alone)
+    assert (beside["rows"], beside["seeds"]) == ([induction, copying], 2)
+    assert beside["joined"][0]["implementation"] == copying["task"]
     with pytest.raises(
         ValueError, match=r"^first_seed: expected 2 at least, as those before are there, got 0"
     ):
