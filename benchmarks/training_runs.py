@@ -59,6 +59,7 @@ def arguments_of_runs(
     parser.add_argument("--width", type=int, default=width)
     parser.add_argument("--batch-size", type=int, default=batch_size)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0, help="another run's are joined by join_runs")
     parser.add_argument(
         "--only", nargs="+", default=["*"], metavar="ROW", help="rows of these words; * is any"
     )
@@ -75,7 +76,8 @@ def rows_asked_for(arguments: argparse.Namespace, rows: Sequence[Row]) -> list[R
 def record_rows(arguments: argparse.Namespace, rows: Iterable[dict[str, Any]]) -> None:
     """Write the record anew after each row, and print its scores."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    record: dict[str, Any] = {**provenance(device), "seeds": arguments.seeds, "rows": []}
+    seeds = {"seeds": arguments.seeds, "first_seed": arguments.first_seed}
+    record: dict[str, Any] = {**provenance(device), **seeds, "rows": []}
     for row in rows:
         record["rows"].append(row)
         names = "  ".join(row[key] for key in ("task", "block", "layer") if key in row)
@@ -93,7 +95,7 @@ def run_of(
 ) -> dict[str, Any]:
     """A row: a model trained from each seed, its scores, and, for each, what else is asked of it by ``also``."""
     scores, parameters = [], 0
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         torch.manual_seed(seed)
         model = make()
         parameters = sum(p.numel() for p in model.parameters())

@@ -32,6 +32,18 @@ SAMPLES = [
     ("gated_linear_attention", "no decay"),
     ("gated_linear_attention", "decays near 1"),
     ("gated_linear_attention", "a fixed decay a channel, bonus"),
+    ("mlstm", "gates of +-60"),
+    ("mlstm", "hardly anything is forgotten"),
+    ("selective_scan", "all of it"),
+    ("selective_scan", "complex A"),
+]
+ON_A_GPU_TOO = [  # of which PyTorch's form takes the same way as above, or every step by itself
+    ("mlstm", "i = -200"),
+    ("slstm", "sigmoid"),
+    ("selective_scan", "zero-order hold"),
+    ("selective_scan", "dt = 0"),
+    ("selective_scan", "some dt = 1e3"),
+    ("selective_scan", "A_log = 10"),
 ]
 
 

@@ -232,3 +232,14 @@ def test_bytes_of_long_convolutions_are_those_of_what_is_read_and_written():
         found[name] = PAIRINGS[name].fewest_bytes(arguments)
     assert found["flashconv"] == (4 * (2 * numbers + taps), 4 * (3 * numbers + 2 * taps))
     assert found["hyena"] == (4 * (4 * numbers + 2 * taps), 4 * (7 * numbers + 4 * taps))
+
+
+def test_kernels_are_short_enough_to_be_read():
+    files = [
+        file for file in Path(ops.__file__).parent.rglob("*.py") if "@triton.jit" in file.read_text("utf8")
+    ]
+    lengths = {str(file): len(file.read_text("utf8").splitlines()) for file in files}
+    assert len(lengths) > len(PAIRINGS)
+    assert not {file: lines for file, lines in lengths.items() if lines > 500}
+    (model,) = (lines for file, lines in lengths.items() if file.endswith("decayed_logsumexp/kernel.py"))
+    assert model <= 150  # the one to copy

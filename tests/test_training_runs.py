@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import seqlab
+from seqlab.benchmark import records
 from seqlab.tasks import characters
 
 ROOT = Path(seqlab.__file__).parent.parent
@@ -106,6 +107,47 @@ def test_the_first_row_of_others_is_recorded(recorded, name):
     assert (row["layer"], row["steps"]) == ({"recall_runs": "attention", "mamba_runs": "S6"}[name], 1)
     assert len(row["scores"]) == 2
     assert row["parameters"] > 0
+
+
+def test_further_seeds_are_joined_to_a_record(runs, monkeypatch, tmp_path):
+    """Of two runs, the second of which begins where the first one ended and has a row more."""
+    mamba, files = runs("mamba_runs"), [tmp_path / "first.json", tmp_path / "second.json"]
+    monkeypatch.setattr(mamba, "FURTHER", (1, 2))
+    monkeypatch.setattr(mamba, "TESTED", 2)
+    rows = ("induction 64 Mamba S6", "copying 64 Mamba S6")
+    for file, first, chosen in zip(files, (0, 2), (rows[:1], rows), strict=True):
+        words = [*TINY.split(), "2", "--out", str(file), "--first-seed", str(first), "--only", *chosen]
+        monkeypatch.setattr(sys, "argv", ["mamba_runs", *words])
+        mamba.main()
+    join, out = runs("join_runs"), tmp_path / "joined.json"
+    monkeypatch.setattr(sys, "argv", ["join_runs", *map(str, files), "--out", str(out)])
+    join.main()
+    first, second, both = (json.loads(file.read_text()) for file in (*files, out))
+    (induction,), (more, copying) = first["rows"], second["rows"]
+    assert more["scores"] != induction["scores"]
+    assert both["rows"] == [
+        {
+            **induction,
+            "scores": induction["scores"] + more["scores"],
+            "further": induction["further"] + more["further"],
+        },
+        copying,
+    ]
+    assert both["seeds"] == 4
+    said = records.origin(both)
+    assert said.startswith(records.origin(first))
+    assert f"seeds 2 to 3 in a run of its own, commit {second['commit'][:12]}" in said
+    assert join.joined(first, {**second, "seeds": 1})["joined"][0]["implementation"] == "seed 2"
+    alone = {**second, "first_seed": 0, "rows": [copying]}
+    beside = join.joined(first, alone)
+    assert (beside["rows"], beside["seeds"]) == ([induction, copying], 2)
+    assert beside["joined"][0]["implementation"] == copying["task"]
+    with pytest.raises(
+        ValueError, match=r"^first_seed: expected 2 at least, as those before are there, got 0"
+    ):
+        join.joined(first, first)
+    with pytest.raises(ValueError, match=r"^device: expected .+ in all records, got another"):
+        join.joined(first, {**second, "device": "another"})
 
 
 def test_layers_read_text_with_as_many_parameters_and_are_tested_far_beyond(recorded, runs, monkeypatch):

@@ -104,7 +104,7 @@ def test_kernels_are_what_runs_on_a_gpu(kind):
             pairing.op(**arguments, backend="triton")
 
 
-@pytest.mark.parametrize("sizes", [{}, {"length": 1}], ids=["where states pass", "one time"])
+@pytest.mark.parametrize("sizes", [{}, {"length": 1}], ids=["where states are carried", "one step"])
 @every_kind
 def test_a_launch_gives_the_same_bits_again(kind, sizes):
     pairing, arguments = draw(kind, **sizes)

@@ -1,12 +1,12 @@
-"""Every op of a state-space model or an attention as a recurrence, over a hundred thousand steps, by its kernels."""
+"""Every op that is a recurrence, over a hundred thousand steps, by its kernels."""
 
 import pytest
-from long_sequences import SAMPLES, check
+from long_sequences import ON_A_GPU_TOO, SAMPLES, check
 
 pytestmark = pytest.mark.gpu
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("name", "sample"), SAMPLES)
+@pytest.mark.parametrize(("name", "sample"), SAMPLES + ON_A_GPU_TOO)
 def test_values_and_gradients_keep_their_digits(name, sample):
     check(name, sample, "cuda")

@@ -1,8 +1,7 @@
 """The running log-sum-exp with decay as Triton kernels: forward and backward in three
 launches each (``seqlab/ops/device/chunks.py``), in one where one chunk is all there is.
 
-Tiling. One program owns one tile: BLOCK channels, each a lane, of one batch entry, and a
-chunk of CHUNK steps, in groups of STEPS.
+A program owns BLOCK channels, each a lane, of one batch entry, and a chunk of CHUNK steps:
 
                           |<- BLOCK channels ->|
                             state before the chunk
@@ -11,13 +10,12 @@ chunk of CHUNK steps, in groups of STEPS.
                             state after the chunk
 
 Launch 1 sums chunks up from nothing (equation 2.13), launch 2 joins the summaries (2.12),
-launch 3 starts from the state before each chunk and writes (2.11). Backward runs from
-late to early (2.15), from x and the states before groups, in float32: a group's steps are
-taken once more, to weigh them (2.14), and then back.
+launch 3 starts from the state before each chunk and writes (2.11). Backward runs from late
+to early (2.15): a group's steps are taken once more, to weigh them (2.14), and then back.
 
-Bytes. With e bytes a number and E = B L D, forward 3 e E (x twice, m), where 2 e E is the
-least; backward 5 e E (x and dm twice, dx), where 3 e E is. Between launches and passes go
-4 bytes a number for every group, and some for every chunk.
+Bytes. With e bytes a number and E = B L D, forward 3 e E (x twice, m) and backward 5 e E
+(x and dm twice, dx), where 2 e E and 3 e E are the least. Between launches and passes go 4
+bytes a number for every group, and some for every chunk.
 """
 
 import torch
@@ -122,21 +120,18 @@ def backward_kernel(
 
 
 def scan(x: Tensor, *inputs: Tensor | None) -> tuple[Tensor, ...]:
-    """m, the last of it and the states before groups, from x, w and the first state. Those
-    are in a row: PyTorch would not trace an axis that is 1 for some lengths, and more for
-    others."""
+    """m, the last of it and the states before groups, from x, w and the first state."""
     m = torch.empty_like(x, memory_format=torch.contiguous_format)
     batch, _, width = x.shape
     last = x.new_empty((batch, width), dtype=torch.float32)
+    # In a row, as PyTorch would not trace an axis that is 1 for some lengths alone.
     starts = last.new_empty(groups_in(x) * batch * width)
-    outputs = m, last, starts
-    launch(forward_kernel, (x, *inputs), outputs, LOG_ADD, tiling(x))
-    return outputs
+    launch(forward_kernel, (x, *inputs), (m, last, starts), LOG_ADD, tiling(x))
+    return m, last, starts
 
 
 def gradients(x: Tensor, *inputs: Tensor | None) -> tuple[Tensor, ...]:
-    """Gradients to x, w and the first state, from x, w, the states before groups, and the
-    gradients of m and of the last of it."""
+    """Gradients to x, w and the first state, from those of m and of the last of it."""
     grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     batch, length, width = x.shape
     chunks = ceil_div(length, tiling(x)["CHUNK"])
@@ -152,5 +147,4 @@ def tiling(like: Tensor) -> dict[str, int]:
 
 
 def groups_in(x: Tensor) -> int:
-    """Groups of steps in a tensor (B, L, D)."""
     return ceil_div(x.shape[1], tiling(x)["STEPS"])

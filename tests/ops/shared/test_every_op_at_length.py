@@ -1,4 +1,4 @@
-"""Every op of a state-space model or an attention as a recurrence, over a hundred thousand steps."""
+"""Every op that is a recurrence, over a hundred thousand steps."""
 
 import pytest
 import torch

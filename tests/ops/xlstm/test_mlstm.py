@@ -168,6 +168,37 @@ def test_gradients_go_through_the_normalizer(backend):
         torch.testing.assert_close(one, torch.from_numpy(other).float(), rtol=1e-3, atol=1e-4)
 
 
+def a_tie():
+    """q, k, v, i, f and a gradient of h, with n . q = e^-m = 1 at the only step."""
+    one = torch.ones(1, 1, 1, 1)
+    return (one, one.clone(), torch.tensor([2.0, -3.0]).view(1, 1, 1, 2), 0 * one[..., 0], one[..., 0]), (
+        torch.tensor([0.5, 4.0]).view(1, 1, 1, 2)
+    )
+
+
+@pytest.mark.parametrize("form", ["reference", "step", "portable", "triton"])
+def test_where_the_normalizer_equals_its_bound_the_bound_wins(form):
+    """Of the two slopes there, always the same: h = C q as if nothing divided it, so that dq = dk = di = v . dh."""
+    if form == "triton" and not has_triton():
+        pytest.skip("no Triton")
+    inputs, grad_h = a_tie()
+    leaves = [x.requires_grad_() for x in inputs]
+    if form == "reference":
+        zeros = np.zeros((1, 1, 1, 2)), np.zeros((1, 1, 1)), np.zeros((1, 1))
+        arrays = [x.detach().double().numpy() for x in leaves]
+        *found, _ = reference.mlstm_gradients(*arrays, None, grad_h.double().numpy(), zeros)
+    elif form == "step":
+        nothing = MLSTMState(torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1), torch.full((1, 1), -INF))
+        h_t, _ = mlstm_step(*(x[:, 0] for x in leaves), nothing)
+        found = torch.autograd.grad(h_t, leaves, grad_h[:, 0])
+    else:
+        found = torch.autograd.grad(mlstm(*leaves, backend=form)[0], leaves, grad_h)
+    product = (inputs[2] * grad_h).sum().item()
+    assert [float(x.sum()) for x in found[:2]] == [product, product]
+    assert float(found[3].sum()) == product
+    np.testing.assert_array_equal(found[2].reshape(-1), grad_h.flatten())
+
+
 @every_backend
 def test_a_nan_stays_in_its_head(backend):
     q, k, v, i, f = draw()
@@ -228,6 +259,24 @@ def test_gradients_of_a_first_step_are_those_of_the_op(size):
     expected = torch.autograd.grad(mlstm(*leaves)[0].sum(), leaves)
     h_t, _ = mlstm_step(*(x[:, 0] for x in leaves), MLSTMState(*(x.detach() for x in nothing)))
     for one, other in zip(torch.autograd.grad(h_t.sum(), leaves), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@every_backend
+def test_of_two_equal_exponents_the_gradient_of_m_is_for_the_past(backend):
+    """In a step as in the op: not a half for each, as of PyTorch's maximum."""
+    q, k, v, _, f = draw(1, batch=2)
+    _, state = mlstm(*draw(seed=1, batch=2))
+    leaves = [
+        x.requires_grad_() for x in (q, k, v, state.m[:, None].clone(), torch.full_like(f, 200), *state)
+    ]
+    h, last = mlstm(*leaves[:5], MLSTMState(*leaves[5:]), backend=backend)
+    h_t, after = mlstm_step(*(x[:, 0] for x in leaves[:5]), MLSTMState(*leaves[5:]))
+    assert torch.equal(last.m, state.m)
+    sent = [torch.randn(x.shape, generator=torch.Generator().manual_seed(2)) for x in (h, *last)]
+    expected = torch.autograd.grad((h, *last), leaves, sent)
+    found = torch.autograd.grad((h_t[:, None], *after), leaves, sent)
+    for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 

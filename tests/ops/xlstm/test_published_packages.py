@@ -68,3 +68,52 @@ def test_slstm_is_the_vanilla_cell():
         mixed = torch.einsum("ghde,bhe->bghd", R, states[0].view(B, H, K)).flatten(1)
         states, _ = cell(gates[:, t].flatten(1), mixed, b.flatten()[None], states, {})
         torch.testing.assert_close(states[0].view(B, H, K), h[:, t])
+
+
+def test_what_resets_m_in_the_vanilla_cell_does_not_save_it_from_deep_first_gates():
+    """Of -200, in float32. Alone its m begins at i, and e^200 times an empty memory is infinity times 0; beside a
+    sequence that is under way its m is kept at 0, and nothing is written: 0 / 0. Ours begins at -inf in both."""
+    name = "xlstm.blocks.slstm.src.vanilla.slstm"
+    cell = pytest.importorskip(name, exc_type=ImportError).slstm_forward_pointwise
+    generator = torch.Generator().manual_seed(0)
+    gates = torch.randn(B, 1, 4, H, K, generator=generator)
+    gates[:, :, 0] = -200
+    R, nothing = torch.zeros(4, H, K, K), torch.zeros(B, H, K)
+    _, _, z, o = gates[:, 0].unbind(1)
+    right = torch.sigmoid(o) * torch.tanh(z)
+
+    def theirs(states):
+        x, zeros = gates[:, 0].flatten(1), torch.zeros(B, 4 * H * K)
+        (y, *_), _ = cell(x, zeros, zeros[:1], states, {})
+        return y.view(B, H, K)
+
+    states = torch.zeros(4, B, H * K)
+    assert theirs(states).isnan().all()
+    torch.testing.assert_close(slstm(gates, R)[0][:, 0], right)
+    states[1:3, 0] = 1  # c and n of the other sequence
+    assert theirs(states)[1].isnan().all()
+    c, m = nothing.clone(), nothing - torch.inf
+    c[0], m[0] = 1, 0
+    h, _ = slstm(gates, R, None, (c, c.clone(), m, nothing))
+    torch.testing.assert_close(h[1, 0], right[1])
+
+
+def test_mlstm_is_the_vanilla_cell_step_by_step_and_in_parallel():
+    """Which scales k, as we do, so that its C and n are ours in raw units; it starts from m = 0."""
+    name = "xlstm.blocks.mlstm.backends"
+    theirs = pytest.importorskip(name, exc_type=ImportError)
+    ours, (q, k, v, i, f) = draw()
+    h, (C, n, m) = mlstm(*ours)
+    parallel = theirs.parallel_stabilized_simple(q, k, v, i[..., None], f[..., None], eps=0.0)
+    torch.testing.assert_close(h, parallel.transpose(1, 2))
+    c_state = torch.zeros(B, H, K, V, dtype=torch.float64)
+    n_state, m_state = c_state[..., :1], c_state[..., :1, :1]
+    for t in range(L):
+        at = [x[:, :, t : t + 1].clone() for x in (q, k, v, i[..., None], f[..., None])]
+        h_t, (c_state, n_state, m_state) = theirs.recurrent_step_stabilized_simple(
+            c_state, n_state, m_state, *at, eps=0.0
+        )
+        torch.testing.assert_close(h_t[:, :, 0], h[:, t])
+    raw, of_theirs = torch.exp(m), torch.exp(m_state[..., 0, 0])
+    torch.testing.assert_close(raw[..., None, None] * C, of_theirs[..., None, None] * c_state)
+    torch.testing.assert_close(raw[..., None] * n, of_theirs[..., None] * n_state[..., 0])

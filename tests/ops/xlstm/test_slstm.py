@@ -159,6 +159,41 @@ def test_gradients_of_steps_are_those_of_the_op():
         torch.testing.assert_close(one, other)
 
 
+@every_backend
+@every_forget
+def test_of_two_equal_exponents_the_gradient_of_m_is_for_the_past(forget, backend):
+    """In a step as in the op: not a half for each, as of PyTorch's maximum."""
+    gates, R, _ = draw(1)
+    _, state = slstm(*draw(seed=1), forget=forget)
+    R, state = 0 * R, state._replace(h=0 * state.h)
+    log_f = 200 if forget == "sigmoid" else 0
+    gates = torch.stack([state.m, 0 * state.m + log_f, *gates[:, 0, 2:].unbind(1)], dim=1)[:, None]
+    leaves = [x.requires_grad_() for x in (gates, R, *state)]
+    y, last = slstm(gates, R, None, SLSTMState(*leaves[2:]), forget, backend)
+    h_t, after = slstm_step(gates[:, 0], R, SLSTMState(*leaves[2:]), forget=forget)
+    assert torch.equal(last.m, state.m)
+    sent = [torch.randn(x.shape, generator=torch.Generator().manual_seed(2)) for x in (y, *last)]
+    expected = torch.autograd.grad((y, *last), leaves, sent)
+    found = torch.autograd.grad((h_t[:, None], *after), leaves, sent)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not has_triton(), reason="no Triton")
+@pytest.mark.parametrize("width", [16, 17, 128])
+def test_a_head_may_be_as_wide_as_the_kernel_takes(width):
+    gates, R, b = draw(2, 1, 1, width)
+    leaves = [x.requires_grad_() for x in (gates, 0.2 * R, b)]
+    h, state = slstm(*leaves, backend="triton")
+    wide = [x.detach().double().requires_grad_() for x in leaves]
+    true, true_state = slstm(*wide, backend="portable")
+    for one, other in zip((h, *state), (true, *true_state), strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=1e-5)
+    grads = (torch.autograd.grad(y.square().sum(), x) for y, x in ((h, leaves), (true, wide)))
+    for one, other in zip(*grads, strict=True):
+        assert (one - other).norm() < 1e-5 * other.norm()
+
+
 @pytest.mark.skipif(not has_triton(), reason="no Triton")
 def test_heads_wider_than_the_kernel_takes_are_refused_by_it_alone():
     gates, R, b = draw(1, 1, 1, 129)

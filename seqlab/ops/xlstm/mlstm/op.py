@@ -16,6 +16,7 @@ from seqlab.ops.arguments import (
     parts_of,
 )
 from seqlab.ops.backends import choose_backend, kernel_of
+from seqlab.ops.exponents import larger
 from seqlab.ops.registration import register
 from seqlab.ops.xlstm.mlstm import portable
 
@@ -120,7 +121,7 @@ def mlstm_step(
     q_t, k_t, v_t = q_t.to(wide), k_t.to(wide), v_t.to(wide)
     before = before.clamp(min=portable.LOWEST)
     log_f = logsigmoid(f_t)
-    m = torch.maximum(log_f + before, i_t).clamp(min=portable.LOWEST)
+    m = larger(log_f + before, i_t).clamp(min=portable.LOWEST)
     decay = torch.exp((before - m) + log_f)[..., None]
     written = k_t.shape[-1] ** -0.5 * torch.exp(i_t - m)[..., None] * k_t
     C = decay[..., None] * C + written[..., None] * v_t[..., None, :]

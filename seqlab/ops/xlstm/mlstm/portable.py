@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
-from seqlab.ops.exponents import LOWEST
+from seqlab.ops.exponents import LOWEST, larger
 
 CHUNK = 32
 
@@ -64,7 +64,7 @@ def read(y: Tensor, nq: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
     numbers = torch.finfo(m.dtype)
     # An e^-m that overflows has no gradient, not infinity times 0.
     far = -m > math.log(numbers.max)
-    size = torch.maximum(nq.abs(), torch.exp(-m.masked_fill(far, 0)))
+    size = larger(torch.exp(-m.masked_fill(far, 0)), nq.abs())
     size = size.masked_fill(far, torch.inf).masked_fill(size < numbers.tiny, 0)
     size = size.masked_fill((size == 0) & (y == 0).all(-1), 1)
     return y / size[..., None], size

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from seqlab.ops.arguments import accumulation_dtype
-from seqlab.ops.exponents import LOWEST
+from seqlab.ops.exponents import LOWEST, larger
 
 State = tuple[Tensor, Tensor, Tensor, Tensor]
 """c, n, m and h, each (B, H, D)"""
@@ -38,7 +38,7 @@ def take(
     c, n, before = state
     log_f = logsigmoid(f) if forget == "sigmoid" else f
     past = log_f + before
-    m = torch.maximum(past, i).clamp(min=LOWEST)
+    m = larger(past, i).clamp(min=LOWEST)
     # What rounding makes of a maximum, the decay makes up for.
     F, I, z = torch.exp((before - m) + log_f), torch.exp(i - m), torch.tanh(z)
     return Step(past, F, I, z, torch.sigmoid(o), F * c + I * z, F * n + I, m)
