@@ -1,6 +1,7 @@
 """Tables of a page or a notebook, which scroll in their own box where they are wide."""
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -87,7 +88,20 @@ def _cell(head: str, text: str) -> str:
 
 
 def _markup(text: str) -> str:
-    return html.escape(text).replace("\n", "<br>")
+    minus = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
+    return html.escape(minus).replace("\n", "<br>")
+
+
+def _sentence(text: str) -> str:
+    """A sentence whose commands, between backticks, are code that ends no line within a
+    word."""
+
+    def code(command: re.Match[str]) -> str:
+        words = command[1].split()
+        whole = (f"<span style='white-space: nowrap'>{word}</span>" for word in words)
+        return f"<code>{' '.join(whole)}</code>"
+
+    return re.sub(r"`([^`]+)`", code, html.escape(text))
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,7 @@ class Tables:
 
     def _repr_html_(self) -> str:
         shown = "".join(table._repr_html_() for table in self.tables)
-        return shown or f"<p>{html.escape(self.nothing)}</p>"
+        return shown or f"<p>{_sentence(self.nothing)}</p>"
 
     def __repr__(self) -> str:
         return "\n\n".join(map(repr, self.tables)) or self.nothing
