@@ -55,7 +55,8 @@ class Table:
                 rows += f"<tr role='row'><th role='rowheader' scope='rowgroup' {span}>{_markup(first)}</th></tr>"
                 continue
             cells = "".join(map(_cell, self.head[1:], rest))
-            rows += f"<tr role='row'><th role='rowheader' scope='row'>{_markup(first)}</th>{cells}</tr>"
+            kind = f"role='rowheader' scope='row' class='{_kind(first)}'"
+            rows += f"<tr role='row'><th {kind}>{_markup(first)}</th>{cells}</tr>"
         return f"<tbody role='rowgroup'>{rows}</tbody>"
 
     def __repr__(self) -> str:
@@ -81,10 +82,13 @@ def _groups(lines: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
     return groups
 
 
+def _kind(text: str) -> str:
+    """Numbers stay on their line; a sentence gets some width where the table scrolls."""
+    return "number" if len(text) < SENTENCE else "sentence"
+
+
 def _cell(head: str, text: str) -> str:
-    # Numbers stay on their line; a sentence gets some width where the table scrolls.
-    kind = "number" if len(text) < SENTENCE else "sentence"
-    return f"<td role='cell' class='{kind}' data-head='{html.escape(head, quote=True)}'>{_markup(text)}</td>"
+    return f"<td role='cell' class='{_kind(text)}' data-head='{html.escape(head, quote=True)}'>{_markup(text)}</td>"
 
 
 def _markup(text: str) -> str:
