@@ -7,6 +7,10 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
+CODE = re.compile(r'(?<=<span class="pre">)[^<]*/[^<]*(?=</span>)')
+SLASH = re.compile(r"(?<=\w)/(?=\w)")
+LISTING = re.compile(r"<pre>(?=(.*?)</pre>)", re.DOTALL)
+LONG = 24  # lines from which a listing may be parted on paper
 PLAIN = re.compile(r'<span class="(?:n|p|w)">([^<]*)</span>')
 
 
@@ -14,7 +18,7 @@ def lighten(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
     """Leave out what this page has no use for: the state of widgets (no kernel here), the script that keeps tabs
     of several sets in step (which would move what is being read), the styles of cards and tabs."""
     if "body" in context:
-        context["body"] = plain_words(context["body"])
+        context["body"] = long_listings(breakable_paths(plain_words(context["body"])))
     unneeded = ["widget-state", "design-tabs"]
     if not any(kind in context.get("body", "") for kind in ("sd-card", "sd-tab-set")):
         unneeded.append("sphinx-design")
@@ -26,6 +30,17 @@ def plain_words(body: str) -> str:
     """Listings without the elements around names, punctuation and blanks, which have the color of the text anyway:
     a sixth of a chapter's page."""
     return PLAIN.sub(r"\1", body)
+
+
+def breakable_paths(body: str) -> str:
+    """A path in the text may end a line behind each of its slashes: whole, it takes the room of a table's sentences,
+    and a phone breaks it within a name."""
+    return CODE.sub(lambda path: SLASH.sub("/<wbr>", path[0]), body)
+
+
+def long_listings(body: str) -> str:
+    """Listings, each long one named so: whole on paper, they would leave half of the sheet before them empty."""
+    return LISTING.sub(lambda found: '<pre class="long">' if found[1].count("\n") >= LONG else found[0], body)
 
 
 def told(file: Any) -> str:

@@ -43,7 +43,7 @@ def recorded(op: str, folder: Path | None = None) -> Tables:
         for record in comparisons(read(folder))
         if (own := [row for row in record["rows"] if row["op"] == op])
     ]
-    nothing = f"No benchmark of {op} is recorded beside this copy of the package: python -m seqlab bench makes one."
+    nothing = f"No benchmark of {op} is recorded beside this copy of the package: `python -m seqlab bench` makes one."
     return Tables(tables, nothing)
 
 
@@ -58,7 +58,7 @@ def tabulate(
     for record in (json.loads(path.read_text()) for path in files):
         table = make(record).filled()
         tables.append(replace(table, notes=[*table.notes, f"{origin(record)}."]))
-    nothing = f"{name} is not recorded beside this copy of the package: python -m benchmarks.{name} makes a record."
+    nothing = f"{name} is not recorded beside this copy of the package: `python -m benchmarks.{name}` makes a record."
     return Tables(tables, nothing)
 
 
@@ -68,7 +68,7 @@ def rungs(record: Record) -> Table:
     columns = {
         "version": [rung["name"] for rung in record["rungs"]],
         "ms": list(map(milliseconds, times)),
-        "times as fast": [f"{times[0] / each:.1f}" for each in times],
+        "times as fast": [ratio(times[0] / each) for each in times],
     }
     if floor := record.get("floor_milliseconds"):
         columns["of the floor"] = [percent(floor / each) for each in times]
@@ -247,7 +247,15 @@ def _by_workload(
 
 def percent(part: float) -> str:
     """A share in percent, with a digit more where it rounds to nothing."""
+    if part < 0.0005:
+        return "under 0.1%"
     return f"{part:.0%}" if part >= 0.01 else f"{part:.1%}"
+
+
+def ratio(times: float) -> str:
+    """How many times as fast, with no digit behind the point where that would be the
+    fourth or a later one."""
+    return f"{times:.1f}" if times < 100 else f"{times:,.0f}"
 
 
 def milliseconds(taken: float | None) -> str:

@@ -1,6 +1,7 @@
 """Tables of a page or a notebook, which scroll in their own box where they are wide."""
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -54,7 +55,8 @@ class Table:
                 rows += f"<tr role='row'><th role='rowheader' scope='rowgroup' {span}>{_markup(first)}</th></tr>"
                 continue
             cells = "".join(map(_cell, self.head[1:], rest))
-            rows += f"<tr role='row'><th role='rowheader' scope='row'>{_markup(first)}</th>{cells}</tr>"
+            kind = f"role='rowheader' scope='row' class='{_kind(first)}'"
+            rows += f"<tr role='row'><th {kind}>{_markup(first)}</th>{cells}</tr>"
         return f"<tbody role='rowgroup'>{rows}</tbody>"
 
     def __repr__(self) -> str:
@@ -80,14 +82,30 @@ def _groups(lines: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
     return groups
 
 
+def _kind(text: str) -> str:
+    """Numbers stay on their line; a sentence gets some width where the table scrolls."""
+    return "number" if len(text) < SENTENCE else "sentence"
+
+
 def _cell(head: str, text: str) -> str:
-    # Numbers stay on their line; a sentence gets some width where the table scrolls.
-    kind = "number" if len(text) < SENTENCE else "sentence"
-    return f"<td role='cell' class='{kind}' data-head='{html.escape(head, quote=True)}'>{_markup(text)}</td>"
+    return f"<td role='cell' class='{_kind(text)}' data-head='{html.escape(head, quote=True)}'>{_markup(text)}</td>"
 
 
 def _markup(text: str) -> str:
-    return html.escape(text).replace("\n", "<br>")
+    minus = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
+    return html.escape(minus).replace("\n", "<br>")
+
+
+def _sentence(text: str) -> str:
+    """A sentence whose commands, between backticks, are code that ends no line within a
+    word."""
+
+    def code(command: re.Match[str]) -> str:
+        words = command[1].split()
+        whole = (f"<span style='white-space: nowrap'>{word}</span>" for word in words)
+        return f"<code>{' '.join(whole)}</code>"
+
+    return re.sub(r"`([^`]+)`", code, html.escape(text))
 
 
 @dataclass(frozen=True)
@@ -99,7 +117,7 @@ class Tables:
 
     def _repr_html_(self) -> str:
         shown = "".join(table._repr_html_() for table in self.tables)
-        return shown or f"<p>{html.escape(self.nothing)}</p>"
+        return shown or f"<p>{_sentence(self.nothing)}</p>"
 
     def __repr__(self) -> str:
         return "\n\n".join(map(repr, self.tables)) or self.nothing

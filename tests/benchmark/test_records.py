@@ -12,6 +12,7 @@ from seqlab.benchmark.records import (
     fastest_peer,
     memory,
     percent,
+    ratio,
     read,
     share,
     speed_over_fastest_peer,
@@ -102,7 +103,11 @@ def test_whatever_is_recorded_under_a_name_becomes_tables(record, tmp_path):
     assert table.head == ["version", "ms", "times as fast", "of the floor"]
     assert table.lines == [("first", "2.000", "1.0", "25%"), ("last", "1.000", "2.0", "50%")]
     assert table.notes == ["a GPU; torch 2; Python 3; commit 0123456789ab; 2026-01-01."]
-    assert "other_rungs is not recorded" in repr(tabulate("other_rungs", rungs, tmp_path))
+    nothing = tabulate("other_rungs", rungs, tmp_path)
+    assert "other_rungs is not recorded" in repr(nothing)
+    said = BeautifulSoup(nothing._repr_html_(), "html.parser")
+    assert said.code.text == "python -m benchmarks.other_rungs"
+    assert "`" not in said.text
 
 
 def test_a_column_that_no_line_fills_is_left_out():
@@ -122,8 +127,25 @@ def test_a_heading_spans_its_table_and_roles_survive_the_layout_as_cards():
     assert (cell["data-head"], cell.text) == ("b", 'says "b"')
 
 
+def test_a_ratio_has_no_more_digits_than_were_measured():
+    assert [ratio(times) for times in (0.23, 7.38, 99.9, 200.3, 4453.2)] == [
+        "0.2",
+        "7.4",
+        "99.9",
+        "200",
+        "4,453",
+    ]
+
+
+def test_a_negative_number_has_a_minus_sign_and_other_hyphens_stay():
+    table = Table(["a", "b"], [("mamba-2", "-0.05, 1e-7"), ("x", "-m")], "")
+    cells = [cell.text for cell in BeautifulSoup(table._repr_html_(), "html.parser").select("tbody th, td")]
+    assert cells == ["mamba-2", "\N{MINUS SIGN}0.05, 1e-7", "x", "-m"]
+    assert "-0.05" in repr(table)
+
+
 def test_a_share_that_rounds_to_nothing_has_a_digit_more():
-    assert [percent(part) for part in (0.0023, 0.03, 0.597)] == ["0.2%", "3%", "60%"]
+    assert [percent(part) for part in (2e-5, 0.0023, 0.03, 0.597)] == ["under 0.1%", "0.2%", "3%", "60%"]
 
 
 def test_rows_as_fast_as_peers_and_near_the_floor_are_no_losses(row, record):

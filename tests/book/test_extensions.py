@@ -366,6 +366,22 @@ def test_words_without_a_color_of_their_own_stand_in_no_element():
     assert page.plain_words(listing) == '<span class="k">for</span> x:'
 
 
+def test_a_path_in_the_text_ends_a_line_behind_a_slash_and_nothing_else_does():
+    code = '<code class="literal"><span class="pre">{}</span></code>'
+    told = {"a/b_c/d.py": "a/<wbr>b_c/<wbr>d.py", "a // b": "a // b", "K_or_ssm": "K_or_ssm", "/": "/"}
+    body = "".join(map(code.format, told)) + "<p>and/or</p><pre>x/y</pre>"
+    expected = "".join(map(code.format, told.values())) + "<p>and/or</p><pre>x/y</pre>"
+    assert page.breakable_paths(body) == expected
+
+
+def test_a_listing_that_may_be_parted_on_paper_says_that_it_is_long():
+    short, long = ("<pre>" + "line\n" * lines + "</pre>" for lines in (page.LONG - 1, page.LONG))
+    assert (
+        page.long_listings(short + long + short)
+        == short + long.replace("<pre>", '<pre class="long">') + short
+    )
+
+
 def test_docstrings_become_markdown():
     written = """First line with :func:`seqlab.show`.
 

@@ -1,7 +1,9 @@
-"""Where sheets end, in the book's own style: no name and no head of something stands alone at the foot of one."""
+"""Where sheets end, in the book's own style: no name and no head of something stands alone at the foot of one, and a
+listing leaves no sheet half empty."""
 
 import io
 
+import page
 import pytest
 from pypdf import PdfReader
 
@@ -59,3 +61,23 @@ def test_no_head_stands_alone_at_the_foot_of_a_sheet(printed, piece, together):
         assert sum(words[0] in sheet for sheet in sheets) == len(FOOTS)
         parted = [sheet for sheet in sheets if len({word in sheet for word in words}) > 1]
         assert parted == []
+
+
+def listing(lines):
+    """A listing of the package under its name, of so many lines, in the markup of an output."""
+    code = "".join(f"line{number}\n" for number in range(lines))
+    return f"""<div class="cell_output"><div class="output text_html"><div class="seqlab-source highlight">
+<div><code>reference.py</code></div>{page.long_listings(f"<pre>{code}</pre>")}</div></div></div>"""
+
+
+@pytest.mark.parametrize(("lines", "parted"), [(page.LONG - 1, False), (page.LONG, True), (40, True)])
+def test_a_long_listing_goes_on_on_the_next_sheet_and_a_short_one_stays_whole(printed, lines, parted):
+    found = [[word for word in sheet.split() if word.startswith("line")] for sheet in printed(listing(lines))]
+    assert sum(map(len, found)) == lines * len(FOOTS)
+    assert (min(map(len, filter(None, found))) < lines) == parted
+    assert all(len(words) >= 8 for words in found if words)
+
+
+def test_a_listing_stands_under_its_name(printed):
+    sheets = printed(listing(40))
+    assert all("line0" in sheet for sheet in sheets if "reference.py" in sheet)

@@ -100,8 +100,8 @@ def gradients(
     grad_last: Tensor | None,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Gradients to a, b and the first state, if there is one: the adjoint recurrence, which runs against
-    the order of ``scan``."""
+    """Gradients to a, b and the first state, if there is one: the adjoint recurrence,
+    which runs against the order of ``scan``."""
     dtype = h.dtype
     wide = accumulation_dtype(dtype)
     a, h, grad_h = a.to(wide), h.to(wide), grad_h.to(wide)

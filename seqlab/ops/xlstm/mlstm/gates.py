@@ -19,7 +19,7 @@ def gates_kernel(
     i_ptr, f_ptr, before_ptr, gates_ptr, last_ptr,
     scale, batch, length, heads, STEPS: tl.constexpr,
 ):  # fmt: skip
-    """``gates_ptr`` (3, B, L, H) gets m, g and the weight of the key, its scale included."""
+    """``gates_ptr`` (3, B, L, H) gets m, g and the key's weight, scale included."""
     head = tl.program_id(0).to(tl.int64)
     begin = head // heads * length * heads + head % heads
     count = batch.to(tl.int64) * length * heads
