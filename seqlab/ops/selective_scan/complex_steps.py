@@ -127,12 +127,12 @@ def load_group(
 
 @triton.jit
 def advance(h, A, dt, u, b, begins, ZOH: tl.constexpr):
-    """The states after a step."""
+    """The states after a step, and its decay."""
     decay = exponential(dt, A)
     if ZOH:
         b = product(hold(dt, A, decay)[0], b)
     h = product(decay, unless(begins, h))
-    return h[0] + (dt * u) * b[0], h[1] + (dt * u) * b[1]
+    return (h[0] + (dt * u) * b[0], h[1] + (dt * u) * b[1]), decay
 
 
 @triton.jit
@@ -150,10 +150,10 @@ def load_weights(
 
 @triton.jit
 def walk(h, A, dt, u, b, begins_ptr, time, left, ZOH: tl.constexpr):
-    """The states before and after each of the steps of a group."""
-    found = (h,)
+    """The states before and after each of the steps of a group, and the decays of these."""
+    found, decays = (h,), ()
     for k in tl.static_range(len(dt)):
         begins = begins_at(begins_ptr, time + k, k < left)
-        h = advance(h, A, dt[k], u[k], b[k], begins, ZOH)
-        found = found + (h,)
-    return found
+        h, decay = advance(h, A, dt[k], u[k], b[k], begins, ZOH)
+        found, decays = found + (h,), decays + (decay,)
+    return found, decays
