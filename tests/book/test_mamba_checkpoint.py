@@ -4,7 +4,6 @@ there is no network, the page says so and draws its own model. Nothing is downlo
 import sys
 import textwrap
 from pathlib import Path
-from types import ModuleType
 
 import nbformat
 import pytest
@@ -35,24 +34,14 @@ def run(capsys):
 
 
 @pytest.fixture
-def colab(monkeypatch):
-    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
-
-
-@pytest.fixture
-def checkpoint(tmp_path):
+def checkpoint(folder_of):
     """A folder as the hub's: a small Mamba that has learned nothing, and a tokenizer of whole words."""
-    tokenizers = pytest.importorskip("tokenizers")
     transformers = pytest.importorskip("transformers")
-    words = {word: n for n, word in enumerate(("?", "The", "capital", "of", "is", "Paris."))}
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="?"))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(tmp_path)
+    words = "?", "The", "capital", "of", "is", "Paris."
     config = transformers.MambaConfig(
         vocab_size=len(words), hidden_size=8, state_size=3, num_hidden_layers=3, use_associative_scan=False
     )
-    transformers.MambaForCausalLM(config).save_pretrained(tmp_path)
-    return tmp_path
+    return folder_of(transformers.MambaForCausalLM(config), words)
 
 
 def test_outside_of_colab_nothing_is_asked_of_the_network(run, monkeypatch):
@@ -82,15 +71,7 @@ def test_on_colab_the_checkpoint_chooses_a_step_for_each_token_of_the_sentence(
     assert (expected > 0).all()
 
 
-def test_on_colab_without_a_network_the_page_says_so(run, colab, monkeypatch, tmp_path):
-    """The hub's own function, which reaches nobody, and finds nothing kept from before."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    download = huggingface_hub.snapshot_download
-    monkeypatch.setattr(
-        huggingface_hub,
-        "snapshot_download",
-        lambda name: download(name, cache_dir=tmp_path, endpoint="http://127.0.0.1:9"),
-    )
+def test_on_colab_without_a_network_the_page_says_so(run, colab, no_network):
     made, said = run()
     assert made["checkpoint"] is None
     assert said.startswith(f"{NAME} is not here: LocalEntryNotFoundError: ")

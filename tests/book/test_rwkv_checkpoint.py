@@ -4,7 +4,6 @@ there is no network, it says so, and the model of the page writes. Nothing is do
 import sys
 import textwrap
 from pathlib import Path
-from types import ModuleType
 
 import nbformat
 import pytest
@@ -37,22 +36,12 @@ def run(capsys):
 
 
 @pytest.fixture
-def colab(monkeypatch):
-    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
-
-
-@pytest.fixture
-def checkpoint(tmp_path):
+def checkpoint(folder_of):
     """A folder as the hub's: a small RWKV-4 that has learned nothing, and a tokenizer of whole words."""
-    tokenizers = pytest.importorskip("tokenizers")
     transformers = pytest.importorskip("transformers")
-    words = {word: n for n, word in enumerate(["?", *PROMPT.split(), "house", "number"])}
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="?"))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(tmp_path)
+    words = ["?", *PROMPT.split(), "house", "number"]
     config = transformers.RwkvConfig(vocab_size=len(words), hidden_size=8, num_hidden_layers=2)
-    transformers.RwkvForCausalLM(config).save_pretrained(tmp_path)
-    return tmp_path
+    return folder_of(transformers.RwkvForCausalLM(config), words)
 
 
 def test_outside_of_colab_nothing_is_asked_of_the_network(run, monkeypatch):
@@ -76,17 +65,7 @@ def test_on_colab_the_checkpoint_writes(run, colab, checkpoint, monkeypatch):
     assert len(words) == 4 + 60
 
 
-def test_on_colab_without_a_network_the_page_says_so_and_its_own_model_writes(
-    run, colab, monkeypatch, tmp_path
-):
-    """The hub's own function, which reaches nobody, and finds nothing kept from before."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    download = huggingface_hub.snapshot_download
-    monkeypatch.setattr(
-        huggingface_hub,
-        "snapshot_download",
-        lambda name: download(name, cache_dir=tmp_path, endpoint="http://127.0.0.1:9"),
-    )
+def test_on_colab_without_a_network_the_page_says_so_and_its_own_model_writes(run, colab, no_network):
     said = run()
     assert said.startswith(f"{NAME} is not here: LocalEntryNotFoundError: ")
     assert "check your internet connection and try again. The model" in said
