@@ -14,7 +14,6 @@ from seqlab.ops.selective_scan.steps import (
     LEAST_RATE,
     LOG2_E,
     begins_at,
-    places_between,
     step_sizes,
 )
 
@@ -86,9 +85,9 @@ def tile(
     entry = (tl.program_id(0) // tl.cdiv(width, BLOCK) % batch).to(tl.int64)
     row = entry * length + chunk * span
     now, channel, channels = now[None, :], channel[None, :], channels[None, :]
-    state, between, count, _ = places_between(
-        entry, channel, batch, width, MODES, STATES
-    )
+    state = tl.arange(0, STATES)[:, None]
+    between = entry * MODES * width + (state * width + channel)
+    count = batch.to(tl.int64) * MODES * width
     return turn, chunk, left, row, now, channel, channels, state, between, count
 
 

@@ -49,7 +49,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.chunks import load_steps, scan_summaries, tile_coordinates
+from seqlab.ops.device.chunks import scan_summaries, tile_coordinates
 from seqlab.ops.device.combines import AFFINE
 from seqlab.ops.device.matrix_state import state_before
 from seqlab.ops.device.pairs import laid_out
@@ -62,11 +62,15 @@ from seqlab.ops.selective_scan.steps import (
     advance,
     begins_at,
     load_fixed,
+    load_group,
+    load_states,
     load_weights,
     over_channels,
     phi,
     places_between,
+    places_kept,
     step_sizes,
+    store_states,
     walk,
 )
 from seqlab.ops.sizes import ceil_div, power_of_two
@@ -81,38 +85,39 @@ def forward_kernel(
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 with a place for summaries (2, chunks - 1, B, N, D), else launch 3, where
-    ``start_ptr`` (windows, B, N, D) gets the states before windows."""
+    ``start_ptr`` (windows, B, STATES, D) gets the states before windows."""
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, False, span, BLOCK
     )
     entry = (tl.program_id(0) // tl.cdiv(width, BLOCK) % batch).to(tl.int64)
     row = entry * (length + MARGIN) + chunk * span
     channel, now, states = channel[None, :], now[None, :], states[None, :]
-    state, between, count, mask = places_between(
-        entry, channel, batch, width, MODES, STATES
+    state, place, between, count, mask = places_between(
+        entry, channel, states, batch, width, MODES, STATES
     )
     exists = channel < width
     rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, MODES)
     h = state_before(
-        chunk == 0, state_ptr, carry_ptr, states * MODES + state,
-        (chunk - 1) * count + between, mask,
-    )  # fmt: skip
+        chunk == 0, state_ptr, carry_ptr, place, (chunk - 1) * count + between, mask
+    )
+    if summary_ptr is None:
+        start_ptr += places_kept(channel, width, STATES)
     if d_ptr is not None:
         skip = tl.load(d_ptr + channel, mask=exists, other=0.0)
     total = tl.zeros((1, BLOCK), tl.float32)
     broken = 0
     for first in tl.range(0, tl.minimum(left, span), STEPS, num_stages=STAGES):
         rest = left - first
-        u = load_steps(u_ptr + now, width, rest, exists, 0.0, STEPS)
-        raw = load_steps(delta_ptr + now, width, rest, exists, 0.0, STEPS)
-        b = load_weights(b_ptr, row, state, MODES, STEPS)
+        u = load_group(u_ptr, now, width, rest, exists, STEPS)
+        raw = load_group(delta_ptr, now, width, rest, exists, STEPS)
+        b = load_weights(b_ptr, row, state, channel, MODES, STEPS)
         if summary_ptr is None:
             if first % WINDOW == 0:
-                window = (chunk * span + first) // WINDOW
-                tl.store(start_ptr + window * count + between, h, mask=mask)
-            c = load_weights(c_ptr, row, state, MODES, STEPS)
+                window = (chunk * span + first) // WINDOW * batch + entry
+                store_states(start_ptr + window * STATES * width, h, exists)
+            c = load_weights(c_ptr, row, state, channel, MODES, STEPS)
             if z_ptr is not None:
-                z = load_steps(z_ptr + now, width, rest, exists, 0.0, STEPS)
+                z = load_group(z_ptr, now, width, rest, exists, STEPS)
         _, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
         for k in tl.static_range(STEPS):
             alive = k < rest
@@ -132,12 +137,12 @@ def forward_kernel(
         now += STEPS * width
         row += STEPS
     if summary_ptr is None:
-        tl.store(last_ptr + states * MODES + state, h, mask=mask & (left <= span))
+        tl.store(last_ptr + place, h, mask=mask & (left <= span))
     else:
         decay = tl.where(broken != 0, 0.0, tl.exp2(total * rate))
-        place = summary_ptr + turn * count + between
-        tl.store(place, h, mask=mask)
-        tl.store(place + (chunks - 1) * count, decay, mask=mask)
+        summary_ptr += turn * count + between
+        tl.store(summary_ptr, h, mask=mask)
+        tl.store(summary_ptr + (chunks - 1) * count, decay, mask=mask)
 
 
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
@@ -155,25 +160,23 @@ def flow_kernel(
     entry = (tl.program_id(0) // tl.cdiv(width, BLOCK) % batch).to(tl.int64)
     row = entry * (length + MARGIN) + chunk * span
     channel, now, states = channel[None, :], now[None, :], states[None, :]
-    state, between, count, mask = places_between(
-        entry, channel, batch, width, MODES, STATES
+    state, place, between, count, mask = places_between(
+        entry, channel, states, batch, width, MODES, STATES
     )
     exists = channel < width
     rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, MODES)
-    g = state_before(
-        turn == 0, grad_last_ptr, None, states * MODES + state, between, mask
-    )
+    g = state_before(turn == 0, grad_last_ptr, None, place, between, mask)
     total = tl.zeros((1, BLOCK), tl.float32)
     broken = 0
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
     for done in tl.range(groups, num_stages=STAGES):
         first = (groups - 1 - done) * STEPS
         here, rest = now + first * width, left - first
-        raw = load_steps(delta_ptr + here, width, rest, exists, 0.0, STEPS)
-        dy = load_steps(grad_y_ptr + here, width, rest, exists, 0.0, STEPS)
-        c = load_weights(c_ptr, row + first, state, MODES, STEPS)
+        raw = load_group(delta_ptr, here, width, rest, exists, STEPS)
+        dy = load_group(grad_y_ptr, here, width, rest, exists, STEPS)
+        c = load_weights(c_ptr, row + first, state, channel, MODES, STEPS)
         if z_ptr is not None:
-            z = load_steps(z_ptr + here, width, rest, exists, 0.0, STEPS)
+            z = load_group(z_ptr, here, width, rest, exists, STEPS)
         _, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
         for k in tl.static_range(STEPS - 1, -1, -1):
             alive = k < rest
@@ -186,47 +189,50 @@ def flow_kernel(
             total += dt[k]
             broken |= begins
     decay = tl.where(broken != 0, 0.0, tl.exp2(total * rate))
-    place = summary_ptr + turn * count + between
-    tl.store(place, g, mask=mask)
-    tl.store(place + (chunks - 1) * count, decay, mask=mask)
+    summary_ptr += turn * count + between
+    tl.store(summary_ptr, g, mask=mask)
+    tl.store(summary_ptr + (chunks - 1) * count, decay, mask=mask)
 
 
-@triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
+@triton.jit(
+    do_not_specialize=["launched", "together", "batch", "length", "chunks", "span"]
+)
 def backward_kernel(
     u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, begins_ptr,
     start_ptr, grad_y_ptr, grad_last_ptr, flow_ptr, inside_ptr,
     grad_u_ptr, grad_delta_ptr, grad_a_ptr, sums_ptr, grad_d_ptr, grad_z_ptr,
     grad_bias_ptr, grad_state_ptr,
-    batch, length, width, MODES: tl.constexpr, chunks, span,
+    launched, together, batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
-    """Launch 3 of it. ``inside_ptr`` (chunks, groups of a window, B, N, D) gets the states
-    before the groups of one window, ``sums_ptr`` (blocks, B, L, N, 2) the sums over each
-    block of channels, of B in turns with C, and ``grad_a_ptr`` (chunks, B, N, D),
+    """Launch 3 of it. ``inside_ptr`` (tiles of this launch, groups of a window, STATES, D) gets the states
+    before the groups of one window, ``sums_ptr`` (blocks, tiles of this launch, span, N, 2) the sums over each block of
+    channels, of B in turns with C, and ``grad_a_ptr`` (chunks, B, N, D),
     ``grad_d_ptr`` and ``grad_bias_ptr`` (chunks, B, D) those over each chunk."""
-    turn, chunk, left, now, channel, states = tile_coordinates(
-        batch, length, width, chunks, True, span, BLOCK
-    )
-    entry = (tl.program_id(0) // tl.cdiv(width, BLOCK) % batch).to(tl.int64)
-    row = entry * (length + MARGIN) + chunk * span
-    block = tl.program_id(0) % tl.cdiv(width, BLOCK)
-    rows_of_sums = (block.to(tl.int64) * batch + entry) * length + chunk * span
-    channel, now, states = channel[None, :], now[None, :], states[None, :]
-    state, between, count, mask = places_between(
-        entry, channel, batch, width, MODES, STATES
+    blocks = tl.cdiv(width, BLOCK)
+    block, tile = tl.program_id(0) % blocks, tl.program_id(0) // blocks
+    rows_of_sums = (block.to(tl.int64) * together + tile) * span
+    chunk = ((launched + tile) % chunks).to(tl.int64)
+    entry = ((launched + tile) // chunks).to(tl.int64)
+    turn, left = chunks - 1 - chunk, length - chunk * span
+    channel = (block * BLOCK + tl.arange(0, BLOCK))[None, :]
+    now = (entry * length + chunk * span) * width + channel
+    row, states = entry * (length + MARGIN) + chunk * span, entry * width + channel
+    state, place, between, count, mask = places_between(
+        entry, channel, states, batch, width, MODES, STATES
     )
     both = tl.arange(0, 2 * STATES)[:, None]
     exists = channel < width
     rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, MODES)
-    place = states * MODES + state
     g = state_before(
         turn == 0, grad_last_ptr, flow_ptr, place, (turn - 1) * count + between, mask
     )
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
     GROUPS: tl.constexpr = WINDOW // STEPS
-    start_ptr += chunk * (span // WINDOW) * count + between
-    inside_ptr += chunk * GROUPS * count + between
+    kept = places_kept(channel, width, STATES)
+    start_ptr += (chunk * (span // WINDOW) * batch + entry) * STATES * width + kept
+    inside_ptr += tile.to(tl.int64) * GROUPS * STATES * width + kept
     skip = tl.zeros((1, BLOCK), tl.float32)
     if d_ptr is not None:
         skip = tl.load(d_ptr + channel, mask=exists, other=0.0)
@@ -238,8 +244,8 @@ def backward_kernel(
         window = windows - 1 - done
         inner = tl.minimum(groups - window * GROUPS, GROUPS)
         tl.debug_barrier()  # the states of the window before have been read
-        h = tl.load(start_ptr + window * count, mask=mask, other=0.0)
-        tl.store(inside_ptr, h, mask=mask)
+        h = load_states(start_ptr + window * batch * STATES * width, exists)
+        store_states(inside_ptr, h, exists)
         for earlier in tl.range(inner - 1, num_stages=STAGES):
             first = (window * GROUPS + earlier) * STEPS
             h = walk(
@@ -247,20 +253,20 @@ def backward_kernel(
                 row + first, chunk * span + first, left - first, width, MODES,
                 channel, state, SOFTPLUS, ZOH, STEPS,
             )  # fmt: skip
-            tl.store(inside_ptr + (earlier + 1) * count, h, mask=mask)
+            store_states(inside_ptr + (earlier + 1) * STATES * width, h, exists)
         tl.debug_barrier()  # they come back to this program, by way of memory
         for back in tl.range(inner, num_stages=STAGES):
             inside = inner - 1 - back
-            h = tl.load(inside_ptr + inside * count, mask=mask, other=0.0)
+            h = load_states(inside_ptr + inside * STATES * width, exists)
             first = (window * GROUPS + inside) * STEPS
             here, rest = now + first * width, left - first
-            u = load_steps(u_ptr + here, width, rest, exists, 0.0, STEPS)
-            raw = load_steps(delta_ptr + here, width, rest, exists, 0.0, STEPS)
-            dy = load_steps(grad_y_ptr + here, width, rest, exists, 0.0, STEPS)
-            b = load_weights(b_ptr, row + first, state, MODES, STEPS)
-            c = load_weights(c_ptr, row + first, state, MODES, STEPS)
+            u = load_group(u_ptr, here, width, rest, exists, STEPS)
+            raw = load_group(delta_ptr, here, width, rest, exists, STEPS)
+            dy = load_group(grad_y_ptr, here, width, rest, exists, STEPS)
+            b = load_weights(b_ptr, row + first, state, channel, MODES, STEPS)
+            c = load_weights(c_ptr, row + first, state, channel, MODES, STEPS)
             if z_ptr is not None:
-                z = load_steps(z_ptr + here, width, rest, exists, 0.0, STEPS)
+                z = load_group(z_ptr, here, width, rest, exists, STEPS)
             raw, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
             h_of = (h,)
             for k in tl.static_range(STEPS):
@@ -316,11 +322,11 @@ def backward_kernel(
                 g = tl.where(begins != 0, 0.0, flow)
     tl.store(grad_state_ptr + place, g, mask=mask & (chunk == 0))
     tl.store(grad_a_ptr + chunk * count + between, da, mask=mask)
-    place = chunk * batch * width + states
+    states += chunk * batch * width
     if d_ptr is not None:
-        tl.store(grad_d_ptr + place, of_skip, mask=exists)
+        tl.store(grad_d_ptr + states, of_skip, mask=exists)
     if bias_ptr is not None:
-        tl.store(grad_bias_ptr + place, of_bias, mask=exists)
+        tl.store(grad_bias_ptr + states, of_bias, mask=exists)
 
 
 def scan(
@@ -363,7 +369,7 @@ def gradients(
     not."""
     u, delta, A, B, _, D, z, delta_bias, *_ = inputs
     plan = plan_launches(u.shape, A.shape[1], True, u.is_cuda)
-    batch, _, width, modes, chunks, _ = plan.sizes
+    batch, length, width, modes, chunks, span = plan.sizes
     given = _in_memory(inputs)
     dy = laid_out(grad_y)
     flowing = None if grad_last is None else laid_out(grad_last)
@@ -381,20 +387,31 @@ def gradients(
     )
     grad_z = None if z is None else torch.empty_like(grad_u)
     grad_A = A.new_empty((chunks, batch, modes, width))
-    sums = A.new_empty((ceil_div(width, plan.writing["BLOCK"]), *B.shape, 2))
+    blocks = ceil_div(width, plan.writing["BLOCK"])
+    most = WAVE // plan.writing["num_warps"] if u.is_cuda else 4
+    tiles, together = chunks * batch, min(chunks * batch, ceil_div(most, blocks))
+    sums = A.new_empty((blocks, together, span, modes, 2))
     grad_D, grad_bias = (
         None if x is None else A.new_empty((chunks, batch, width))
         for x in (D, delta_bias)
     )
     grad_state = A.new_empty((batch, *A.shape))
     groups = plan.window // plan.writing["STEPS"]
-    runner(backward_kernel, u)[plan.grid](
-        *given[:-2], given.begins, starts, dy, flowing, flow,
-        A.new_empty((chunks, groups, batch, modes, width)),
-        grad_u, grad_delta, grad_A, sums, grad_D, grad_z, grad_bias, grad_state,
-        *plan.sizes, SOFTPLUS=delta_softplus, ZOH=zoh, WINDOW=plan.window, **plan.writing,
-    )  # fmt: skip
-    grad_B, grad_C = (x.contiguous() for x in sums.sum(0).to(B.dtype).unbind(-1))
+    inside = A.new_empty((together, groups, plan.writing["STATES"], width))
+    parts = []
+    for first in range(0, tiles, together):
+        some = min(together, tiles - first)
+        runner(backward_kernel, u)[(some * blocks,)](
+            *given[:-2], given.begins, starts, dy, flowing, flow, inside,
+            grad_u, grad_delta, grad_A, sums, grad_D, grad_z, grad_bias, grad_state,
+            first, together, *plan.sizes,
+            SOFTPLUS=delta_softplus, ZOH=zoh, WINDOW=plan.window, **plan.writing,
+        )  # fmt: skip
+        parts.append((sums if some == tiles else sums[:, :some]).sum(0))
+    weights = parts[0] if len(parts) == 1 else torch.cat(parts)
+    if chunks > 1:
+        weights = weights.view(batch, chunks * span, modes, 2)[:, :length]
+    grad_B, grad_C = (x.contiguous() for x in weights.to(B.dtype).unbind(-1))
     return (
         grad_u, grad_delta, grad_A.sum((0, 1)).mT.contiguous(), grad_B, grad_C,
         None if grad_D is None else grad_D.sum((0, 1)), grad_z,
@@ -414,12 +431,14 @@ def _in_memory(inputs: Inputs) -> Inputs:
 
 LANES = 512
 """States that a warp has in its registers."""
-BUSY, BUSY_BACKWARD = 2048, 1024
+BUSY, BUSY_BACKWARD = 2048, 2048
 """Warps that keep a GPU busy: what fits onto an H100 at once, where a warp of the forward pass
 has a hundred registers a lane, and one of the backward pass all 255."""
+WAVE = 1024
+"""Warps of a launch of the backward kernel, whose sums then are added up: what it takes to
+hold them would be several times what the inputs take, were it all launched at once."""
 COMPILED = {"STEPS": 4, "STAGES": 3, "num_warps": 1}
-COMPILED_BACKWARD = {"STEPS": 2, "STAGES": 3, "num_warps": 4}
-"""More warps, as a program adds up gradients of B and C over the channels of all."""
+COMPILED_BACKWARD = {"STEPS": 2, "STAGES": 3, "num_warps": 1}
 INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2}  # it visits numbers one by one
 
 
@@ -435,8 +454,9 @@ def plan_launches(
             {**tiling, **states, "BLOCK": channels_of_warp(modes) * tiling["num_warps"]}
             for tiling in (COMPILED, COMPILED_BACKWARD if backward else COMPILED)
         )
-    # Forward, two chunks would take half of all steps twice, for a GPU that is half busy.
-    busy, fewest = (BUSY_BACKWARD, 2) if backward else (BUSY, 3)
+    # Forward, a few chunks would take most steps twice, which is slower than to wait for
+    # a GPU that is a quarter busy.
+    busy, fewest = (BUSY_BACKWARD, 2) if backward else (BUSY, 6)
     return plan_tiles(shape, modes, compiled, summing, writing, busy, fewest)
 
 

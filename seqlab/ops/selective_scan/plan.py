@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqlab.ops.sizes import ceil_div
+from seqlab.ops.sizes import ceil_div, power_of_two
 
 
 class Plan(NamedTuple):
@@ -49,7 +49,7 @@ def plan_tiles(
     chunks = min(busy // (last * writing.get("num_warps", 1)), ceil_div(windows, 2))
     span = ceil_div(windows, chunks if chunks >= fewest else 1)
     chunks = ceil_div(windows, span)
-    sizes = batch, length, width, modes, chunks, span * window
+    sizes = batch, length, width, modes, chunks, span * window if chunks > 1 else length
     return Plan(
         ((chunks - 1) * first,), (chunks * last,), sizes, window, summing, writing
     )
@@ -61,8 +61,8 @@ def steps_of_window(compiled: bool) -> int:
 
 
 def kept_shape(u: Tensor, A: Tensor) -> tuple[int]:
-    """Of the states before windows, (windows, B, N, D), in a row: PyTorch would not trace an
+    """Of the states before windows, (windows, B, STATES, D), in a row: PyTorch would not trace an
     axis that is 1 for some lengths and more for others."""
     batch, length, width = u.shape
     windows = ceil_div(length, steps_of_window(u.is_cuda))
-    return (windows * batch * A.shape[1] * width,)
+    return (windows * batch * power_of_two(A.shape[1]) * width,)

@@ -4,7 +4,6 @@ states, tiles are (STATES, BLOCK)."""
 import triton
 import triton.language as tl
 
-from seqlab.ops.device.chunks import load_steps
 from seqlab.ops.device.gates import at_least
 
 LOG2_E = tl.constexpr(1.4426950408889634)
@@ -61,6 +60,40 @@ def over_channels(x, y):
 
 
 @triton.jit
+def load_group(pointer, now, width, left, exists, STEPS: tl.constexpr):
+    """The numbers of STEPS steps of a tensor (B, L, D) from place ``now`` on, a tuple, in
+    float32; 0 where a channel does not exist or the sequence has ended."""
+    step = tl.arange(0, STEPS)[:, None]
+    mask = exists & (step < left)
+    x = tl.load(pointer + now + step * width, mask=mask, other=0.0)
+    rows = parts_of(x, 1)
+    numbers = ()
+    for k in tl.static_range(STEPS):
+        numbers = numbers + (rows[k].to(tl.float32),)
+    return numbers
+
+
+@triton.jit
+def parts_of(x, ROWS: tl.constexpr):
+    """A tile's parts of ROWS rows each, a tuple. A thread has to have all rows of a column."""
+    parts = (x,)
+    for _ in tl.static_range(3):  # a group has eight steps at most
+        if parts[0].shape[0] > ROWS:
+            halves = ()
+            for i in tl.static_range(len(parts)):
+                halves = halves + upper_and_lower(parts[i])
+            parts = halves
+    return parts
+
+
+@triton.jit
+def upper_and_lower(x):
+    """The halves of a tile's rows."""
+    x = tl.reshape(x, (2, x.shape[0] // 2, x.shape[1]))
+    return tl.split(tl.permute(x, (1, 2, 0)))
+
+
+@triton.jit
 def step_sizes(raw, bias, left, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr):
     """Of a group the raw steps with their bias, and the steps dt, 0 after the end."""
     tl.static_assert(STEPS <= MARGIN)
@@ -76,15 +109,17 @@ def step_sizes(raw, bias, left, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr):
 
 @triton.jit
 def load_weights(
-    pointer, row, state, MODES: tl.constexpr, STEPS: tl.constexpr
-):  # fmt: skip
-    """B_t or C_t, (STATES, 1), of STEPS steps from the one that is ``row`` in (B, L +
-    MARGIN, N), a tuple, all of them on their way at once."""
-    weights = ()
-    for k in tl.static_range(STEPS):
-        place = pointer + (row + k) * MODES + state
-        weights = weights + (tl.load(place, mask=state < MODES, other=0.0),)
-    return weights
+    pointer, row, state, channel, MODES: tl.constexpr, STEPS: tl.constexpr
+):
+    """B_t or C_t, (STATES, BLOCK), of STEPS steps from the one that is ``row`` in (B, L +
+    MARGIN, N), a tuple."""
+    STATES: tl.constexpr = state.shape[0]
+    place = tl.arange(0, STEPS * STATES)[:, None]
+    step, of_step = place // STATES, place % STATES
+    x = tl.load(
+        pointer + (row + step) * MODES + of_step, mask=of_step < MODES, other=0.0
+    )
+    return parts_of(tl.broadcast_to(x, (STEPS * STATES, channel.shape[1])), STATES)
 
 
 @triton.jit
@@ -110,14 +145,42 @@ def advance(h, rate, dt, u, weights, begins, ZOH: tl.constexpr):
 
 @triton.jit
 def places_between(
-    entry, channel, batch, width, MODES: tl.constexpr, STATES: tl.constexpr
-):
-    """The numbers of the states, (STATES, 1), their places in (B, N, D), how many places
-    there are, and which states exist."""
+    entry, channel, states, batch, width, MODES: tl.constexpr, STATES: tl.constexpr
+):  # fmt: skip
+    """The numbers of the states, (STATES, 1), their places in (B, D, N) and in (B, N, D),
+    how many places there are, and which states exist. They are read and written once, one
+    by one: the compiler, told of no neighbours, leaves a channel's states in its lane."""
     state = tl.arange(0, STATES)[:, None]
+    place = tl.max_contiguous(states * MODES + state, (1, 1))
     between = entry * MODES * width + (state * width + channel)
+    between = tl.max_contiguous(between, (1, 1))
     count = batch.to(tl.int64) * MODES * width
-    return state, between, count, (channel < width) & (state < MODES)
+    return state, place, between, count, (channel < width) & (state < MODES)
+
+
+@triton.jit
+def places_kept(channel, width, STATES: tl.constexpr):
+    """Where states are kept for the way back, in (STATES / 4, D, 4): four of a channel lie
+    side by side, as a thread moves them at once."""
+    FOUR: tl.constexpr = 4 if STATES >= 4 else STATES
+    fours = tl.arange(0, STATES // FOUR)[:, None, None]
+    place = (fours * width + channel[:, :, None]) * FOUR
+    return place + tl.arange(0, FOUR)[None, None, :]
+
+
+@triton.jit
+def store_states(pointers, h, exists):
+    """The states (STATES, BLOCK) to where they are kept."""
+    h = tl.reshape(h, (pointers.shape[0], pointers.shape[2], pointers.shape[1]))
+    tl.store(pointers, tl.permute(h, (0, 2, 1)), mask=exists[:, :, None])
+
+
+@triton.jit
+def load_states(pointers, exists):
+    """The states (STATES, BLOCK) that are kept there."""
+    h = tl.load(pointers, mask=exists[:, :, None], other=0.0)
+    h = tl.permute(h, (0, 2, 1))
+    return tl.reshape(h, (h.shape[0] * h.shape[1], h.shape[2]))
 
 
 @triton.jit
@@ -143,9 +206,9 @@ def walk(
     """The states after the next STEPS steps, from place ``now`` in (B, L, D), row ``row``
     in (B L, N) and time ``time`` on, of which ``left`` are left."""
     exists = channel < width
-    u = load_steps(u_ptr + now, width, left, exists, 0.0, STEPS)
-    raw = load_steps(delta_ptr + now, width, left, exists, 0.0, STEPS)
-    b = load_weights(b_ptr, row, state, MODES, STEPS)
+    u = load_group(u_ptr, now, width, left, exists, STEPS)
+    raw = load_group(delta_ptr, now, width, left, exists, STEPS)
+    b = load_weights(b_ptr, row, state, channel, MODES, STEPS)
     _, dt = step_sizes(raw, bias, left, STEPS, SOFTPLUS)
     for k in tl.static_range(STEPS):
         begins = begins_at(begins_ptr, time + k, k < left)
