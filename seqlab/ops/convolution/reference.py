@@ -35,9 +35,9 @@ def causal_convolution_fft(u, K, n=None):
     return np.fft.irfft(spectrum, n, axis=1)[:, :length]
 
 
-def causal_convolution_quarter_turn(u, K, before):
-    """The same by complex transforms of n = max(L, M) points, going on from the n inputs
-    before (B, n, D). What comes round the circle has a factor of -i, and so has what was
+def causal_convolution_right_angle(u, K, before):
+    """The same as a right-angle convolution, by complex transforms of n = max(L, M) points,
+    going on from the n inputs before (B, n, D). What comes round the circle has a factor of -i, and so has what was
     put on it a round ago as i times a number, of which that makes the number."""
     (_, length, _), taps = u.shape, K.shape[1]
     n = max(length, taps)

@@ -2,16 +2,17 @@
 transforms, and Triton kernels for what stands between them and (B, L, D).
 
 Rows. cuFFT is fast along the last axis. For another one PyTorch copies its input until
-it is the last, twice before an inverse transform, which more than doubles the time of a
+it is the last, twice before an inverse transform, which doubled the time of a
 convolution. So time becomes the last axis once, in tiles, as u is read: the same launch
 makes float32 of it, writes the zeros behind the end, and turns each number as below.
 Channels become the last axis again as y is written, in its own dtype.
 
-A quarter turn. A transform convolves in a circle, where what runs out at the end comes
-in again at the beginning. Padding to L + M - 1 points keeps the two apart. So does a
-factor of -i for each time round, which puts into the imaginary part what has come round,
-of which nothing else is imaginary; n = max(L, M) points are enough then. Points at
-t n-ths of a quarter turn make that factor out of a plain transform:
+A right angle. A transform convolves in a circle, where what runs out at the end comes in
+again at the beginning. Padding to L + M - 1 points keeps the two apart. So does a factor
+of -i for each time round, which puts into the imaginary part what has come round, and all
+else is real; n = max(L, M) points are enough then. Turning the number at t by t n-ths of
+a quarter makes that factor out of a plain transform (Crandall and Fagin, "Discrete
+weighted transforms and large-integer arithmetic", 1994: a right-angle convolution):
 
     z_t = (u_t + i u_{t-n}) w_t,  k_j = K_j w_j,  w_t = e^{-i pi t / (2 n)}
     y_t = Re(w_t^* ifft(fft(z) fft(k))_t)
@@ -20,7 +21,7 @@ and the inputs before the first time, u_{t-n}, are the imaginary part from the s
 a state costs nothing, of as many taps as there are times too. A complex transform of n
 points is as much work as a real one of 2 n. It moves less: PyTorch copies the spectrum
 before it inverts one to real numbers, since cuFFT destroys that. A real one of fewer
-points is taken where one of the two, L or M, is far shorter than the other.
+points is taken where one of the two, L or M, is about half of the other or less.
 
 Backward is the same with conjugate spectra: one product for the gradient of u, and one
 for that of K, summed over batch entries, by one launch. The spectrum of u is made again:

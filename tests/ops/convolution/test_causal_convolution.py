@@ -137,13 +137,13 @@ def test_a_kernel_of_scales_by_hand():
 
 
 @pytest.mark.parametrize(("length", "taps"), [(1, 1), (7, 3), (3, 7), (20, 20), (21, 19), (16, 16)])
-def test_a_quarter_turn_keeps_what_comes_round_apart(length, taps):
+def test_a_right_angle_keeps_what_comes_round_apart(length, taps):
     """Points for the longer of both are enough, from all inputs before as well."""
     u, K = (x.numpy() for x in draw(length, taps))
     n = max(length, taps)
     before = draw(n, 1, seed=1)[0].numpy()
     expected = reference.causal_convolution(np.concatenate([before, u], axis=1), K)[:, n:]
-    found = reference.causal_convolution_quarter_turn(u, K, before)
+    found = reference.causal_convolution_right_angle(u, K, before)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
