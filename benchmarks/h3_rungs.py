@@ -70,9 +70,9 @@ def by_fft(q: Tensor, k: Tensor, v: Tensor, shift: Tensor, A_bar: Tensor, B_bar:
 
 
 def convolved(u: Tensor, K: Tensor) -> Tensor:
-    n = 2 * u.shape[1]
-    spectrum = torch.fft.rfft(u, n, dim=1) * torch.fft.rfft(K.mT, n, dim=0)
-    return torch.fft.irfft(spectrum, n, dim=1)[:, : u.shape[1]]
+    n = 2 * u.shape[1]  # along the last axis, as PyTorch copies what it transforms along another
+    spectrum = torch.fft.rfft(u.mT, n) * torch.fft.rfft(K, n)
+    return torch.fft.irfft(spectrum, n)[..., : u.shape[1]].mT
 
 
 def first(q: Tensor, k: Tensor, v: Tensor, shift: Tensor, A_bar: Tensor, B_bar: Tensor, C: Tensor) -> Tensor:

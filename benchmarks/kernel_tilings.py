@@ -67,6 +67,10 @@ SWEEPS: dict[str, list[Setting]] = {
         *settings("COMPILED_TAPS", values=tilings("TAPS BLOCK", (4, 64), (8, 64), (16, 32), (16, 128), (32, 32))),
         *settings("SHORT", values=(0,)),
     ],
+    "flashconv": [
+        *settings("COMPILED", values=tilings("TIMES CHANNELS", (32, 32), (64, 32), (64, 64), (32, 128))),
+        *settings("COMPILED_BLOCK", values=(128, 256, 1024)),
+    ],
     "ssm_scan": [*settings("COMPILED", values=CHUNKS), *settings("LANES", values=(64, 256))],
     "ssm_convolution": [
         *(
@@ -117,6 +121,8 @@ SWEEPS: dict[str, list[Setting]] = {
 
 def module_of(op: str) -> ModuleType:
     """Where the tilings of an op stand."""
+    if op == "flashconv":  # of many taps
+        return import_module("seqlab.ops.convolution.transforms")
     name = "plan" if op == "ssm_convolution" else "kernel"
     return import_module(f"{PAIRINGS[op].op.__module__.rpartition('.')[0]}.{name}")
 
@@ -135,6 +141,8 @@ def prepare(op: str, values: Setting, arguments: Arguments) -> Call:
     """The op's call, from now on with these values in its kernel."""
     if op == "mlstm" and arguments["v"].dtype == torch.float32:
         raise Absent("left out: its tile is the same in every setting")
+    if op == "flashconv" and "A_bar" in arguments:
+        raise Absent("left out: it is another op's")
     set_values(module_of(op), **values)
     return plain_call(op, PAIRINGS[op].op, arguments, backend="triton")
 

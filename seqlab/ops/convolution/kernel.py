@@ -13,7 +13,7 @@ programs, whose parts PyTorch adds: nothing is added atomically.
 
 Bytes. With e bytes a number, forward moves 2 e B L D and backward 3 e B L D, the least
 there is, as what is read again for another tap lies in a cache; M multiply-adds for each
-number. From some taps on a Fourier transform is faster, and is PyTorch's.
+number. From some taps on Fourier transforms are faster (``transforms.py``).
 """
 
 from functools import lru_cache
@@ -24,7 +24,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.convolution import portable
+from seqlab.ops.convolution import transforms
 from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
 from seqlab.ops.sizes import ceil_div
@@ -127,7 +127,7 @@ def convolve(u: Tensor, K: Tensor) -> Tensor:
     """y (B, L, D); the arguments are those of the registered op."""
     taps = min(u.shape[1], K.shape[1])
     if taps > SHORT:
-        return portable.convolve(u, K)
+        return transforms.convolve_by_transforms(u, K[:, :taps])
     return _sum(laid_out(u), laid_out(K), taps, False)
 
 
@@ -136,7 +136,12 @@ def gradients(u: Tensor, K: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor]:
     _, length, width = u.shape
     taps, stride = min(length, K.shape[1]), K.shape[1]
     if taps > SHORT:
-        return portable.gradients(u, K, grad_y)
+        grad_u, grad_K, _ = transforms.gradients_by_transforms(
+            u, K[:, :taps], None, grad_y, u.dtype
+        )
+        if taps < stride:
+            grad_K = torch.nn.functional.pad(grad_K, (0, stride - taps))
+        return grad_u, grad_K
     u, K, grad_y = laid_out(u), laid_out(K), laid_out(grad_y)
     grad_u = _sum(grad_y, K, taps, True)
     plan = plan_launches(u.shape, taps, u.is_cuda)

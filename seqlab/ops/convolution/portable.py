@@ -1,9 +1,20 @@
 """The causal convolution in plain PyTorch: one product a tap for short kernels, Fourier
-transforms for all others.
+transforms for all others, which may go on from the inputs before.
 
 A transform keeps its error at about 1e-7 (in float32) of the norms of a channel's input
 and kernel, multiplied, not of each output: far smaller outputs are noise. A sum of
 products has no such floor.
+
+Transforms have n points, n at least L + M - 1. They convolve in a circle. On it the
+sequence is written from the first place on, and the inputs before it where the circle
+ends, so that every output finds them behind itself:
+
+    place   0 ... L - 1         ...   n - M + 1 ... n - 1
+            u_0 ... u_{L-1}     0     state, the oldest first
+
+So a state costs no further point, and one of zeros is the same as none, to the bit. Time
+is the last axis of what is transformed: along another one PyTorch copies its argument
+before each transform, on a GPU up to three times.
 """
 
 import torch
@@ -16,9 +27,10 @@ SHORT = 16
 
 def convolve(u: Tensor, K: Tensor, short: int = SHORT) -> Tensor:
     """y (B, L, D), of u's dtype, for a K of the dtype that it is computed in."""
-    taps = min(u.shape[1], K.shape[1])
-    wide, K = u.to(K.dtype), K[:, :taps]
-    return (_sum(wide, K) if taps <= short else _transform(wide, K)).to(u.dtype)
+    K = K[:, : u.shape[1]]
+    if K.shape[1] > short:
+        return convolve_by_transforms(u, K)
+    return _sum(u.to(K.dtype), K).to(u.dtype)
 
 
 def gradients(
@@ -27,9 +39,13 @@ def gradients(
     """Gradients to u and K; taps beyond the length of u have none."""
     taps = min(u.shape[1], K.shape[1])
     grad_K = torch.zeros_like(K, memory_format=torch.contiguous_format)
-    form = _sum_gradients if taps <= short else _transform_gradients
+    if taps > short:
+        grad_u, grad_K[:, :taps], _ = gradients_by_transforms(
+            u, K[:, :taps], None, grad_y, u.dtype
+        )
+        return grad_u, grad_K
     wide, grad_y = u.to(K.dtype), grad_y.to(K.dtype)
-    grad_u, grad_K[:, :taps] = form(wide, K[:, :taps], grad_y)
+    grad_u, grad_K[:, :taps] = _sum_gradients(wide, K[:, :taps], grad_y)
     return grad_u.to(u.dtype), grad_K
 
 
@@ -49,20 +65,46 @@ def _sum_gradients(u: Tensor, K: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor
     return grad_u, torch.stack(of_taps, dim=1)
 
 
-def _transform(u: Tensor, K: Tensor) -> Tensor:
-    n = points(u.shape[1] + K.shape[1] - 1)
-    y = irfft(rfft(u, n, dim=1) * rfft(K, n).mT, n, dim=1)
-    return y[:, : u.shape[1]].clone(memory_format=torch.contiguous_format)
-
-
-def _transform_gradients(u: Tensor, K: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor]:
+def convolve_by_transforms(u: Tensor, K: Tensor, state: Tensor | None = None) -> Tensor:
+    """y (B, L, D), of u's dtype, for taps (D, M), all of which take part, and the M - 1
+    inputs before, (B, M - 1, D), or none."""
     length, taps = u.shape[1], K.shape[1]
     n = points(length + taps - 1)
-    spectrum = rfft(grad_y, n, dim=1)
-    grad_u = irfft(spectrum * torch.conj_physical(rfft(K, n).mT), n, dim=1)[:, :length]
-    grad_u = grad_u.clone(memory_format=torch.contiguous_format)
-    of_K = (spectrum * torch.conj_physical(rfft(u, n, dim=1))).sum(0)
-    return grad_u, irfft(of_K, n, dim=0)[:taps].mT
+    spectrum = rfft(_rows(u, state, n, K.dtype))
+    spectrum *= rfft(K, n, norm="forward")  # the factor 1 / n, where it is least work
+    y = irfft(spectrum, n, norm="forward")
+    return _columns(y[..., :length], u.dtype)
+
+
+def gradients_by_transforms(
+    u: Tensor, K: Tensor, state: Tensor | None, grad_y: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Gradients to u, in ``dtype``, to K, and to the state, in ``dtype`` too, if there is
+    one."""
+    length, taps = u.shape[1], K.shape[1]
+    n = points(length + taps - 1)
+    flow = rfft(_rows(grad_y, None, n, K.dtype))
+    of_K = rfft(_rows(u, state, n, K.dtype)).conj_physical_().mul_(flow).sum(0)
+    flow *= torch.conj_physical(rfft(K, n, norm="forward"))
+    circle = irfft(flow, n, norm="forward")
+    grad_u = _columns(circle[..., :length], dtype)
+    grad_state = None if state is None else _columns(circle[..., n - taps + 1 :], dtype)
+    grad_K = irfft(of_K, n)[:, :taps].clone(memory_format=torch.contiguous_format)
+    return grad_u, grad_K, grad_state
+
+
+def _rows(u: Tensor, state: Tensor | None, n: int, dtype: torch.dtype) -> Tensor:
+    """The inputs at their places, (B, D, n)."""
+    rows = u.new_zeros((u.shape[0], u.shape[2], n), dtype=dtype)
+    rows[..., : u.shape[1]] = u.mT
+    if state is not None:
+        rows[..., n - state.shape[1] :] = state.mT
+    return rows
+
+
+def _columns(rows: Tensor, dtype: torch.dtype) -> Tensor:
+    """Rows (B, D, L) as (B, L, D), in memory of their own."""
+    return rows.mT.to(dtype, copy=True, memory_format=torch.contiguous_format)
 
 
 def points(least: int) -> int:

@@ -35,6 +35,19 @@ def causal_convolution_fft(u, K, n=None):
     return np.fft.irfft(spectrum, n, axis=1)[:, :length]
 
 
+def causal_convolution_right_angle(u, K, before):
+    """The same as a right-angle convolution, by complex transforms of n = max(L, M) points,
+    going on from the n inputs before (B, n, D). What comes round the circle has a factor of -i, and so has what was
+    put on it a round ago as i times a number, of which that makes the number."""
+    (_, length, _), taps = u.shape, K.shape[1]
+    n = max(length, taps)
+    turn = np.exp(-0.5j * np.pi * np.arange(n) / n)[:, None]
+    z = 1j * before
+    z[:, :length] += u
+    spectrum = np.fft.fft(z * turn, axis=1) * np.fft.fft(K.T * turn[:taps], n, axis=0)
+    return (np.fft.ifft(spectrum, axis=1) / turn).real[:, :length]
+
+
 def causal_convolution_gradients(u, K, grad_y):
     """Gradients of a loss to u and K, given that to y: correlations."""
     length = u.shape[1]

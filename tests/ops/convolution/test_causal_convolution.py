@@ -134,3 +134,40 @@ def test_a_kernel_of_scales_by_hand():
     expected = np.array([3.0, 1.0, 2.0, 0.0, 1.0, 1.5, 2.5, 3.0])
     found = reference.multiscale_kernel(scales, 1 / 3)
     np.testing.assert_allclose(found[0], expected / np.linalg.norm(expected), rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize(("length", "taps"), [(1, 1), (7, 3), (3, 7), (20, 20), (21, 19), (16, 16)])
+def test_a_right_angle_keeps_what_comes_round_apart(length, taps):
+    """Points for the longer of both are enough, from all inputs before as well."""
+    u, K = (x.numpy() for x in draw(length, taps))
+    n = max(length, taps)
+    before = draw(n, 1, seed=1)[0].numpy()
+    expected = reference.causal_convolution(np.concatenate([before, u], axis=1), K)[:, n:]
+    found = reference.causal_convolution_right_angle(u, K, before)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+@TRITON
+@pytest.mark.parametrize(("length", "taps"), [(1, 1), (9, 9), (33, 31), (31, 40), (7, 40), (40, 7), (64, 64)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_transforms_equal_the_portable_form_in_float64(dtype, length, taps):
+    """Of both kinds, from a state and without, of arguments with other strides too."""
+    from seqlab.ops.convolution import transforms
+
+    (u, K), (grad_y, _) = draw(length, taps), draw(length, taps, seed=1)
+    state = draw(max(taps - 1, 1), 1, seed=2)[0][:, : taps - 1]
+    u, state, grad_y, K = u.to(dtype), state.to(dtype), grad_y.to(dtype), K.float()
+    for given in (None, state):
+        for laid_out in (torch.clone, lambda x: x.mT.contiguous().mT, lambda x: torch._neg_view(-x)):
+            moved = [None if x is None else laid_out(x) for x in (u, K, given, grad_y)]
+            exact = [None if x is None else x.double() for x in (u, K, given, grad_y)]
+            found = [transforms.convolve_by_transforms(*moved[:3])]
+            found += transforms.gradients_by_transforms(*moved, torch.float32)
+            true = [portable.convolve_by_transforms(*exact[:3])]
+            true += portable.gradients_by_transforms(*exact, torch.float64)
+            rounding = [4e-3 if dtype == torch.bfloat16 else 1e-6, 1e-6, 1e-6, 1e-6]
+            for x, y, bound in zip(found, true, rounding, strict=True):
+                assert (x is None) == (y is None)
+                if x is not None:
+                    assert x.is_contiguous()
+                    assert (x.double() - y).norm() <= bound * y.norm()

@@ -1,12 +1,14 @@
 """FlashConv's state passing, which its paper describes and its code leaves out: a long
 convolution that starts and stops anywhere."""
 
+from types import ModuleType
+
 import torch
 from torch import Tensor
 
 from seqlab.ops.arguments import check_dtype, check_not_empty, check_shape, check_tensor
 from seqlab.ops.backends import choose_backend, kernel_of
-from seqlab.ops.h3.flashconv import portable
+from seqlab.ops.convolution import portable
 from seqlab.ops.registration import register
 from seqlab.ops.shift_ssm import shift_ssm, shift_ssm_step
 from seqlab.ops.shift_ssm.op import check_memory, check_window
@@ -123,7 +125,7 @@ def _forward(
     seen = u if length >= before else _inputs(u, K, state)
     last = _own(seen[:, seen.shape[1] - before :])
     if not _are_summed(K, backend):
-        return portable.convolve(u, K, state), last
+        return _form(backend).convolve_by_transforms(u, K, state), last
     sums = kernel_of("convolution").convolve
     if state is None:
         return sums(u, K), last
@@ -138,28 +140,41 @@ def _backward(
     grad_last: Tensor | None,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    before = K.shape[1] - 1
+    length, before = u.shape[1], K.shape[1] - 1
     grad_y = torch.zeros_like(u) if grad_y is None else grad_y
+    grad_state: Tensor | None
     if not _are_summed(K, backend):
-        flow, grad_K = portable.gradients(u, K, state, grad_y)
+        # What is added to is rounded after that.
+        dtype = u.dtype if grad_last is None else K.dtype
+        grad_u, grad_K, grad_state = _form(backend).gradients_by_transforms(
+            u, K, state, grad_y, dtype
+        )
     elif state is None:
-        flow, grad_K = kernel_of("convolution").gradients(u, K, grad_y)
+        grad_u, grad_K = kernel_of("convolution").gradients(u, K, grad_y)
+        grad_state = None
     else:
         grad_y = torch.cat([_nothing(u, K), grad_y], dim=1)
         inputs = _inputs(u, K, state)
         flow, grad_K = kernel_of("convolution").gradients(inputs, K, grad_y)
+        grad_u, grad_state = _own(flow[:, before:]), _own(flow[:, :before])
     if grad_last is not None:
-        seen = min(before, flow.shape[1])
-        flow[:, flow.shape[1] - seen :] += grad_last[:, before - seen :]
-    flow = flow.to(u.dtype)
-    if state is None:
-        return flow, grad_K, u.new_empty(0)
-    return _own(flow[:, before:]), grad_K, _own(flow[:, :before])
+        seen = min(before, length)
+        grad_u[:, length - seen :] += grad_last[:, before - seen :]
+        if grad_state is not None:
+            grad_state[:, seen:] += grad_last[:, : before - seen]
+    if grad_state is None:
+        return grad_u.to(u.dtype), grad_K, u.new_empty(0)
+    return grad_u.to(u.dtype), grad_K, grad_state.to(u.dtype)
 
 
 def _are_summed(K: Tensor, backend: str) -> bool:
     """Whether a kernel sums them one by one, faster than a transform."""
     return backend == "triton" and K.shape[1] <= kernel_of("convolution").SHORT
+
+
+def _form(backend: str) -> ModuleType:
+    """Where many taps are transformed."""
+    return kernel_of("convolution", "transforms") if backend == "triton" else portable
 
 
 def _inputs(u: Tensor, K: Tensor, state: Tensor | None) -> Tensor:
