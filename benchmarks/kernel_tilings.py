@@ -107,13 +107,14 @@ SWEEPS: dict[str, list[Setting]] = {
     "selective_scan": [
         *settings(
             "COMPILED",
-            values=tilings("STEPS STAGES num_warps", (2, 3, 1), (4, 1, 1), (4, 4, 1), (8, 3, 1), (8, 4, 1)),
+            values=tilings("STEPS STAGES num_warps", (4, 3, 1), (4, 4, 1), (8, 2, 1), (8, 4, 1), (8, 3, 2)),
         ),
-        *settings("BUSY", values=(1024, 1536, 4096)),
-        *settings("BUSY_BACKWARD", values=(1536, 2048)),
+        *settings("BUSY", values=(1024, 2048, 8192)),
+        *settings("BUSY_BACKWARD", values=(1024, 4096)),
+        *settings("WAVE", values=(512, 2048)),
         *settings(
             "COMPILED_BACKWARD",
-            values=tilings("STEPS STAGES num_warps", (2, 1, 4), (2, 4, 4), (2, 3, 1), (2, 3, 2), (2, 3, 8), (4, 3, 4)),
+            values=tilings("STEPS STAGES num_warps", (2, 2, 1), (2, 4, 1), (2, 3, 2), (2, 3, 4), (4, 3, 1)),
         ),
     ],
 }  # fmt: skip

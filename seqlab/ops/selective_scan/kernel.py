@@ -19,10 +19,12 @@ writes, also the state before every WINDOW steps. There are as many chunks as it
 keep a GPU busy, and no more, as each state costs an exponential in launch 1 and another in
 launch 3: where batch and channels do, one.
 
-What a group reads in float32, B and C before all, the compiler brings into shared memory
-while the groups before are computed (``num_stages`` of a loop), from where a lane takes it
-in its turn: ahead in registers it would take those of half of the warps. Of STAGES at least
-three: of two, a load begins where the group before it ends, and is waited for at once.
+What a group reads, one tile of each tensor, the compiler brings into shared memory while
+the groups before are computed (``num_stages`` of a loop), by copies of four bytes a lane or
+more, and a lane takes its step of it in its turn. So a group has to be read as a tile, and
+split into steps then: of two bytes a lane, or ahead in registers, nothing would come ahead
+of time, and a warp would wait for memory once a group. Of STAGES at least three: of two, a
+load begins where the group before it ends, and is waited for at once.
 
 Backward, what flows into the states runs through the same launches from late to early.
 Launch 3 takes window by window, from the last one on: forward from the state before it for
@@ -33,7 +35,9 @@ registers, and back.
 Gradients to B and C are sums over channels, which lie in different lanes. By shuffles they
 would be as many instructions as all else on the way back. So what is to be added goes
 through shared memory, to where a lane has many channels of few states (``over_channels``).
-Every program writes sums of its own, (blocks, B, L, N, 2), to be added in a fixed order.
+Every program writes sums of its own, a row for each block of channels, to be added in a
+fixed order. At once they would be several times the inputs: the backward kernel is launched
+for as many tiles of time and batch as keep a GPU busy, their sums are added, and the next.
 
 Bytes. With e bytes a number and E = B L D, where the gate is one of three inputs: forward
 4 e E, which is the least, and with several chunks 6 e E; backward 7 e E, which is the
@@ -431,13 +435,11 @@ def _in_memory(inputs: Inputs) -> Inputs:
 
 LANES = 512
 """States that a warp has in its registers."""
-BUSY, BUSY_BACKWARD = 2048, 2048
-"""Warps that keep a GPU busy: what fits onto an H100 at once, where a warp of the forward pass
-has a hundred registers a lane, and one of the backward pass all 255."""
+BUSY, BUSY_BACKWARD = 4096, 2048
+"""Warps of all chunks, where there are several: two waves of what fits onto an H100."""
 WAVE = 1024
-"""Warps of a launch of the backward kernel, whose sums then are added up: what it takes to
-hold them would be several times what the inputs take, were it all launched at once."""
-COMPILED = {"STEPS": 4, "STAGES": 3, "num_warps": 1}
+"""Warps of a launch of the backward kernel, with all 255 registers: as many as fit onto it."""
+COMPILED = {"STEPS": 8, "STAGES": 3, "num_warps": 1}
 COMPILED_BACKWARD = {"STEPS": 2, "STAGES": 3, "num_warps": 1}
 INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2}  # it visits numbers one by one
 
@@ -454,9 +456,9 @@ def plan_launches(
             {**tiling, **states, "BLOCK": channels_of_warp(modes) * tiling["num_warps"]}
             for tiling in (COMPILED, COMPILED_BACKWARD if backward else COMPILED)
         )
-    # Forward, a few chunks would take most steps twice, which is slower than to wait for
-    # a GPU that is a quarter busy.
-    busy, fewest = (BUSY_BACKWARD, 2) if backward else (BUSY, 6)
+    # Forward, with chunks most steps are taken twice. It is faster to take them once in a
+    # quarter of the warps that a GPU holds, and no more.
+    busy, fewest = (BUSY_BACKWARD, 2) if backward else (BUSY, 12)
     return plan_tiles(shape, modes, compiled, summing, writing, busy, fewest)
 
 
