@@ -13,7 +13,7 @@ import triton.language as tl
 
 from seqlab.ops.device import chunks as device_chunks
 from seqlab.ops.device.chunks import plan_launches, scan_states, scan_summaries, tile_coordinates
-from seqlab.ops.device.combines import AFFINE, AFFINE_COMPLEX, AFFINE_EACH, AFFINE_PAIRS, LOG_ADD, WEIGHTED
+from seqlab.ops.device.combines import AFFINE, AFFINE_COMPLEX, AFFINE_EACH, AFFINE_SHEAR, LOG_ADD, WEIGHTED
 from seqlab.ops.interpreter import runner
 
 
@@ -27,9 +27,10 @@ def log_add(first, second):
     return torch.logaddexp(m1 - w2, m2), w1 + w2
 
 
-def affine_pairs(first, second):
-    (b1, c1, a1), (b2, c2, a2) = first, second
-    return a2 * b1 + b2, a2 * c1 + c2, a2 * a1
+def affine_shear(first, second):
+    """Matrices [[a, 0, b], [s, a, c], [0, 0, 1]], multiplied."""
+    (b1, c1, a1, s1), (b2, c2, a2, s2) = first, second
+    return a2 * b1 + b2, s2 * b1 + a2 * c1 + c2, a2 * a1, s2 * a1 + a2 * s1
 
 
 def affine_each(first, second):
@@ -52,7 +53,7 @@ def weighted(first, second):
 
 COMBINES = [
     (AFFINE, affine),
-    (AFFINE_PAIRS, affine_pairs),
+    (AFFINE_SHEAR, affine_shear),
     (AFFINE_EACH, affine_each),
     (AFFINE_COMPLEX, affine_complex),
     (LOG_ADD, log_add),
