@@ -23,8 +23,12 @@ import triton.language as tl
 from torch import Tensor
 from triton.runtime.jit import JITFunction
 
-from seqlab.ops.device.combines import Combine
-from seqlab.ops.device.pairs import laid_out
+from seqlab.ops.device.combines import (
+    Combine,
+    affine_complex_prefixes,
+    affine_each_prefixes,
+)
+from seqlab.ops.device.pairs import laid_out, power, times
 from seqlab.ops.interpreter import runner
 from seqlab.ops.sizes import ceil_div, power_of_two
 
@@ -128,6 +132,67 @@ def carry_kernel(
             carry = carry + (last_row(elements[i], CHUNKS),)
 
 
+@triton.jit(do_not_specialize=["chunks"])
+def fixed_carry_kernel(
+    made_ptr,
+    a_ptr,
+    chunks,
+    count,
+    width,
+    modes,
+    COMPLEX: tl.constexpr,
+    CHUNK: tl.constexpr,
+    PAIRS: tl.constexpr,
+    CHUNKS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """The same of a decay ``a_ptr`` (D, modes) that is fixed, for CHUNK steps a chunk: what
+    chunks make of nothing, pairs (2, chunks, B, D, PAIRS), of which a plane has ``count``,
+    becomes the states after them.
+
+    Over CHUNKS chunks a state decays by a power that is formed in float64. The decay of
+    one, rounded, is multiplied within CHUNKS chunks only: from end to end its error would
+    grow with the length."""
+    state = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)[None, :]
+    exists, mode = state < count, state % PAIRS * 2
+    a_ptr += state // PAIRS % width * modes + mode
+    a0 = tl.load(a_ptr, mask=exists & (mode < modes), other=0.0)
+    a1 = tl.load(a_ptr + 1, mask=exists & (mode + 1 < modes), other=0.0)
+    a0, a1 = power(a0, a1, COMPLEX, CHUNK)
+    row = tl.arange(0, CHUNKS)[:, None]
+    decay0 = tl.broadcast_to(a0.to(tl.float32), (CHUNKS, BLOCK))
+    decay1 = tl.broadcast_to(a1.to(tl.float32), (CHUNKS, BLOCK))
+    over0 = tl.full((CHUNKS, BLOCK), 1.0, tl.float64)
+    over1 = tl.full((CHUNKS, BLOCK), 0.0 if COMPLEX else 1.0, tl.float64)
+    for i in tl.static_range(16):
+        if 1 << i <= CHUNKS:  # a to the power of row + 1
+            e0, e1 = times(a0, a1, over0, over1, COMPLEX)
+            taken = ((row + 1) >> i) & 1 == 1
+            over0, over1 = tl.where(taken, e0, over0), tl.where(taken, e1, over1)
+            a0, a1 = times(a0, a1, a0, a1, COMPLEX)
+    over0, over1 = over0.to(tl.float32), over1.to(tl.float32)
+    carry0 = tl.zeros((1, BLOCK), tl.float32)
+    carry1 = tl.zeros((1, BLOCK), tl.float32)
+    for first in range(0, chunks, CHUNKS):
+        chunk = (first + row).to(tl.int64)
+        mask = (chunk < chunks) & exists
+        place = made_ptr + chunk * count + state
+        plane = chunks.to(tl.int64) * count
+        x0 = tl.load(place, mask=mask, other=0.0)
+        x1 = tl.load(place + plane, mask=mask, other=0.0)
+        elements = (x0, x1, decay0, decay1)
+        if COMPLEX:
+            x0, x1, _, _ = affine_complex_prefixes(elements)
+        else:
+            x0, x1, _, _ = affine_each_prefixes(elements)
+        left0, left1 = times(over0, over1, carry0, carry1, COMPLEX)
+        x0 += left0
+        x1 += left1
+        tl.store(place, x0, mask=mask)
+        tl.store(place + plane, x1, mask=mask)
+        carry0, carry1 = last_row(x0, CHUNKS), last_row(x1, CHUNKS)
+
+
 @triton.jit
 def last_row(x, ROWS: tl.constexpr):
     last = tl.arange(0, ROWS)[:, None] == ROWS - 1
@@ -197,16 +262,29 @@ def scan_summaries(summaries: Tensor, combine: Combine) -> None:
     numbers of which are states."""
     chunks = summaries.shape[1]
     count = summaries[0, 0].numel()
-    CHUNKS, BLOCK = 4, 2
-    if summaries.is_cuda:  # of few chunks, one warp has all of a state in one thread
-        CHUNKS = min(64, max(8, power_of_two(chunks)))
-        BLOCK = 1024 // CHUNKS
+    CHUNKS, BLOCK, num_warps = carry_tiling(chunks, summaries.is_cuda)
     runner(carry_kernel, summaries)[(ceil_div(count, BLOCK),)](
-        summaries,
-        chunks,
-        count,
-        *combine,
-        CHUNKS,
-        BLOCK,
-        num_warps=max(1, CHUNKS // 16),
+        summaries, chunks, count, *combine, CHUNKS, BLOCK, num_warps=num_warps
     )
+
+
+def scan_states(made: Tensor, A_bar: Tensor, CHUNK: int) -> None:
+    """Launch 2 where the decay A_bar (D, N), contiguous, is fixed: what chunks of CHUNK
+    steps make of nothing, pairs (2, chunks - 1, B, D, PAIRS), becomes states."""
+    _, chunks, batch, width, PAIRS = made.shape
+    count = batch * width * PAIRS
+    modes = A_bar.shape[1] * (2 if A_bar.is_complex() else 1)
+    CHUNKS, BLOCK, num_warps = carry_tiling(chunks, made.is_cuda)
+    runner(fixed_carry_kernel, made)[(ceil_div(count, BLOCK),)](
+        made, A_bar, chunks, count, width, modes,
+        A_bar.is_complex(), CHUNK, PAIRS, CHUNKS, BLOCK, num_warps=num_warps,
+    )  # fmt: skip
+
+
+def carry_tiling(chunks: int, compiled: bool) -> tuple[int, int, int]:
+    """CHUNKS and BLOCK of a carry, and its warps: of few chunks, one warp has all of a
+    state in one thread."""
+    if not compiled:
+        return 4, 2, 1
+    CHUNKS = min(64, max(8, power_of_two(chunks)))
+    return CHUNKS, 1024 // CHUNKS, max(1, CHUNKS // 16)

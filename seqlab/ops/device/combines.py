@@ -40,17 +40,20 @@ AFFINE = Combine(compose_affine, affine_prefixes, (0.0, 1.0))
 
 
 @triton.jit
-def compose_affine_pairs(b1, c1, a1, b2, c2, a2):
-    """Likewise of two numbers with the same a."""
-    return a2 * b1 + b2, a2 * c1 + c2, a2 * a1
+def compose_affine_shear(b1, c1, a1, s1, b2, c2, a2, s2):
+    """Likewise of two numbers with the same a, where the first is added to the second:
+    h -> a h + b and g -> a g + s h + c."""
+    return a2 * b1 + b2, a2 * c1 + s2 * b1 + c2, a2 * a1, a2 * s1 + s2 * a1
 
 
 @triton.jit
-def affine_pair_prefixes(elements):
-    return tl.associative_scan(elements, 0, compose_affine_pairs)
+def affine_shear_prefixes(elements):
+    return tl.associative_scan(elements, 0, compose_affine_shear)
 
 
-AFFINE_PAIRS = Combine(compose_affine_pairs, affine_pair_prefixes, (0.0, 0.0, 1.0))
+AFFINE_SHEAR = Combine(
+    compose_affine_shear, affine_shear_prefixes, (0.0, 0.0, 1.0, 0.0)
+)
 
 
 @triton.jit

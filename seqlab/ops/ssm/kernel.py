@@ -32,15 +32,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.chunks import load_steps, scan_summaries, tile_coordinates
-from seqlab.ops.device.combines import AFFINE_COMPLEX, AFFINE_EACH, Combine
-from seqlab.ops.device.pairs import (
-    laid_out,
-    load_pairs,
-    power,
-    store_pairs,
-    times,
+from seqlab.ops.device.chunks import (
+    load_steps,
+    scan_states,
+    scan_summaries,
+    tile_coordinates,
 )
+from seqlab.ops.device.combines import AFFINE_COMPLEX, AFFINE_EACH, Combine
+from seqlab.ops.device.pairs import laid_out, load_pairs, store_pairs, times
 from seqlab.ops.interpreter import runner
 from seqlab.ops.sizes import ceil_div, power_of_two
 
@@ -108,16 +107,17 @@ def state_before(
 @triton.jit
 def store_summary(
     summary_ptr, x0, x1, decay0, decay1, turn, states, count, chunks, present,
-    PAIRS: tl.constexpr,
+    FIXED: tl.constexpr, PAIRS: tl.constexpr,
 ):  # fmt: skip
     """What a chunk makes of nothing, and what becomes of the state before it, to (4,
-    chunks - 1, B, D, PAIRS)."""
+    chunks - 1, B, D, PAIRS); of the latter nothing where the decay is FIXED."""
     place = (turn * count + states)[:, None] * PAIRS + tl.arange(0, PAIRS)[None, :]
     plane = (chunks - 1).to(tl.int64) * count * PAIRS
     tl.store(summary_ptr + place, x0, mask=present)
     tl.store(summary_ptr + plane + place, x1, mask=present)
-    tl.store(summary_ptr + 2 * plane + place, decay0, mask=present)
-    tl.store(summary_ptr + 3 * plane + place, decay1, mask=present)
+    if not FIXED:
+        tl.store(summary_ptr + 2 * plane + place, decay0, mask=present)
+        tl.store(summary_ptr + 3 * plane + place, decay1, mask=present)
 
 
 @triton.jit
@@ -174,11 +174,9 @@ def forward_kernel(
         place = states[:, None] * modes + tl.arange(0, 2 * PAIRS)[None, :]
         store_pairs(last_ptr + place, x0, x1, exists & (left <= CHUNK), BLOCK, PAIRS)
     else:
-        if FIXED:
-            decay0, decay1 = power(fixed_a[0], fixed_a[1], COMPLEX, CHUNK)
         store_summary(
             summary_ptr, x0, x1, decay0, decay1, turn, states, count, chunks,
-            present[:, None], PAIRS,
+            present[:, None], FIXED, PAIRS,
         )  # fmt: skip
 
 
@@ -222,11 +220,9 @@ def flow_kernel(
                 e0, e1 = times(a0, a1, decay0, decay1, COMPLEX)
                 decay0 = tl.where(alive, e0, decay0)
                 decay1 = tl.where(alive, e1, decay1)
-    if FIXED:  # of the last chunk, which may end early, no decay is asked for
-        decay0, decay1 = power(fixed_a[0], fixed_a[1], COMPLEX, CHUNK)
     store_summary(
         summary_ptr, g0, g1, decay0, decay1, turn, states, count, chunks,
-        present[:, None], PAIRS,
+        present[:, None], FIXED, PAIRS,
     )  # fmt: skip
 
 
@@ -369,12 +365,12 @@ def scan(
     run = runner(forward_kernel, u)
     carry = between = None
     if plan.chunks > 1:
-        summaries = u.new_empty((4, *plan.between), dtype=torch.float32)
+        summaries = u.new_empty((2 if fixed else 4, *plan.between), dtype=torch.float32)
         run[plan.all_but_one](
             *inputs, first, None, None, None, summaries,
             *plan.sizes, fixed, plan.complex, **plan.tiling,
         )  # fmt: skip
-        scan_summaries(summaries.flatten(2), plan.combine)
+        carry_over(summaries, inputs[1], plan)
         carry, between = summaries, summaries[:2].flatten()
     run[plan.grid](
         *inputs, first, carry, y, last, None,
@@ -407,12 +403,12 @@ def gradients(
     flowing = None if grad_last is None else laid_out(grad_last)
     flow = None
     if plan.chunks > 1:
-        flow = u.new_empty((4, *plan.between), dtype=torch.float32)
+        flow = u.new_empty((2 if fixed else 4, *plan.between), dtype=torch.float32)
         runner(flow_kernel, u)[plan.all_but_one](
             dy, inputs[1], c, flowing, flow,
             *plan.sizes, fixed, plan.complex, **plan.tiling,
         )  # fmt: skip
-        scan_summaries(flow.flatten(2), plan.combine)
+        carry_over(flow, inputs[1], plan)
     runner(backward_kernel, u)[plan.grid](
         *inputs, None if state is None else laid_out(state),
         between if plan.chunks > 1 else None, dy, flowing, flow,
@@ -422,6 +418,14 @@ def gradients(
     if fixed:
         grad_A, grad_B = grad_A.sum((0, 1)), grad_B.sum((0, 1))
     return grad_u, grad_A, grad_B, grad_C.sum((0, 1)), grad_state
+
+
+def carry_over(summaries: Tensor, A_bar: Tensor, plan: "Plan") -> None:
+    """Launch 2."""
+    if A_bar.ndim == 2:
+        scan_states(summaries, A_bar, plan.tiling["CHUNK"])
+    else:
+        scan_summaries(summaries.flatten(2), plan.combine)
 
 
 class Plan(NamedTuple):

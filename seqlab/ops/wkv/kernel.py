@@ -16,7 +16,8 @@ decay to its rounding (``join_weighted``), so that any of them may come first.
 
 Backward runs from late to early, from k, v and the sums before groups, in float32: a
 group's steps are taken once more, then back. What flows back are gradients to the sums
-a e^m and b e^m, times e^m, a linear recurrence.
+a e^m and b e^m, times e^m, a linear recurrence: to b while the average a / b stays. While
+a stays, that to b would nearly cancel the one to a where the average is an old one.
 
 Bytes. With e bytes a number and E = B L C, forward 5 e E (k and v twice, y), where 3 e E
 is the least; backward 8 e E (k, v and dy twice, dk, dv), where 5 e E is. Between launches
@@ -35,7 +36,7 @@ from seqlab.ops.device.chunks import (
     store_summary,
     tile_coordinates,
 )
-from seqlab.ops.device.combines import AFFINE_PAIRS, LOWEST, WEIGHTED, join_weighted
+from seqlab.ops.device.combines import AFFINE_SHEAR, LOWEST, WEIGHTED, join_weighted
 from seqlab.ops.sizes import ceil_div
 
 COMPILED = {"CHUNK": 128, "STEPS": 8, "BLOCK": 128, "num_warps": 4}
@@ -78,10 +79,25 @@ def average(a, b, m, u, k, v):
     s = tl.exp(m - top)
     r = tl.exp((k - top) + u)
     total = s * b + r
-    scale = 1.0 / tl.where(total == 0.0, 1.0, total)
+    scale = inverse_of(total)
     s *= scale
     r *= scale
     return s * a + r * v, s, r
+
+
+@triton.jit
+def load_sums(start_ptr, group, states, count, exists):
+    """Numerator, denominator and exponent before a group."""
+    start = start_ptr + group * 3 * count + states
+    a = tl.load(start, mask=exists, other=0.0)
+    b = tl.load(start + count, mask=exists, other=0.0)
+    return a, b, tl.load(start + 2 * count, mask=exists, other=0.0)
+
+
+@triton.jit
+def inverse_of(b):
+    """1 / b, and 1 for nothing."""
+    return 1.0 / tl.where(b == 0.0, 1.0, b)
 
 
 @triton.jit
@@ -156,25 +172,27 @@ def backward_kernel(
     w = tl.load(w_ptr + channel, mask=exists, other=0.0)
     u = tl.load(u_ptr + channel, mask=exists, other=0.0)
     da, db = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
-    # Exponents of the last state and before the next chunk are rounded on ways of their own.
+    # The last state and the sums before the next chunk are rounded on ways of their own.
     place, at_end, later = states + rows, exists & (turn == 0), exists & (turn > 0)
+    total = tl.load(last_ptr + place, mask=at_end, other=0.0)
+    size = tl.load(last_ptr + place + width, mask=at_end, other=0.0)
     end = tl.load(last_ptr + place + 2 * width, mask=at_end, other=0.0)
-    next_start = start_ptr + ((chunk + 1) * CHUNK // STEPS * 3 + 2) * count + states
-    end = tl.where(turn > 0, tl.load(next_start, mask=later, other=0.0), end)
     if grad_last_ptr is not None:  # of the average and of the logarithm
-        total = tl.load(last_ptr + place, mask=at_end, other=0.0)
-        size = tl.load(last_ptr + place + width, mask=at_end, other=0.0)
-        size = tl.where(size == 0.0, 1.0, size)
-        da = tl.load(grad_last_ptr + place, mask=at_end, other=0.0) / size
-        db = tl.load(grad_last_ptr + place + 2 * width, mask=at_end, other=0.0)
-        db = (db - total * da) / size
+        inverse = inverse_of(size)
+        da = inverse * tl.load(grad_last_ptr + place, mask=at_end, other=0.0)
+        db = inverse * tl.load(
+            grad_last_ptr + place + 2 * width, mask=at_end, other=0.0
+        )
+    next_group = (chunk + 1) * CHUNK // STEPS
+    a, b, m = load_sums(start_ptr, next_group, states, count, later)
+    mean = tl.where(turn > 0, a * inverse_of(b), total * inverse_of(size))
+    end = tl.where(turn > 0, m, end)
     if flow_ptr is not None:
         carry = flow_ptr + (turn - 1) * count + states
         flow_a = tl.load(carry, mask=later, other=0.0)
         flow_b = tl.load(carry + (chunks - 1) * count, mask=later, other=0.0)
         da = tl.where(turn > 0, flow_a, da)
         db = tl.where(turn > 0, flow_b, db)
-    decay = tl.full((BLOCK,), 1.0, tl.float32)
     dw, du = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
     groups = tl.cdiv(tl.minimum(left, CHUNK), STEPS)
     for done in range(groups):
@@ -183,45 +201,55 @@ def backward_kernel(
         k = load_steps(k_ptr + here, width, rest, exists, float("-inf"), STEPS)
         v = load_steps(v_ptr + here, width, rest, exists, 0.0, STEPS)
         dy = load_steps(grad_y_ptr + here, width, rest, exists, 0.0, STEPS)
-        start = start_ptr + (chunk * CHUNK + first) // STEPS * 3 * count + states
-        a = tl.load(start, mask=exists, other=0.0)
-        b = tl.load(start + count, mask=exists, other=0.0)
-        m = tl.load(start + 2 * count, mask=exists, other=0.0)
+        group = (chunk * CHUNK + first) // STEPS
+        a, b, m = load_sums(start_ptr, group, states, count, exists)
+        inverse = inverse_of(b)
         sums, weights, outputs = (), (), ()
         for i in tl.static_range(STEPS):
-            y, s, r = average(a, b, m, u, k[i], v[i])
-            sums, outputs = sums + ((a, b),), outputs + ((y, dy[i] * s, dy[i] * r),)
+            _, s, r = average(a, b, m, u, k[i], v[i])
+            sums, outputs = sums + ((a * inverse, b),), outputs + ((dy[i] * s, r),)
             alive = tl.where(i < rest, w, 0.0)
             a, b, m, p, q = join_weighted(a, b, m, alive, v[i], 1.0, k[i])
-            weights = weights + ((p, q),)
+            inverse = inverse_of(b)
+            weights = weights + ((p, q, inverse),)
         same = tl.where(done == 0, tl.exp(m - end), 1.0)
-        da, db, decay = same * da, same * db, same * decay
+        da, db = same * da, same * db
         for i in tl.static_range(STEPS - 1, -1, -1):
-            a, b = sums[i]
-            p, q = weights[i]
-            y, s, r = outputs[i]
+            mean_before, b = sums[i]
+            p, q, inverse = weights[i]
+            s, r = outputs[i]
+            ahead = v[i] - mean_before
+            pull = ahead * da
+            past = p * (db - q * inverse * pull)
+            own = s * (r * ahead)
             if summary_ptr is None:
                 alive = i < rest
-                bonus = r * (v[i] - y)
-                dk, dv = bonus + q * (da * v[i] + db), r + q * da
+                bonus = b * own
+                dk = bonus + q * (db + p * b * inverse * pull)
+                dv = r * dy[i] + q * da
                 tl.store(grad_k_ptr + here + i * width, dk, mask=exists & alive)
                 tl.store(grad_v_ptr + here + i * width, dv, mask=exists & alive)
                 du += bonus
-                dw -= tl.where(alive, p * (da * a + db * b), 0.0)
+                dw -= tl.where(alive, b * past, 0.0)
             da = p * da + s
-            db = p * db - s * y
-            decay *= p
+            db = past - own
+    a, b, m = load_sums(start_ptr, chunk * CHUNK // STEPS, states, count, exists)
+    before = a * inverse_of(b)
     if summary_ptr is None:
         tl.store(grad_w_ptr + chunk * count + states, dw, mask=exists)
         tl.store(grad_u_ptr + chunk * count + states, du, mask=exists)
         is_first, place = exists & (chunk == 0), grad_state_ptr + states + rows
-        a = tl.load(start_ptr + states, mask=is_first, other=0.0)
-        b = tl.load(start_ptr + count + states, mask=is_first, other=0.0)
         tl.store(place, da, mask=is_first)
-        tl.store(place + width, db, mask=is_first)
-        tl.store(place + 2 * width, a * da + b * db, mask=is_first)
+        tl.store(place + width, db - before * da, mask=is_first)
+        tl.store(place + 2 * width, b * db, mask=is_first)
     else:
-        store_summary(summary_ptr, (da, db, decay), turn, chunks, states, count, exists)
+        # A product of p over the chunk would err with each step, and come back with each
+        # chunk: from its first exponent to its last, what is left is one exponential.
+        age = tl.minimum(left, CHUNK) * w.to(tl.float64)
+        ahead = (m.to(tl.float64) - end) - age
+        decay = tl.where(m <= LOWEST, 0.0, tl.exp(ahead.to(tl.float32)))
+        summary = (da, db, decay, decay * (before - mean))
+        store_summary(summary_ptr, summary, turn, chunks, states, count, exists)
 
 
 def scan(
@@ -256,7 +284,7 @@ def gradients(
     grad_u = torch.empty_like(grad_w)
     outputs = grad_k, grad_v, grad_w, grad_u, torch.empty_like(last)
     inputs = k, v, w, u, starts, last, grad_y, grad_last
-    launch(backward_kernel, inputs, outputs, AFFINE_PAIRS, tiling(v))
+    launch(backward_kernel, inputs, outputs, AFFINE_SHEAR, tiling(v))
     return grad_w.sum((0, 1)), grad_u.sum((0, 1)), grad_k, grad_v, outputs[4]
 
 

@@ -38,8 +38,8 @@ def join(first: Sums, w: Tensor, second: Sums) -> Sums:
 def what_is_left(before: Tensor, w: Tensor, after: Tensor) -> Tensor:
     """Of sums with one exponent among those with the next, when they have decayed by w.
     What rounding makes of the latter, this makes up for; and nothing, whose exponent is
-    too large to grow or to decay by any w, stays nothing."""
-    exponent = (before - after) - w
+    too large to grow or to decay by any w, stays nothing. In the dtype of w."""
+    exponent = (before.to(w.dtype) - after) - w
     return torch.exp(exponent.masked_fill(before <= LOWEST, -torch.inf))
 
 
@@ -88,7 +88,8 @@ def _all_sums(
     sums = v.new_empty((3, batch, length + 1, channels))
     sums[:, :, 0] = torch.stack(last)
     after = sums[:, :, 1:]
-    chunk = math.isqrt(length)
+    # A power of two: what a chunk decays by, times w, has no error that would come back.
+    chunk = 1 << (math.isqrt(length).bit_length() - 1)
     count = length // chunk
     inside = slice(0, count * chunk)
     chunks = after[:, :, inside].unflatten(2, (count, chunk))
@@ -123,34 +124,42 @@ def gradients(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients to w, u, k, v and the first state, from all of these, the last state and
     the gradients of both results. Flows are gradients to the sums a e^m and b e^m, times
-    e^m."""
+    e^m: to b while the average a / b stays. While a stays, that to b would nearly cancel
+    the one to a where the average is an old one."""
     dtype, k, v, grad_y = v.dtype, k.to(w.dtype), v.to(w.dtype), grad_y.to(w.dtype)
     before, _ = _all_sums(w, k, v, state)
     a, b, m = before
-    total, size, top = last.unbind(1)
+    _, size, top = last.unbind(1)
     if grad_last is None:
         grad_last = torch.zeros_like(last)
     size = torch.where(size == 0, 1, size)
-    flow_a = grad_last[:, 0] / size
-    flow_b = (grad_last[:, 2] - total * flow_a) / size
+    flow_a, flow_b = grad_last[:, 0] / size, grad_last[:, 2] / size
 
     after = torch.cat([m[:, 1:], top[:, None]], dim=1)
-    p, q = what_is_left(m, w, after), torch.exp(k - after)
-    y, s, r = average(before, u, k, v)
-    s, r = grad_y * s, grad_y * r
-    flow_a, first_a = _flows(p, s, flow_a)
-    flow_b, first_b = _flows(p, -s * y, flow_b)
-    bonus = r * (v - y)
-    grad_w = -(p * (flow_a * a + flow_b * b)).sum((0, 1))
-    grad_k = bonus + q * (flow_a * v + flow_b)
-    grad_v = r + q * flow_a
-    grad_m = a[:, 0] * first_a + b[:, 0] * first_b
-    grad_state = torch.stack([first_a, first_b, grad_m], dim=1)
+    there = torch.where(b == 0, 1, b)
+    held = torch.cat([there[:, 1:], size[:, None]], dim=1)
+    # Rounded, its errors would add up from step to step.
+    exact = what_is_left(m, w.to(torch.float64), after)
+    p, q = exact.to(w.dtype), torch.exp(k - after)
+    mean = a / there
+    ahead = v - mean
+    _, s, r = average(before, u, k, v)
+    s = grad_y * s
+    flow_a, first_a = _flows(exact, s, flow_a)
+    own, pull = s * r * ahead, ahead * flow_a
+    flow_b, first_b = _flows(exact, -p * q / held * pull - own, flow_b)
+    bonus = b * own
+    grad_w = -(b * p * (flow_b - q / held * pull)).sum((0, 1))
+    grad_k = bonus + q * (flow_b + p * b / held * pull)
+    grad_v = grad_y * r + q * flow_a
+    first = [first_a, first_b - mean[:, 0] * first_a, b[:, 0] * first_b]
+    grad_state = torch.stack(first, dim=1)
     return grad_w, bonus.sum((0, 1)), grad_k.to(dtype), grad_v.to(dtype), grad_state
 
 
 def _flows(p: Tensor, x: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     """What flows into every step from later ones, each of which takes p times what comes
-    and adds x; and what flows out of the first one."""
-    flow, first = linear_scan.scan(p, x, last, reverse=True)
+    and adds x; and what flows out of the first one. In the dtype of x; p may be wider."""
+    flow, first = linear_scan.scan(p, x.to(p.dtype), last.to(p.dtype), reverse=True)
+    flow, first = flow.to(x.dtype), first.to(x.dtype)
     return torch.cat([flow[:, 1:], last[:, None]], dim=1), first

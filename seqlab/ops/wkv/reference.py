@@ -108,14 +108,15 @@ def wkv_chunked(w, u, k, v, state=None, chunk=16):
 
 def wkv_gradients(w, u, k, v, state, grad_y, grad_state):
     """Gradients of a loss to w, u, k, v and the first state, given those to y and to the
-    last state. Flows da and db are gradients to the sums a e^m and b e^m, times e^m."""
+    last state. Flows da and db are gradients to the sums a e^m and b e^m, times e^m: to b
+    while the average a / b stays. While a stays, that is beta of eq. 8.12, it is db less
+    the average times da, and nearly cancels da where the average is an old one."""
     sums = [first_sums(v, state)]
     for t in range(v.shape[1]):
         sums.append(join(sums[-1], w, (v[:, t], 1, k[:, t])))
     mean, _, top = normalized(sums[-1]).swapaxes(0, 1)
     sums[-1] = mean, np.ones_like(mean), top
-    da = grad_state[:, 0]
-    db = grad_state[:, 2] - mean * da
+    da, db = grad_state[:, 0], grad_state[:, 2]
     dw, du, dk, dv = (
         np.zeros(w.shape),
         np.zeros(u.shape),
@@ -123,23 +124,26 @@ def wkv_gradients(w, u, k, v, state, grad_y, grad_state):
         np.zeros_like(v),
     )
     for t in reversed(range(v.shape[1])):
-        (a, b, m), after = sums[t], sums[t + 1][2]
+        (_, b, m), (_, size, after) = sums[t], sums[t + 1]
         p, q = np.exp(m - w - after), np.exp(k[:, t] - after)
-        dw -= (p * (da * a + db * b)).sum(0)
+        share = q / np.where(size == 0, 1, size)
+        ahead = v[:, t] - average(sums[t])
+        past = p * (db - share * ahead * da)
+        dw -= (b * past).sum(0)
         dv[:, t] = q * da
-        dk[:, t] = q * (da * v[:, t] + db)
+        dk[:, t] = q * (db + (1 - share) * ahead * da)
         # What y_t = s a + r v_t makes of its gradient; s b + r = 1.
         x = u + k[:, t]
         own = np.maximum(m, x)
         s, r = np.exp(m - own), np.exp(x - own)
         total = s * b + r
         s, r = (each / np.where(total == 0, 1, total) for each in (s, r))
-        y = s * a + r * v[:, t]
-        bonus = grad_y[:, t] * r * (v[:, t] - y)
-        du += bonus.sum(0)
-        dk[:, t] += bonus  # eq. 8.11
+        own = grad_y[:, t] * s * r * ahead
+        du += (b * own).sum(0)
+        dk[:, t] += b * own  # eq. 8.11
         dv[:, t] += grad_y[:, t] * r
         da = p * da + grad_y[:, t] * s  # eq. 8.12
-        db = p * db - grad_y[:, t] * s * y
-    a, b, _ = sums[0]
-    return dw, du, dk, dv, np.stack([da, db, a * da + b * db], axis=1)
+        db = past - own
+    _, b, _ = sums[0]
+    first = [da, db - average(sums[0]) * da, b * db]
+    return dw, du, dk, dv, np.stack(first, axis=1)

@@ -115,6 +115,25 @@ def test_nothing_is_lost_beside_large_keys(size, backend):
     torch.testing.assert_close(y_t, outputs[0][:, -1])
 
 
+@every_backend
+def test_gradients_of_what_outlasts_all_tokens_keep_their_digits(backend, monkeypatch):
+    """Beside a state that no key comes near, the gradients to a numerator and a denominator nearly cancel, step after
+    step; and an error in what is left of it after a chunk would come back with every chunk."""
+    if backend == "triton":
+        from seqlab.ops.wkv import kernel
+
+        monkeypatch.setattr(kernel, "INTERPRETED", {"CHUNK": 16, "STEPS": 4, "BLOCK": 32})
+    _, u, k, v, state = draw(515, batch=1, channels=32)
+    w = torch.linspace(0.1, 1, 32)
+    leaves = [x.requires_grad_() for x in (w, u, k - 6e4, v, state)]
+    outputs = wkv(*leaves, backend=backend)
+    found, weights = gradients(outputs, leaves)
+    arrays = [x.detach().double().numpy() for x in (*leaves, *weights)]
+    of_w, *_, of_state = reference.wkv_gradients(*arrays)
+    for x, y in ((found[0], of_w), (found[-1], of_state)):
+        assert np.linalg.norm(x.double().numpy() - y) <= 3e-6 * np.linalg.norm(y)
+
+
 def inputs_before(leaves):
     """The arguments of the run without its last step."""
     w, u, k, v, state = (x.detach() for x in leaves)
