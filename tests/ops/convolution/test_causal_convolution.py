@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqlab.ops import causal_convolution
 from seqlab.ops.backends import has_triton
@@ -145,6 +146,27 @@ def test_a_right_angle_keeps_what_comes_round_apart(length, taps):
     expected = reference.causal_convolution(np.concatenate([before, u], axis=1), K)[:, n:]
     found = reference.causal_convolution_right_angle(u, K, before)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+@TRITON
+def test_the_gradient_of_a_kernel_far_longer_than_a_sequence_takes_no_more_than_its_bytes():
+    """Parts of times and batch entries have as many taps as there are times."""
+    from seqlab.ops.convolution import kernel
+
+    class Largest(TorchDispatchMode):
+        nbytes = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            self.nbytes = max(self.nbytes, result.nbytes)
+            return result
+
+    (u, K), (grad_y, _) = (draw(12, 900, torch.float32, batch=3, seed=seed) for seed in (0, 1))
+    with Largest() as watch:
+        _, grad_K = kernel.gradients(u, K, grad_y)
+    assert watch.nbytes == K.nbytes
+    _, true = reference.causal_convolution_gradients(*(x.double().numpy() for x in (u, K, grad_y)))
+    assert np.linalg.norm(grad_K.numpy() - true) <= 1e-6 * np.linalg.norm(true)
 
 
 @TRITON
