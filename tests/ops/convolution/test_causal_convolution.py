@@ -193,3 +193,33 @@ def test_transforms_equal_the_portable_form_in_float64(dtype, length, taps):
                 if x is not None:
                     assert x.is_contiguous()
                     assert (x.double() - y).norm() <= bound * y.norm()
+
+
+@every_backend
+@pytest.mark.parametrize(
+    ("length", "taps"), [(40, 37), (40, 7)]
+)  # complex transforms and real ones, in Triton
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, 3e38])
+def test_channels_and_batch_entries_do_not_meet_in_transforms(backend, length, taps, bad):
+    """What one of them spreads or overflows from leaves all others as they are, to the bit."""
+    from seqlab.ops.backends import kernel_of
+
+    form = kernel_of("convolution", "transforms") if backend == "triton" else portable
+    (u, K), (grad_y, _) = (draw(length, taps, torch.float32, seed=seed) for seed in (0, 1))
+    given = [u, K, draw(taps - 1, 1, torch.float32, seed=2)[0], grad_y]
+
+    def results(arguments):
+        y = form.convolve_by_transforms(*arguments[:3])
+        grad_u, grad_K, grad_state = form.gradients_by_transforms(*arguments, torch.float32)
+        return grad_K, [y, grad_u, grad_state]
+
+    grad_K, expected = results(given)
+    for i, x in enumerate(given):
+        spoilt = x.clone()
+        spoilt[(1, 3, 2) if x.ndim == 3 else (2, 3)] = bad
+        found_grad_K, found = results([*given[:i], spoilt, *given[i + 1 :]])
+        assert torch.equal(found_grad_K[:2], grad_K[:2])
+        assert not all(map(torch.equal, [found_grad_K, *found], [grad_K, *expected]))
+        for one, other in zip(found, expected, strict=True):
+            assert torch.equal(one[..., :2], other[..., :2])
+            assert x.ndim == 2 or torch.equal(one[0], other[0])
