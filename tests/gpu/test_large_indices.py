@@ -121,6 +121,25 @@ def test_the_end_of_a_long_sequence(varying):
     )
 
 
+def test_the_last_channel_of_taps_far_longer_than_a_sequence():
+    """Sums of a few taps, of channels that begin beyond 2^31."""
+    channels, taps, length = 2049, 2**20, 40
+    assert (channels - 1) * taps == MOST_IN_32_BITS
+    need(HEADROOM * 4 * 2 * channels * taps)
+    u, grad_y = torch.randn(2, 1, length, channels, device="cuda")
+    K = torch.zeros(channels, taps, device="cuda")
+    K[:, :length] = torch.randn(channels, length, device="cuda")
+    of_last = [x.clone().requires_grad_() for x in (u[..., -1:], K[-1:, :length])]
+    alone = ops.causal_convolution(*of_last)
+    expected = torch.autograd.grad(alone, of_last, grad_y[..., -1:])
+    y = ops.causal_convolution(u.requires_grad_(), K.requires_grad_())
+    assert relative(y[..., -1:].detach(), alone.detach()) < 1e-6
+    grad_u, grad_K = torch.autograd.grad(y, (u, K), grad_y)
+    assert relative(grad_u[..., -1:], expected[0]) < 1e-6
+    assert relative(grad_K[-1:, :length], expected[1]) < 1e-6
+    assert not grad_K[-1, length:].any()
+
+
 def test_a_signal_of_a_million_steps():
     """LegS, whose step count enters its equations: the end of a long signal, resumed from its middle."""
     length, order = 2**20 + 3, 64

@@ -56,9 +56,10 @@ def convolution_kernel(
     t = tile * STEPS + tl.arange(0, STEPS)[:, None]
     exists = channel < width
     place = (entry * length + t) * width + channel
+    k_ptr = K_ptr + channel.to(tl.int64) * stride
     y = tl.zeros((STEPS, BLOCK), tl.float32)
     for j in range(taps):
-        k = tl.load(K_ptr + channel * stride + j, mask=exists, other=0.0)
+        k = tl.load(k_ptr + j, mask=exists, other=0.0)
         if REVERSED:
             there = exists & (t + j < length)
             u = tl.load(u_ptr + place + j * width, mask=there, other=0.0)
@@ -69,14 +70,14 @@ def convolution_kernel(
     tl.store(y_ptr + place, y.to(y_ptr.dtype.element_ty), mask=exists & (t < length))
 
 
-@triton.jit(do_not_specialize=["length", "taps", "stride", "times"])
+@triton.jit(do_not_specialize=["length", "taps", "times"])
 def taps_kernel(
     u_ptr, grad_y_ptr, parts_ptr,
-    length, width, taps, stride, times, splits,
+    length, width, taps, times, splits,
     TAPS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The sum over ``times`` times of one batch entry of dy_t u_{t-j}: a part of K's
-    gradient, for ``parts_ptr`` (batch * splits, D, stride)."""
+    gradient, for ``parts_ptr`` (batch * splits, D, taps)."""
     blocks = tl.cdiv(width, BLOCK)
     groups = tl.cdiv(taps, TAPS)
     channel = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)[None, :]
@@ -92,7 +93,7 @@ def taps_kernel(
         u = tl.load(u_ptr + place - j * width, mask=there, other=0.0)
         total += dy * u.to(tl.float32)
         place += width
-    where = parts_ptr + (part * width + channel) * stride + j
+    where = parts_ptr + (part * width + channel) * taps + j
     tl.store(where, total, mask=exists & (j < taps))
 
 
@@ -133,25 +134,18 @@ def convolve(u: Tensor, K: Tensor) -> Tensor:
 
 def gradients(u: Tensor, K: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients to u and K."""
-    _, length, width = u.shape
-    taps, stride = min(length, K.shape[1]), K.shape[1]
+    taps = min(u.shape[1], K.shape[1])
     if taps > SHORT:
         grad_u, grad_K, _ = transforms.gradients_by_transforms(
             u, K[:, :taps], None, grad_y, u.dtype
         )
-        if taps < stride:
-            grad_K = torch.nn.functional.pad(grad_K, (0, stride - taps))
-        return grad_u, grad_K
-    u, K, grad_y = laid_out(u), laid_out(K), laid_out(grad_y)
-    grad_u = _sum(grad_y, K, taps, True)
-    plan = plan_launches(u.shape, taps, u.is_cuda)
-    shape = plan.splits * u.shape[0], width, stride
-    parts = K.new_empty(shape) if taps == stride else K.new_zeros(shape)
-    runner(taps_kernel, u)[plan.taps_grid](
-        u, grad_y, parts, length, width, taps, stride, plan.times, plan.splits,
-        **(COMPILED_TAPS if u.is_cuda else INTERPRETED_TAPS),
-    )  # fmt: skip
-    return grad_u, parts[0] if len(parts) == 1 else parts.sum(0)
+    else:
+        grad_y = laid_out(grad_y)
+        grad_u = _sum(grad_y, laid_out(K), taps, True)
+        grad_K = _gradient_of_taps(laid_out(u), grad_y, taps)
+    if taps < K.shape[1]:
+        grad_K = torch.nn.functional.pad(grad_K, (0, K.shape[1] - taps))
+    return grad_u, grad_K
 
 
 def _sum(u: Tensor, K: Tensor, taps: int, reverse: bool) -> Tensor:
@@ -163,3 +157,15 @@ def _sum(u: Tensor, K: Tensor, taps: int, reverse: bool) -> Tensor:
         **(COMPILED if u.is_cuda else INTERPRETED),
     )  # fmt: skip
     return y
+
+
+def _gradient_of_taps(u: Tensor, grad_y: Tensor, taps: int) -> Tensor:
+    batch, length, width = u.shape
+    plan = plan_launches(u.shape, taps, u.is_cuda)
+    shape = batch * plan.splits, width, taps
+    parts = u.new_empty(shape, dtype=torch.float32)
+    runner(taps_kernel, u)[plan.taps_grid](
+        u, grad_y, parts, length, width, taps, plan.times, plan.splits,
+        **(COMPILED_TAPS if u.is_cuda else INTERPRETED_TAPS),
+    )  # fmt: skip
+    return parts[0] if len(parts) == 1 else parts.sum(0)

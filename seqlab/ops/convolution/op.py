@@ -24,12 +24,12 @@ def causal_convolution(u: Tensor, K: Tensor, backend: str | None = None) -> Tens
     """The causal convolution y_t = sum over j <= t of K_j u_{t-j}, a kernel for each
     channel.
 
-    Short kernels are summed tap by tap, longer ones by Fourier transforms, on which what
-    wraps around is kept apart: any length works, odd ones too. Sums
-    are formed in K's dtype. A transform's error is relative to the norms of a channel's
-    input and kernel, not to each output, and it spreads what is not finite over all times
-    of a channel. Differentiable in ``u`` and ``K``; each gradient is a correlation with
-    the other argument.
+    Short kernels are summed tap by tap, longer ones by Fourier transforms, from which
+    nothing wraps around into an output: any length works, odd ones too. Sums are formed
+    in K's dtype. A transform's error is relative to the norms of a channel's input and
+    kernel, not to each output, and it spreads what is not finite over all times of a
+    channel. Differentiable in ``u`` and ``K``; each gradient is a correlation with the
+    other argument.
 
     Args:
         u: input, (B, L, D): float16, bfloat16, float32 or float64.

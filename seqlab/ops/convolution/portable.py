@@ -96,9 +96,10 @@ def gradients_by_transforms(
 def _rows(u: Tensor, state: Tensor | None, n: int, dtype: torch.dtype) -> Tensor:
     """The inputs at their places, (B, D, n)."""
     rows = u.new_zeros((u.shape[0], u.shape[2], n), dtype=dtype)
-    rows[..., : u.shape[1]] = u.mT
+    # On a CPU, PyTorch's copy from float16 to float32 forgets what waits to be negated.
+    rows[..., : u.shape[1]] = u.resolve_neg().mT
     if state is not None:
-        rows[..., n - state.shape[1] :] = state.mT
+        rows[..., n - state.shape[1] :] = state.resolve_neg().mT
     return rows
 
 

@@ -37,8 +37,9 @@ def causal_convolution_fft(u, K, n=None):
 
 def causal_convolution_right_angle(u, K, before):
     """The same as a right-angle convolution, by complex transforms of n = max(L, M) points,
-    going on from the n inputs before (B, n, D). What comes round the circle has a factor of -i, and so has what was
-    put on it a round ago as i times a number, of which that makes the number."""
+    going on from the n inputs before (B, n, D). What comes round the circle is multiplied
+    by -i. That makes imaginary what must not be seen, and real the inputs before, which
+    stand there times i."""
     (_, length, _), taps = u.shape, K.shape[1]
     n = max(length, taps)
     turn = np.exp(-0.5j * np.pi * np.arange(n) / n)[:, None]

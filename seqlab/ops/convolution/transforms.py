@@ -29,8 +29,8 @@ kept from forward, it would be twice the bytes of a float32 u for each convoluti
 model, for a quarter of the time of its backward pass.
 
 Bytes, where L = M = n, E = 4 B L D, and each transform reads and writes once: forward
-3 E to rows, 4 E a transform, 4 E for the product, 3 E to columns, 18 E in all (by real
-transforms of padded rows in PyTorch alone, 24 E); backward 27 E.
+3 E to rows, 4 E a transform, 4 E for the product, 3 E to columns, 18 E in all (the
+portable form, by real transforms of padded rows, 22 E); backward 27 E.
 """
 
 from functools import lru_cache
@@ -80,11 +80,11 @@ def quarter_turn(t, n):
 @triton.jit(do_not_specialize=["before"])
 def to_rows_kernel(
     u_ptr, state_ptr, rows_ptr,
-    length, before, channels, n, u_batch, u_time, u_channel,
+    length, before, channels, n, numbers, u_batch, u_time, u_channel,
     TURNED: tl.constexpr, TIMES: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """Rows (B, D, n) of u, with strides, and of a state (B, before, D), which ends where
-    the circle does; complex if TURNED."""
+    the circle does; complex if TURNED, which makes 2 n real ``numbers`` of a row."""
     entry, begin, left = tile_of_program(n, channels, TIMES, CHANNELS)
     t, channel = begin + tl.arange(0, TIMES), left + tl.arange(0, CHANNELS)
     exists = (channel < channels)[None, :]
@@ -96,14 +96,14 @@ def to_rows_kernel(
         place = state_ptr + (entry * before + s[:, None]) * channels + channel[None, :]
         there = ((s >= 0) & (t < n))[:, None] & exists
         past = tl.load(place, mask=there, other=0.0).to(tl.float32)
-    row = rows_ptr + (entry * channels + channel[:, None]) * n * (2 if TURNED else 1)
+    row = rows_ptr + (entry * channels + channel[:, None]) * numbers
     exists = (channel < channels)[:, None]
     if TURNED:
         cos, sin = quarter_turn(t[:, None], n)
         x0 = tl.trans(now * cos + past * sin)
         x1 = tl.trans(past * cos - now * sin)
         column = 2 * begin + tl.arange(0, 2 * TIMES)
-        mask = exists & (column < 2 * n)[None, :]
+        mask = exists & (column < numbers)[None, :]
         store_pairs(row + column[None, :], x0, x1, mask, CHANNELS, TIMES)
     else:
         tl.store(row + t[None, :], tl.trans(now + past), mask=exists & (t < n)[None, :])
@@ -112,20 +112,20 @@ def to_rows_kernel(
 @triton.jit(do_not_specialize=["before", "times"])
 def to_columns_kernel(
     rows_ptr, y_ptr, state_ptr,
-    length, before, channels, n, times, y_batch, y_time, y_channel,
+    length, before, channels, n, numbers, times, y_batch, y_time, y_channel,
     TURNED: tl.constexpr, TIMES: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """The transpose of the other kernel, as a linear map: the first ``times`` places to y,
     with strides, and to the gradient of a state where it has a place."""
     entry, begin, left = tile_of_program(times, channels, TIMES, CHANNELS)
     t, channel = begin + tl.arange(0, TIMES), left + tl.arange(0, CHANNELS)
-    row = rows_ptr + (entry * channels + channel[:, None]) * n * (2 if TURNED else 1)
+    row = rows_ptr + (entry * channels + channel[:, None]) * numbers
     exists = (channel < channels)[:, None]
     if TURNED:
         column = 2 * begin + tl.arange(0, 2 * TIMES)
-        mask = exists & (column < 2 * n)[None, :]
-        numbers = tl.load(row + column[None, :], mask=mask, other=0.0)
-        x0, x1 = split_pairs(numbers, CHANNELS, TIMES)
+        mask = exists & (column < numbers)[None, :]
+        x = tl.load(row + column[None, :], mask=mask, other=0.0)
+        x0, x1 = split_pairs(x, CHANNELS, TIMES)
         cos, sin = quarter_turn(t[None, :], n)
         now = tl.trans(x0 * cos - x1 * sin)
         past = tl.trans(x0 * sin + x1 * cos)
@@ -177,13 +177,19 @@ class Circle(NamedTuple):
     turned: bool
     """By a quarter for each time round."""
 
+    @property
+    def numbers(self) -> int:
+        """Real ones of a row."""
+        return 2 * self.n if self.turned else self.n
+
 
 @lru_cache(maxsize=1024)
 def circle_of(length: int, taps: int) -> Circle:
-    """The one that moves fewer bytes, in units of 4 n B D: 15 for the complex transforms of
-    n points, two products among them, and 9 for real ones."""
+    """The one that moves fewer bytes. Forward and backward, what is transformed, multiplied
+    and transformed back comes to 40 n B D numbers in complex transforms of n points, and
+    to 24 n B D in real ones, PyTorch's copies among them."""
     turned, plain = points(max(length, taps)), points(length + taps - 1)
-    return Circle(turned, True) if 15 * turned <= 9 * plain else Circle(plain, False)
+    return Circle(turned, True) if 5 * turned <= 3 * plain else Circle(plain, False)
 
 
 def convolve_by_transforms(u: Tensor, K: Tensor, state: Tensor | None = None) -> Tensor:
@@ -234,8 +240,8 @@ def _transform(
     rows = u.new_empty((batch, channels, n), dtype=dtype)
     tiling = COMPILED if u.is_cuda else INTERPRETED
     runner(to_rows_kernel, u)[(_programs(batch, n, channels, tiling),)](
-        u, state, rows, length, 0 if state is None else state.shape[1], channels, n,
-        *u.stride(), turned, **tiling,
+        u, state, rows, length, 0 if state is None else state.shape[1], channels,
+        n, circle.numbers, *u.stride(), turned, **tiling,
     )  # fmt: skip
     return fft(rows, norm=norm) if turned else rfft(rows, norm=norm)
 
@@ -253,8 +259,8 @@ def _to_columns(rows: Tensor, y: Tensor, state: Tensor | None, circle: Circle) -
     times = length if state is None else n
     tiling = COMPILED if y.is_cuda else INTERPRETED
     runner(to_columns_kernel, y)[(_programs(batch, times, channels, tiling),)](
-        rows, y, state, length, 0 if state is None else state.shape[1], channels, n,
-        times, *y.stride(), turned, **tiling,
+        rows, y, state, length, 0 if state is None else state.shape[1], channels,
+        n, circle.numbers, times, *y.stride(), turned, **tiling,
     )  # fmt: skip
 
 

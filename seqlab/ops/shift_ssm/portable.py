@@ -30,7 +30,8 @@ def gradients(
     dy = grad_y.to(taps.dtype)
     flow, of_taps = torch.zeros_like(inputs), []
     if grad_last is not None:
-        flow[:, length:] = grad_last
+        # On a CPU, PyTorch's copy from float16 forgets what waits to be negated.
+        flow[:, length:] = grad_last.resolve_neg()
     for j in range(memory + 1):
         seen = slice(memory - j, memory - j + length)
         flow[:, seen] += dy * taps[:, j]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqlab.ops import causal_convolution
 from seqlab.ops.backends import has_triton
@@ -148,6 +149,27 @@ def test_a_right_angle_keeps_what_comes_round_apart(length, taps):
 
 
 @TRITON
+def test_the_gradient_of_a_kernel_far_longer_than_a_sequence_takes_no_more_than_its_bytes():
+    """Parts of times and batch entries have as many taps as there are times."""
+    from seqlab.ops.convolution import kernel
+
+    class Largest(TorchDispatchMode):
+        nbytes = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            self.nbytes = max(self.nbytes, result.nbytes)
+            return result
+
+    (u, K), (grad_y, _) = (draw(12, 900, torch.float32, batch=3, seed=seed) for seed in (0, 1))
+    with Largest() as watch:
+        _, grad_K = kernel.gradients(u, K, grad_y)
+    assert watch.nbytes == K.nbytes
+    _, true = reference.causal_convolution_gradients(*(x.double().numpy() for x in (u, K, grad_y)))
+    assert np.linalg.norm(grad_K.numpy() - true) <= 1e-6 * np.linalg.norm(true)
+
+
+@TRITON
 @pytest.mark.parametrize(("length", "taps"), [(1, 1), (9, 9), (33, 31), (31, 40), (7, 40), (40, 7), (64, 64)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_transforms_equal_the_portable_form_in_float64(dtype, length, taps):
@@ -171,3 +193,33 @@ def test_transforms_equal_the_portable_form_in_float64(dtype, length, taps):
                 if x is not None:
                     assert x.is_contiguous()
                     assert (x.double() - y).norm() <= bound * y.norm()
+
+
+@every_backend
+@pytest.mark.parametrize(
+    ("length", "taps"), [(40, 37), (40, 7)]
+)  # complex transforms and real ones, in Triton
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, 3e38])
+def test_channels_and_batch_entries_do_not_meet_in_transforms(backend, length, taps, bad):
+    """What one of them spreads or overflows from leaves all others as they are, to the bit."""
+    from seqlab.ops.backends import kernel_of
+
+    form = kernel_of("convolution", "transforms") if backend == "triton" else portable
+    (u, K), (grad_y, _) = (draw(length, taps, torch.float32, seed=seed) for seed in (0, 1))
+    given = [u, K, draw(taps - 1, 1, torch.float32, seed=2)[0], grad_y]
+
+    def results(arguments):
+        y = form.convolve_by_transforms(*arguments[:3])
+        grad_u, grad_K, grad_state = form.gradients_by_transforms(*arguments, torch.float32)
+        return grad_K, [y, grad_u, grad_state]
+
+    grad_K, expected = results(given)
+    for i, x in enumerate(given):
+        spoilt = x.clone()
+        spoilt[(1, 3, 2) if x.ndim == 3 else (2, 3)] = bad
+        found_grad_K, found = results([*given[:i], spoilt, *given[i + 1 :]])
+        assert torch.equal(found_grad_K[:2], grad_K[:2])
+        assert not all(map(torch.equal, [found_grad_K, *found], [grad_K, *expected]))
+        for one, other in zip(found, expected, strict=True):
+            assert torch.equal(one[..., :2], other[..., :2])
+            assert x.ndim == 2 or torch.equal(one[0], other[0])

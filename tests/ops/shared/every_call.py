@@ -63,6 +63,7 @@ class Call:
         self.letters = letters_of(self.pairing, kind)
         (sample,) = (sample for sample in self.pairing.samples if sample.name == kind)
         self.nan_spreads = {**self.pairing.nan_spreads, **sample.nan_spreads}
+        self.full_precision = self.pairing.full_precision + sample.full_precision
         self.op = functools.partial(self.pairing.op, backend=BACKENDS[backend])
 
     def arguments(self, sizes=None, dtype=torch.float32):

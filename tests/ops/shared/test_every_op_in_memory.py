@@ -1,8 +1,9 @@
 """Where tensors lie in memory makes no difference to an op, and what it returns lies in memory of its own."""
 
+import pytest
 import torch
-from every_call import LEAST, SIZES, close, every_form
-from op_calls import noise_like, tensors_in, with_leaves
+from every_call import INTERPRETED, LEAST, PORTABLE, SIZES, close, every_form, is_real, over
+from op_calls import equal, noise_like, tensors_in, with_leaves
 from torch import Tensor
 
 
@@ -59,6 +60,29 @@ def test_numbers_may_wait_to_be_negated_or_conjugated(call):
         found = gradients([*sent[:i], conjugated(grad), *sent[i + 1 :]])
         for one, other in zip(found, expected, strict=True):
             assert torch.allclose(one, other, 1e-4, 1e-5)
+
+
+@over([form for form in PORTABLE + INTERPRETED if is_real(*form[:2])])
+@pytest.mark.parametrize("more", [{"length": 7}, {"channels": 3, "keys": 4}])
+def test_numbers_of_16_bits_may_wait_to_be_negated(call, more):
+    """To the bit. Where strides are the same, as those of a tensor and its transpose are if one axis has size one,
+    PyTorch has a copy of its own from float16 to float32 on a CPU, and that forgets to negate."""
+    arguments = {
+        key: x.half() if isinstance(x, Tensor) and key not in call.full_precision else x
+        for key, x in call.arguments({**dict.fromkeys(SIZES, 1), **more}).items()
+    }
+    everything, leaves = with_leaves(call.pairing, arguments)
+    outputs = call.op(**everything)
+    for name, x in tensors_in(arguments).items():
+        assert equal(call.op(**{**arguments, name: conjugated(x)}), outputs), name
+    sent = [noise_like(x, seed) for seed, x in enumerate(outputs)]
+
+    def gradients(sent):
+        return torch.autograd.grad(outputs, list(leaves.values()), sent, retain_graph=True)
+
+    expected = gradients(sent)
+    for i, grad in enumerate(sent):
+        assert equal(gradients([*sent[:i], conjugated(grad), *sent[i + 1 :]]), expected), i
 
 
 @every_form

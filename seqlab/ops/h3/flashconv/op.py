@@ -39,7 +39,8 @@ def flashconv(
 
     Differentiable in ``u``, the kernel's tensors and ``state``, and through both results.
     What is not finite may spread to earlier times of its channel within a call, unless
-    there are 16 taps or fewer.
+    there are 16 taps or fewer. A transform's error is relative to the norms of a channel's
+    kernel, inputs and inputs before, not to each output.
 
     Args:
         u: input, (B, L, D): float16, bfloat16, float32 or float64.
