@@ -22,11 +22,11 @@ keep a GPU busy, as each state costs an exponential in launch 1 and another in l
 where batch and channels alone do; forward, where they keep a sixth of it busy.
 
 The compiler brings what a group reads into shared memory while the groups before it are
-computed (``num_stages`` of a loop), by copies of no less than four bytes a lane. A single
-step has two of float16. So a group is loaded as one tile of each tensor, and split into its
-steps in registers, when its turn has come: of loads that are not copied so, a warp would
-wait for memory once a group. STAGES are at least three: of two, a load begins where the
-group before it ends, and is waited for at once.
+computed (``num_stages`` of a loop), by copies of no fewer than four bytes a lane, and of
+float16 a single step has two. So a group is loaded as one tile of each tensor, and split
+into its steps when its turn has come: otherwise a warp would wait for memory once a group.
+STAGES are at least three: of two, a load begins where the group before it ends, and is
+waited for at once.
 
 Backward, what flows into the states runs through the same launches from late to early.
 Launch 3 takes window by window, from the last one on: forward from the state before it for
@@ -471,8 +471,8 @@ def plan_launches(
             }
             for tiling in (COMPILED, COMPILED_BACKWARD if backward else COMPILED)
         )
-    # Forward, with chunks most steps are taken twice. To take each once is faster, even by a
-    # quarter of the warps that a GPU has room for.
+    # Forward, with chunks most steps are taken twice. To take each once is faster, even with
+    # a quarter of the warps that a GPU has room for.
     fewest = 12 if compiled and not backward else 2
     busy = BUSY_BACKWARD if backward else BUSY
     return plan_tiles(shape, modes, compiled, summing, writing, busy, fewest)
