@@ -243,7 +243,7 @@ SELECTIVE_SCAN = Pairing(
             sizes(1, 4099, 33, states=20),
         ),
     },
-    carry=sizes(2, 4500, 140, states=16),
+    carry=sizes(3, 4500, 140, states=16),  # two waves going back, the second not full
     workloads=_WORKLOADS,
     workload_sizes={
         "cuda": (

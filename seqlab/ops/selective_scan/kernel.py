@@ -1,5 +1,6 @@
 """The selective scan as Triton kernels, for a real A: forward and backward in three launches
-each, in one where one chunk is all there is.
+each, or in the last of these where one chunk is all there is. Backward, that one comes in
+waves.
 
 Tiling. One program owns a chunk of ``span`` steps, in groups of STEPS, of BLOCK channels of
 one batch entry, with all their states in registers: a lane has a channel and its states,
@@ -8,23 +9,24 @@ a step is made of stands in ``steps.py``.
 
                           |<- BLOCK channels ->|
                             h before the chunk, N states below each channel
-        time   group 0    |  STEPS steps, u, delta and z loaded at once, taken one by one
-         v     ...        |
+        time   group 0    |  STEPS steps of u, delta, z, B and C, each tensor's
+         v     group 1    |  loaded as one tile, and taken one by one
+               ...        |
                             h after the chunk
 
 Launch 1 sums chunks up from nothing: what they make of it, and what becomes of the state
 before them, e^{A sum of dt}, which takes no product of decays. Launch 2 joins the
 summaries (``device/chunks.py``), launch 3 starts from the state before each chunk and
-writes, also the state before every WINDOW steps. There are as many chunks as it takes to
-keep a GPU busy, and no more, as each state costs an exponential in launch 1 and another in
-launch 3: where batch and channels do, one.
+writes, also the state before every WINDOW steps. There are no more chunks than it takes to
+keep a GPU busy, as each state costs an exponential in launch 1 and another in launch 3: one,
+where batch and channels alone do; forward, where they keep a sixth of it busy.
 
-What a group reads, one tile of each tensor, the compiler brings into shared memory while
-the groups before are computed (``num_stages`` of a loop), by copies of four bytes a lane or
-more, and a lane takes its step of it in its turn. So a group has to be read as a tile, and
-split into steps then: of two bytes a lane, or ahead in registers, nothing would come ahead
-of time, and a warp would wait for memory once a group. Of STAGES at least three: of two, a
-load begins where the group before it ends, and is waited for at once.
+The compiler brings what a group reads into shared memory while the groups before it are
+computed (``num_stages`` of a loop), by copies of no fewer than four bytes a lane, and of
+float16 a single step has two. So a group is loaded as one tile of each tensor, and split
+into its steps when its turn has come: otherwise a warp would wait for memory once a group.
+STAGES are at least three: of two, a load begins where the group before it ends, and is
+waited for at once.
 
 Backward, what flows into the states runs through the same launches from late to early.
 Launch 3 takes window by window, from the last one on: forward from the state before it for
@@ -35,15 +37,17 @@ registers, and back.
 Gradients to B and C are sums over channels, which lie in different lanes. By shuffles they
 would be as many instructions as all else on the way back. So what is to be added goes
 through shared memory, to where a lane has many channels of few states (``over_channels``).
-Every program writes sums of its own, a row for each block of channels, to be added in a
-fixed order. At once they would be several times the inputs: the backward kernel is launched
-for as many tiles of time and batch as keep a GPU busy, their sums are added, and the next.
+Every program writes sums of its own, to be added over the blocks of channels in a fixed
+order. All at once they would take 8 N / BLOCK bytes for each number of u, at N = 16 twice
+as much as u does in float16. So a wave has no more tiles, each a chunk of a batch entry,
+than keep a GPU busy: what it has summed up is added before the next one writes in its place.
 
 Bytes. With e bytes a number and E = B L D, where the gate is one of three inputs: forward
 4 e E, which is the least, and with several chunks 6 e E; backward 7 e E, which is the
-least, with several chunks 10 e E, and 16 N E / BLOCK for the sums; 4 N E / WINDOW in each
-for the states before windows. A window's u and delta are read twice, and states inside of
-it come back, from the cache. B and C are read E N / BLOCK times, in float32.
+least, with several chunks 10 e E, and 16 N E / BLOCK for the sums of all waves, written and
+read; in each 4 N E / WINDOW for the states before windows, where N counts as the next power
+of two. A window's u and delta are read twice, and the states inside of it come back, from
+the cache. Each pass over B or C reads 4 N E / BLOCK bytes, from there too.
 """
 
 from functools import lru_cache
@@ -89,7 +93,7 @@ def forward_kernel(
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 with a place for summaries (2, chunks - 1, B, N, D), else launch 3, where
-    ``start_ptr`` (windows, B, STATES, D) gets the states before windows."""
+    ``start_ptr`` (windows, B, STATES / 4, D, 4) gets the states before windows."""
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, False, span, BLOCK
     )
@@ -210,10 +214,12 @@ def backward_kernel(
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
-    """Launch 3 of it. ``inside_ptr`` (tiles of this launch, groups of a window, STATES, D) gets the states
-    before the groups of one window, ``sums_ptr`` (blocks, tiles of this launch, span, N, 2) the sums over each block of
-    channels, of B in turns with C, and ``grad_a_ptr`` (chunks, B, N, D),
-    ``grad_d_ptr`` and ``grad_bias_ptr`` (chunks, B, D) those over each chunk."""
+    """A wave of launch 3 of it: tiles, the chunks of batch entry 0, of 1 and so on, from
+    number ``launched`` on, ``together`` of them if they are not the last. ``inside_ptr``
+    (together, groups of a window, STATES / 4, D, 4) gets the states before the groups of one
+    window, ``sums_ptr`` (blocks, together, span, N, 2) the sums over each block of channels,
+    for B in turns with C, and ``grad_a_ptr`` (chunks, B, N, D), ``grad_d_ptr`` and
+    ``grad_bias_ptr`` (chunks, B, D) those over each chunk."""
     blocks = tl.cdiv(width, BLOCK)
     block, tile = tl.program_id(0) % blocks, tl.program_id(0) // blocks
     rows_of_sums = (block.to(tl.int64) * together + tile) * span
@@ -336,8 +342,8 @@ def backward_kernel(
 def scan(
     inputs: Inputs, delta_softplus: bool, zoh: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """y (B, L, D), the last state (B, D, N), and the states before windows (windows, B, N,
-    D)."""
+    """y (B, L, D), the last state (B, D, N), and the states before windows (windows, B,
+    STATES / 4, D, 4), in a row."""
     u, A = inputs.u, inputs.A
     plan = plan_launches(u.shape, A.shape[1], False, u.is_cuda)
     given = _in_memory(inputs)
@@ -436,9 +442,10 @@ def _in_memory(inputs: Inputs) -> Inputs:
 LANES = 512
 """States that a warp has in its registers."""
 BUSY, BUSY_BACKWARD = 4096, 2048
-"""Warps of all chunks, where there are several: two waves of what fits onto an H100."""
+"""Warps of all chunks, where there are several: twice as many as fit onto an H100."""
 WAVE = 1024
-"""Warps of a launch of the backward kernel, with all 255 registers: as many as fit onto it."""
+"""Warps of a launch of the backward kernel: as many as fit onto an H100, of 255 registers a
+lane."""
 COMPILED = {"STEPS": 8, "STAGES": 3, "num_warps": 1}
 COMPILED_BACKWARD = {"STEPS": 2, "STAGES": 3, "num_warps": 1}
 INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2}  # it visits numbers one by one
@@ -449,16 +456,25 @@ def plan_launches(
     shape: torch.Size, modes: int, backward: bool, compiled: bool
 ) -> Plan:
     """The launches for u of such a shape and so many states a channel."""
-    states = {"STATES": power_of_two(modes)}
-    summing = writing = INTERPRETED | states
+    STATES = power_of_two(modes)
+    summing = writing = {**INTERPRETED, "STATES": STATES}
     if compiled:
+        most = max(
+            1, 4096 // STATES
+        )  # steps of B and C in the shared memory of any GPU
         summing, writing = (
-            {**tiling, **states, "BLOCK": channels_of_warp(modes) * tiling["num_warps"]}
+            {
+                **tiling,
+                "STEPS": min(most, tiling["STEPS"]),
+                "BLOCK": channels_of_warp(modes) * tiling["num_warps"],
+                "STATES": STATES,
+            }
             for tiling in (COMPILED, COMPILED_BACKWARD if backward else COMPILED)
         )
-    # Forward, with chunks most steps are taken twice. It is faster to take them once in a
-    # quarter of the warps that a GPU holds, and no more.
-    busy, fewest = (BUSY_BACKWARD, 2) if backward else (BUSY, 12)
+    # Forward, with chunks most steps are taken twice. To take each once is faster, even with
+    # a quarter of the warps that a GPU has room for.
+    fewest = 12 if compiled and not backward else 2
+    busy = BUSY_BACKWARD if backward else BUSY
     return plan_tiles(shape, modes, compiled, summing, writing, busy, fewest)
 
 

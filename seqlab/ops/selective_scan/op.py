@@ -57,7 +57,7 @@ def selective_scan(
 
     Differentiable in all tensors but ``cu_seqlens``, and through both results; complex
     gradients follow PyTorch's convention. Re(dt A) is meant to be at most 0. What is not
-    finite may spread to later sequences of ``cu_seqlens``.
+    finite may spread to later sequences of ``cu_seqlens``, and in gradients to earlier ones.
 
     Args:
         u: input, (B, L, D): float16, bfloat16, float32 or float64.

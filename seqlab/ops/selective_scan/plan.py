@@ -61,8 +61,10 @@ def steps_of_window(compiled: bool) -> int:
 
 
 def kept_shape(u: Tensor, A: Tensor) -> tuple[int]:
-    """Of the states before windows, (windows, B, STATES, D), in a row: PyTorch would not trace an
-    axis that is 1 for some lengths and more for others."""
+    """Of the states before windows, in a row: PyTorch would not trace an axis that is 1 for
+    some lengths and more for others. Real ones are kept as a tile has them, whose states
+    are a power of two."""
     batch, length, width = u.shape
     windows = ceil_div(length, steps_of_window(u.is_cuda))
-    return (windows * batch * power_of_two(A.shape[1]) * width,)
+    states = A.shape[1] if A.is_complex() else power_of_two(A.shape[1])
+    return (windows * batch * states * width,)

@@ -75,9 +75,10 @@ def load_group(pointer, now, width, left, exists, STEPS: tl.constexpr):
 
 @triton.jit
 def parts_of(x, ROWS: tl.constexpr):
-    """A tile's parts of ROWS rows each, a tuple. A thread has to have all rows of a column."""
+    """A tile's parts of ROWS rows each, a tuple. A thread has to have all rows of a column,
+    and the compiler brings them there."""
     parts = (x,)
-    for _ in tl.static_range(3):  # a group has eight steps at most
+    for _ in tl.static_range(3):  # a group has MARGIN steps at most
         if parts[0].shape[0] > ROWS:
             halves = ()
             for i in tl.static_range(len(parts)):
@@ -148,8 +149,9 @@ def places_between(
     entry, channel, states, batch, width, MODES: tl.constexpr, STATES: tl.constexpr
 ):  # fmt: skip
     """The numbers of the states, (STATES, 1), their places in (B, D, N) and in (B, N, D),
-    how many places there are, and which states exist. They are read and written once, one
-    by one: the compiler, told of no neighbours, leaves a channel's states in its lane."""
+    how many places there are, and which states exist. At these places a program reads and
+    writes once, so number by number will do: the compiler is told of no neighbors, and so
+    leaves a channel's states in its lane."""
     state = tl.arange(0, STATES)[:, None]
     place = tl.max_contiguous(states * MODES + state, (1, 1))
     between = entry * MODES * width + (state * width + channel)
@@ -160,8 +162,8 @@ def places_between(
 
 @triton.jit
 def places_kept(channel, width, STATES: tl.constexpr):
-    """Where states are kept for the way back, in (STATES / 4, D, 4): four of a channel lie
-    side by side, as a thread moves them at once."""
+    """Where states are kept for the way back, in (STATES / 4, D, 4): four of a channel, or as
+    many as there are, lie side by side, as a thread moves them at once."""
     FOUR: tl.constexpr = 4 if STATES >= 4 else STATES
     fours = tl.arange(0, STATES // FOUR)[:, None, None]
     place = (fours * width + channel[:, :, None]) * FOUR
@@ -187,9 +189,10 @@ def load_states(pointers, exists):
 def load_fixed(
     a_ptr, bias_ptr, channel, state, width, MODES: tl.constexpr,
 ):  # fmt: skip
-    """A log2(e), (STATES, BLOCK), and the bias of the steps, (1, BLOCK)."""
+    """A log2(e), (STATES, BLOCK), and the bias of the steps, (1, BLOCK). What does not exist
+    decays, so that an endless step makes no NaN of it, which sums over states would have."""
     mask = (channel < width) & (state < MODES)
-    rate = tl.load(a_ptr + channel * MODES + state, mask=mask, other=0.0) * LOG2_E
+    rate = tl.load(a_ptr + channel * MODES + state, mask=mask, other=-1.0) * LOG2_E
     rate = at_least(rate, LEAST_RATE)
     bias = tl.zeros(channel.shape, tl.float32)
     if bias_ptr is not None:
@@ -204,7 +207,7 @@ def walk(
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     """The states after the next STEPS steps, from place ``now`` in (B, L, D), row ``row``
-    in (B L, N) and time ``time`` on, of which ``left`` are left."""
+    in (B, L + MARGIN, N) and time ``time`` on, of which ``left`` are left."""
     exists = channel < width
     u = load_group(u_ptr, now, width, left, exists, STEPS)
     raw = load_group(delta_ptr, now, width, left, exists, STEPS)

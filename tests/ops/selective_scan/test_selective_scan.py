@@ -17,6 +17,7 @@ from seqlab.ops.selective_scan import portable, reference
 SIZES = sizes(2, 23, 3, states=4)
 BACKENDS = ("portable", *(("triton",) if has_triton() else ()))
 both = pytest.mark.parametrize("backend", BACKENDS)
+with_kernel = pytest.mark.skipif(not has_triton(), reason="no Triton")
 
 
 def drawn(name="the scan alone", seed=0, **other):
@@ -317,7 +318,7 @@ def test_softplus_has_all_its_digits(x, backend):
     assert y.item() == pytest.approx(true, rel=1e-6, abs=1e-45)
 
 
-@pytest.mark.skipif(not has_triton(), reason="no Triton")
+@with_kernel
 def test_ways_through_the_kernels_that_no_kind_of_call_takes_fit_their_types():
     """For a GPU: zero-order hold, packed sequences, and neither D nor a gate."""
     sys.path.append(str(Path(__file__).parents[1] / "shared"))
@@ -335,7 +336,100 @@ def test_ways_through_the_kernels_that_no_kind_of_call_takes_fit_their_types():
         ("the scan alone", {}),
         ("all of it", {"cu_seqlens": torch.empty(4, dtype=torch.int64, device="meta")}),
     ):
-        found = launches_of(pairing, arguments(name, more))
+        grids = []
+        found = launches_of(pairing, arguments(name, more), grids)
         assert {launch.name for launch in found} > {"forward_kernel", "flow_kernel", "backward_kernel"}
+        waves = [grid for kernel, grid in grids if kernel == "backward_kernel"]
+        assert len(set(waves)) == 2  # at the size at which tests on a GPU run, the last one is not full
         for launch in found:
             launch.check_types(90)
+
+
+# ------------------------------------------------------------------------------------------------ the kernels' launches
+
+
+def launched(monkeypatch):
+    """What kernels of a real A are launched from here on: names and how many programs."""
+    from seqlab.ops.selective_scan import kernel
+
+    launches, run = [], kernel.runner
+
+    class Noted:
+        def __init__(self, function, like):
+            self.function, self.like = function, like
+
+        def __getitem__(self, grid):
+            launches.append((self.function.fn.__name__, grid[0]))
+            return run(self.function, self.like)[grid]
+
+    monkeypatch.setattr(kernel, "runner", Noted)
+    return launches
+
+
+@with_kernel
+@pytest.mark.parametrize(
+    ("name", "shape", "waves"),
+    [  # of programs, two channels each; chunks have eight steps, and the last one fewer
+        ("all of it", (1, 23, 3, 3), (4, 2)),
+        ("zero-order hold", (1, 23, 3, 3), (4, 2)),
+        ("the scan alone", (3, 9, 5, 2), (6, 6, 6)),  # a wave has all chunks of an entry
+        ("all of it", (3, 17, 3, 5), (4, 4, 4, 4, 2)),  # waves begin inside of entries
+        ("all of it", (5, 3, 2, 4), (4, 1)),  # an entry is one chunk
+        ("all of it", (1, 10, 9, 1), (5, 5)),  # a wave is one chunk
+    ],
+)
+def test_chunks_and_waves_are_the_whole(monkeypatch, name, shape, waves):
+    """Values and gradients are those in float64, and have the same bits twice, though waves of the backward pass write
+    their sums to one place in turn. Sequences begin with chunks and inside of them, and some are empty."""
+    shape = dict(zip(("batch", "length", "channels", "states"), shape, strict=True))
+    arguments = drawn(name, **shape)
+    length = shape["length"]
+    arguments["cu_seqlens"] = torch.tensor([0, 1, 4 * (length > 8), 8 * (length > 8), length]).sort().values
+    leaves = {key: x for key, x in arguments.items() if isinstance(x, np.ndarray)}
+    random = torch.Generator().manual_seed(1)
+    sent = torch.randn(2, max(shape.values()) ** 3, dtype=torch.float64, generator=random)
+
+    def found(dtype, backend):
+        tensors = {key: torch.from_numpy(x).to(dtype).requires_grad_() for key, x in leaves.items()}
+        results = ops.selective_scan(**{**arguments, **tensors}, backend=backend)
+        cotangents = [x[: y.numel()].view(y.shape).to(dtype) for x, y in zip(sent, results, strict=True)]
+        return [*results, *torch.autograd.grad(results, list(tensors.values()), cotangents)]
+
+    launches = launched(monkeypatch)
+    kernel, again = found(torch.float32, "triton"), found(torch.float32, "triton")
+    assert tuple(programs for name, programs in launches if name == "backward_kernel") == waves * 2
+    for x, y, true in zip(kernel, again, found(torch.float64, "portable"), strict=True):
+        assert torch.equal(x, y)
+        assert relative(x, true) < 2e-6
+
+
+@with_kernel
+@pytest.mark.parametrize("rule", reference.DISCRETIZATIONS)
+def test_gradients_before_an_endless_step_are_numbers(rule):
+    """Of three states too, which have a tile of four."""
+    arguments = as_tensors(drawn(batch=1, length=7, channels=2, states=3))
+    arguments["delta"][:, 5] = torch.inf
+    names = ("u", "delta", "B", "C")
+    for name in names:
+        arguments[name].requires_grad_()
+    y, last = ops.selective_scan(**arguments, discretization=rule, backend="triton")
+    tensors = [arguments[name] for name in names]
+    for name, x in zip(names, torch.autograd.grad(y.sum() + last.sum(), tensors), strict=True):
+        assert x[:, :5].isfinite().all(), name
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+@with_kernel
+def test_a_thousand_states_fit_into_the_shared_memory_of_a_consumer_gpu():
+    sys.path.append(str(Path(__file__).parents[1] / "shared"))
+    from launches import GeneratorOnGPU, launches_of
+
+    pairing = PAIRINGS["selective_scan"]
+    (sample,) = (sample for sample in pairing.samples if sample.name == "the scan alone")
+    workload = Workload("", sample.arguments, (torch.bfloat16,), pairing.full_precision)
+    many = {**pairing.carry, "states": 1024}
+    drawn = (workload.draw(GeneratorOnGPU(), each, torch.bfloat16) for each in (many,))
+    for launch in launches_of(pairing, drawn):
+        if launch.kernel.fn.__module__.endswith("selective_scan.kernel"):
+            assert launch.compile(86).metadata.shared <= 99 * 1024
