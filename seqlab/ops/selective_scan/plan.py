@@ -40,14 +40,16 @@ def plan_tiles(
     fewest: int = 2,
 ) -> Plan:
     """The launches of these two tilings for u of such a shape and so many states a channel:
-    as many chunks as it takes for ``busy`` warps, one where they would be less than
-    ``fewest``."""
+    as many chunks as it takes for ``busy`` warps, none of less than two windows, and one
+    alone where fewer than ``fewest`` would do."""
     batch, length, width = shape
     first, last = (batch * ceil_div(width, x["BLOCK"]) for x in (summing, writing))
     window = steps_of_window(compiled)
     windows = ceil_div(length, window)
-    chunks = min(busy // (last * writing.get("num_warps", 1)), ceil_div(windows, 2))
-    span = ceil_div(windows, chunks if chunks >= fewest else 1)
+    chunks = busy // (last * writing.get("num_warps", 1))
+    span = ceil_div(
+        windows, min(chunks, ceil_div(windows, 2)) if chunks >= fewest else 1
+    )
     chunks = ceil_div(windows, span)
     sizes = batch, length, width, modes, chunks, span * window if chunks > 1 else length
     return Plan(
