@@ -405,7 +405,8 @@ LANES = 512
 """Pairs that a program has in its registers."""
 BUSY = 4096
 """Warps that keep a GPU busy."""
-COMPILED = {"STEPS": 2, "STAGES": 3}  # of 4, five times as long to compile
+COMPILED = {"STEPS": 4, "STAGES": 3}
+COMPILED_BACKWARD = {"STEPS": 2, "STAGES": 3}  # of 4, five times as long to compile
 INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2}  # it visits numbers one by one
 
 
@@ -420,5 +421,6 @@ def plan_launches(
         # The backward pass has many states at once.
         warps = max(1, min(4, STATES // 4)) if backward else 1
         BLOCK = max(1, min(32, LANES // STATES))
-        tiling |= {**COMPILED, "BLOCK": BLOCK, "num_warps": warps}
+        steps = COMPILED_BACKWARD if backward else COMPILED
+        tiling |= {**steps, "BLOCK": BLOCK, "num_warps": warps}
     return plan_tiles(shape, modes, compiled, tiling, tiling, BUSY)
