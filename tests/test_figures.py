@@ -1,5 +1,6 @@
 """Figures: one self-contained SVG, colors as variables, alternative text, nothing that collides or leaks."""
 
+import io
 import re
 from xml.etree import ElementTree
 
@@ -138,3 +139,26 @@ def test_style_does_not_outlive_its_context():
     with figures.style():
         assert matplotlib.rcParams["axes.grid"] is True
     assert matplotlib.rcParams["axes.grid"] == before
+
+
+def test_a_glyph_stands_where_matplotlib_puts_it():
+    """Placed by attributes instead of transforms, which an <use> applies in the same order."""
+    figure, as_drawn = draw(), io.StringIO()
+    with figures.style():
+        figure.savefig(as_drawn, format="svg")
+    theirs, ours = as_drawn.getvalue(), figures.to_html(figure, alt="powers")
+
+    def places(svg: str) -> list[tuple[float, ...]]:
+        found = []
+        for use in re.findall(r"<use [^>]*>", svg):
+            moved = re.search(r"translate\(([-.\d]+) ([-.\d]+)\)", use)
+            x, y = (re.search(rf' {axis}="([-.\d]+)"', use) for axis in "xy")
+            attributes = (float(x[1]) if x else 0.0, float(y[1]) if y else 0.0)
+            by_transform = tuple(map(float, moved.groups())) if moved else (0.0, 0.0)
+            found.append((*attributes, *by_transform))
+        return found
+
+    sums = [[(x + dx, y + dy) for x, y, dx, dy in places(svg)] for svg in (theirs, ours)]
+    assert len(sums[0]) > 100
+    np.testing.assert_allclose(sums[1], sums[0], atol=0.006)
+    assert sum("transform" in use for use in re.findall(r"<use [^>]*>", ours)) < len(sums[0]) / 10
