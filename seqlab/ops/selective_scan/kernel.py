@@ -459,9 +459,8 @@ def plan_launches(
     STATES = power_of_two(modes)
     summing = writing = {**INTERPRETED, "STATES": STATES}
     if compiled:
-        most = max(
-            1, 4096 // STATES
-        )  # steps of B and C in the shared memory of any GPU
+        # Steps of B and C that fit into the shared memory of any GPU.
+        most = max(1, 4096 // STATES)
         summing, writing = (
             {
                 **tiling,

@@ -134,8 +134,8 @@ def wkv_gradients(w, u, k, v, state, grad_y, grad_state):
         dk[:, t] = q * (db + (1 - share) * ahead * da)
         # What y_t = s a + r v_t makes of its gradient; s b + r = 1.
         x = u + k[:, t]
-        own = np.maximum(m, x)
-        s, r = np.exp(m - own), np.exp(x - own)
+        largest = np.maximum(m, x)
+        s, r = np.exp(m - largest), np.exp(x - largest)
         total = s * b + r
         s, r = (each / np.where(total == 0, 1, total) for each in (s, r))
         own = grad_y[:, t] * s * r * ahead
