@@ -52,7 +52,7 @@ def main() -> int:
     ended = [
         pytest.main([folder, *options, *chosen], plugins=[recorder])
         for chosen in (
-            ["-k", together, "-n", str(len(os.sched_getaffinity(0)))],
+            ["-k", together, "-n", str(len(os.sched_getaffinity(0))), "--dist", "worksteal"],
             ["-k", "host_time"],  # what is timed has the machine to itself
             ["-k", "large_indices"],  # and what is large, the GPU
         )

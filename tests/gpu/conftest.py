@@ -4,6 +4,7 @@ import pytest
 from carries import ON_GPU
 
 from seqlab.catalogue import PAIRINGS
+from seqlab.ops import kept
 from seqlab.verify import absent_backends
 
 
@@ -24,3 +25,11 @@ def gpu():
     """Skips where kernels cannot be compiled and run."""
     if reason := absent_backends().get("cuda"):
         pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def own_room():
+    """All the room for what ops keep is a test's own: the graphs that pinned some of it in others are gone."""
+    for entries in kept._kept.values():
+        for entry in entries.values():
+            entry.pinned = False

@@ -123,9 +123,7 @@ def test_registration_passes_opcheck(kind):
 
 
 @every_kind
-def test_nothing_waits_for_the_gpu(kind, monkeypatch):
-    # What other tests' graphs have pinned must not leave this one without room.
-    monkeypatch.setattr(kept, "BUDGET", 2**32)
+def test_nothing_waits_for_the_gpu(kind):
     pairing, arguments = draw(kind)
     values_and_gradients(pairing, arguments)  # compiles, and fills what is kept between calls
     torch.cuda.synchronize()
@@ -195,12 +193,16 @@ def budget(request, monkeypatch):
     ops.clear_cache()
 
 
+def lacks_room(kind, budget):
+    """Whether no graph can be captured: a fixed window is its matrices, and without room for them has no other way."""
+    return budget < 2**28 and any(measure in kind[1] for measure in ("legt", "lagt", "fourier"))
+
+
 @every_kind
 def test_a_graph_replays_after_forty_other_lengths(kind, budget):
     """And after what may be freed was freed: its replays read what they read when they were captured."""
     call = Call(*kind)
-    if "lagt" in kind[1] and budget < 2**28:
-        # A fixed window is its matrices: without room for them there is no other way.
+    if lacks_room(kind, budget):
         with pytest.raises(RuntimeError, match="room to keep them"):
             captured(call)
         return
@@ -216,6 +218,8 @@ def test_a_graph_replays_after_forty_other_lengths(kind, budget):
 
 @every_kind
 def test_a_cache_that_is_cleared_under_a_capture(kind, budget):
+    if lacks_room(kind, budget):
+        pytest.skip("nothing is kept of a fixed window without room for its matrices")
     call = Call(*kind)
     inputs = call.inputs[0]
     call.run(inputs)
