@@ -6,6 +6,7 @@ timed, and raises ``Absent`` with the reason where the kernel does not compute w
 
 from benchmarks.peers import (
     accelerated_scan,
+    cudnn,
     flash_linear_attention,
     flashrnn,
     jax_linear_attention,
@@ -18,6 +19,7 @@ from benchmarks.peers import (
 
 PEERS = [
     *accelerated_scan.PEERS,
+    *cudnn.PEERS,
     *flash_linear_attention.PEERS,
     *flashrnn.PEERS,
     *jax_linear_attention.PEERS,

@@ -88,5 +88,7 @@ def _prepare_attention(arguments: dict[str, Any]) -> Call:
 PEERS = [
     Implementation("flash-linear-attention, chunk_hgrn", "linear_scan", _prepare_scan),
     Implementation("flash-linear-attention, fused_recurrent_rwkv4", "wkv", _prepare_rwkv4),
-    Implementation("flash-linear-attention, chunked", "gated_linear_attention", _prepare_attention),
+    Implementation(
+        "flash-linear-attention, chunked", "gated_linear_attention", _prepare_attention, patience=240
+    ),
 ]

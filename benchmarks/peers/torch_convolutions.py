@@ -17,14 +17,14 @@ from seqlab.benchmark import Absent, Call, Implementation
 MOST_TAPS = 64
 
 
-def _by_transform(x: Tensor, K: Tensor) -> Tensor:
+def by_transform(x: Tensor, K: Tensor) -> Tensor:
     """x (B, D, L) and K (D, M), padded so that nothing comes round."""
     length = x.shape[-1]
     wide = x.to(K.dtype)
     return irfft(rfft(wide, n=2 * length) * rfft(K, n=2 * length), n=2 * length)[..., :length].to(x.dtype)
 
 
-def _by_taps(x: Tensor, taps: Tensor) -> Tensor:
+def by_taps(x: Tensor, taps: Tensor) -> Tensor:
     count = taps.shape[1]
     return conv1d(pad(x, (count - 1, 0)), taps.flip(1)[:, None].to(x.dtype), groups=len(taps))
 
@@ -33,7 +33,8 @@ def _time_last(x: Tensor) -> Tensor:
     return x.mT.contiguous()
 
 
-def _prepare_h3(arguments: dict[str, Any], window: Any) -> Call:
+def prepare_h3(arguments: dict[str, Any], window: Any, convolved: Any) -> Call:
+    """H3 of a window of a few taps, and a convolution with as many taps as times."""
     if {"window", "memory", "head_dim"} & set(arguments):
         raise Absent("takes no state and heads of one channel alone")
     names = ("q", "k", "v", "shift", "A_bar", "B_bar", "C", "D_skip")
@@ -44,7 +45,7 @@ def _prepare_h3(arguments: dict[str, Any], window: Any) -> Call:
     ) -> tuple[Tensor, ...]:
         kv = window(k, shift) * v
         K = ops.ssm_kernel(A, B, C, q.shape[-1])
-        return (q * (_by_transform(kv, K) + D[:, None] * kv).to(q.dtype),)
+        return (q * (convolved(kv, K) + D[:, None] * kv).to(q.dtype),)
 
     def gradients(found: tuple[Tensor, ...]) -> dict[str, Tensor]:
         turned = [x.mT for x in found[:3]]
@@ -64,19 +65,19 @@ def _prepare_window(arguments: dict[str, Any]) -> Call:
         raise Absent("takes no state")
     return Call(
         leaves=(_time_last(arguments["k"]), arguments["taps"]),
-        forward=lambda k, taps: (_by_taps(k, taps),),
+        forward=lambda k, taps: (by_taps(k, taps),),
         output=lambda outputs: outputs[0].mT,
         cotangents=lambda y: (_time_last(y),),
         gradients=lambda found: {"k": found[0].mT, "taps": found[1]},
     )
 
 
-def _prepare_convolution(arguments: dict[str, Any], taken: Any = _by_transform) -> Call:
+def prepare_convolution(arguments: dict[str, Any], taken: Any) -> Call:
     """With taps that are given, or with those of a system."""
     if "state" in arguments:
         raise Absent("takes no state")
     names = [name for name in ("u", "K", "K_or_ssm", "A_bar", "B_bar", "C") if name in arguments]
-    if taken is _by_taps and arguments[names[1]].shape[1] > MOST_TAPS:
+    if taken is by_taps and arguments[names[1]].shape[1] > MOST_TAPS:
         raise Absent("takes a product for each tap, of which there are too many")
 
     def forward(u: Tensor, *kernel: Tensor) -> tuple[Tensor, ...]:
@@ -100,7 +101,7 @@ def _prepare_hyena(arguments: dict[str, Any]) -> Call:
 
     def forward(v: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         for gate, taps in zip(others[: len(gates)], others[len(gates) :], strict=True):
-            v = gate * _by_transform(v, taps)
+            v = gate * by_transform(v, taps)
         return (v,)
 
     def gradients(found: tuple[Tensor, ...]) -> dict[str, Tensor]:
@@ -121,11 +122,11 @@ def _prepare_hyena(arguments: dict[str, Any]) -> Call:
 
 PEERS = [
     Implementation("torch conv1d", "shift_ssm", _prepare_window),
-    Implementation("composed of torch.fft", "h3", lambda x: _prepare_h3(x, _by_transform)),
-    Implementation("composed of torch.fft and conv1d", "h3", lambda x: _prepare_h3(x, _by_taps)),
-    Implementation("torch.fft", "flashconv", _prepare_convolution),
-    Implementation("torch.fft", "ssm_convolution", _prepare_convolution),
-    Implementation("torch.fft", "causal_convolution", _prepare_convolution),
-    Implementation("torch conv1d", "causal_convolution", lambda x: _prepare_convolution(x, _by_taps)),
+    Implementation("composed of torch.fft", "h3", lambda x: prepare_h3(x, by_transform, by_transform)),
+    Implementation("composed of torch.fft and conv1d", "h3", lambda x: prepare_h3(x, by_taps, by_transform)),
+    Implementation("torch.fft", "flashconv", lambda x: prepare_convolution(x, by_transform)),
+    Implementation("torch.fft", "ssm_convolution", lambda x: prepare_convolution(x, by_transform)),
+    Implementation("torch.fft", "causal_convolution", lambda x: prepare_convolution(x, by_transform)),
+    Implementation("torch conv1d", "causal_convolution", lambda x: prepare_convolution(x, by_taps)),
     Implementation("composed of torch.fft", "hyena", _prepare_hyena),
 ]
