@@ -1,4 +1,4 @@
-"""Chapter 10 at full length: selective copying in six cells of the paper's table, at 256 to 1,024 steps, and induction
+"""Chapter 10 at full length: selective copying in the cells of the paper's table, at 256 to 1,024 steps, and induction
 heads, trained at 256 steps and tested on up to 131,072.
 
 ``python -m benchmarks.mamba_runs --out benchmarks/results/mamba_runs_DEVICE.json``
@@ -13,17 +13,36 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.training_runs import Stack, arguments_of_runs, record_rows, rows_asked_for, run_of
-from seqlab.nn import S4D, S6, H3Block, MambaBlock, ResidualBlock, SequenceModel
+from seqlab import ops
+from seqlab.nn import S4D, S6, H3Block, HyenaFilter, MambaBlock, ResidualBlock, SequenceModel
 from seqlab.tasks import induction_heads, selective_copying
 from seqlab.tasks.task import Task
 
 STATES = 16
+
+
+class Hyena(nn.Module):
+    """A long convolution with filters that are functions of the time: what the paper's table calls by this name."""
+
+    def __init__(self, width: int, length: int) -> None:
+        super().__init__()
+        self.filter = HyenaFilter(width, length)
+        self.D = nn.Parameter(torch.randn(width))
+
+    def forward(self, u: Tensor, state: None = None) -> tuple[Tensor, None]:
+        return ops.causal_convolution(u, self.filter(u.shape[1])) + self.D * u, None
+
+    def step(self, u_t: Tensor, state: None = None) -> tuple[Tensor, None]:
+        raise NotImplementedError("step: expected a layer with a state, got one that needs all inputs so far")
+
+
 LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "S6": lambda width: S6(width, STATES),
     "S4D": lambda width: S4D(width, STATES, "real"),
+    "Hyena": lambda width: Hyena(width, 256),
 }
 BLOCKS: dict[str, Callable[[int, Callable[[int], nn.Module]], nn.Module]] = {
     "Mamba": lambda width, layer: MambaBlock(width, layer=layer),
@@ -38,6 +57,8 @@ ROWS = (
     ("copying", 256, "none", "S4D"),
     ("copying", 256, "H3", "S6"),
     ("copying", 256, "H3", "S4D"),
+    ("copying", 256, "Mamba", "Hyena"),
+    ("copying", 256, "H3", "Hyena"),
     ("copying", 1024, "Mamba", "S6"),
     ("copying", 1024, "Mamba", "S4D"),
     ("copying", 64, "Mamba", "S6"),

@@ -75,7 +75,8 @@ def test_every_cell_of_mambas_table_has_a_model_whose_answers_fit_its_task(runs)
     module = runs("mamba_runs")
     assert len(set(module.ROWS)) == len(module.ROWS)
     cells = {(block, layer) for name, _, block, layer in module.ROWS if name == "copying"}
-    assert cells == {(block, layer) for block in ("none", *module.BLOCKS) for layer in module.LAYERS}
+    every = {(block, layer) for block in ("none", *module.BLOCKS) for layer in module.LAYERS}
+    assert cells == every - {("none", "Hyena")}  # as in the paper
     task = module.selective_copying(module.SYMBOLS, 4, 16)
     inputs, targets = next(task.batches(2, 0))
     for block, layer in cells:
