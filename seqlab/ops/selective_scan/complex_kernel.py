@@ -14,18 +14,17 @@ BLOCK), real and imaginary part.
 
 Launch 1 sums chunks up from nothing: what they make of it, and what becomes of the state
 before them, e^{A sum of dt}. Launch 2 joins the summaries (``device/chunks.py``), launch 3
-starts from the state before each chunk and writes. There are as many chunks as it takes to
-keep a GPU busy, and no more: each state costs an exponential, a cosine and a sine a step in
-launch 1, and again in launch 3. That keeps the states before windows. The compiler brings
-what a group reads in float32 into shared memory while those before it are computed.
+starts from the state before each chunk and writes, also the states before windows. There
+are as many chunks as it takes to keep a GPU busy, and no more: each state costs an
+exponential, a cosine and a sine a step in launch 1, and again in launch 3. Forward there is
+one, where batch and channels keep a twelfth of it busy.
 
 Backward, what flows into the states runs through the same launches from late to early, by
 the conjugates, g = e^{dt A*} (g + C* dy). In launch 3 a program takes its windows from the
 last one on: forward for the states before groups, which are kept until the next window
 takes their places, and group by group forward for those inside, which stay in registers,
-and back. Gradients to B and C are sums over channels:
-every program writes its own, (blocks, B, L, N), to be added in a fixed order, and so are
-those over chunks to A, D and the bias.
+and back. Gradients to B and C are sums over channels: every program writes its own, (blocks,
+B, L, N), to be added in a fixed order, and so are those over chunks to A, D and the bias.
 
 Bytes. With e bytes a number, E = B L D and a gate: forward 4 e E, with several chunks 6 e E,
 and 8 N E / WINDOW for the states that are kept; backward 9 e E, with several chunks 12 e E,
@@ -77,7 +76,7 @@ def forward_kernel(
     carry_ptr, y_ptr, last_ptr, start_ptr, summary_ptr,
     batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
-    STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
+    STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 with a place for summaries (4, chunks - 1, B, N, D), else launch 3, which
     keeps the states before windows, ``start_ptr`` (windows, B, N, D)."""
@@ -96,7 +95,7 @@ def forward_kernel(
         skip = tl.load(d_ptr + channel, mask=present, other=0.0)
     total = tl.zeros((1, BLOCK), tl.float64)
     broken = 0
-    for first in tl.range(0, tl.minimum(left, span), STEPS, num_stages=STAGES):
+    for first in range(0, tl.minimum(left, span), STEPS):
         rest, time = left - first, chunk * span + first
         u, _, dt = load_group(
             u_ptr, delta_ptr, bias, now, width, rest, present, SOFTPLUS, STEPS
@@ -137,7 +136,7 @@ def flow_kernel(
     summary_ptr,
     batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr,
-    STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
+    STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 of the backward pass: what flows into the time before each chunk."""
     turn, chunk, left, row, now, channel, channels, state, between, count = tile(
@@ -154,7 +153,7 @@ def flow_kernel(
     total = tl.zeros((1, BLOCK), tl.float64)
     broken = 0
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
-    for done in tl.range(groups, num_stages=STAGES):
+    for done in range(groups):
         first = (groups - 1 - done) * STEPS
         here, rest = now + first * width, left - first
         c = load_weights(c_ptr, row + first, rest, state, MODES, STEPS)
@@ -186,7 +185,7 @@ def backward_kernel(
     grad_bias_ptr, grad_state_ptr,
     batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
-    STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
+    STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 3 of it. ``inside_ptr`` (chunks, groups of a window, B, N, D) gets the states
     before the groups of one window, ``grad_b_ptr`` and ``grad_c_ptr`` (blocks, B, L, N) the
@@ -227,7 +226,7 @@ def backward_kernel(
         kept = (chunk * span + begin * STEPS) // WINDOW * count + between
         h0, h1 = load_pair(start_ptr, kept, mask)
         store_pair(inside_ptr, between, (h0, h1), mask)
-        for group in tl.range(inner - 1, num_stages=STAGES):
+        for group in range(inner - 1):
             first = (begin + group) * STEPS
             here, rest, time = now + first * width, left - first, chunk * span + first
             u, _, dt = load_group(
@@ -238,7 +237,7 @@ def backward_kernel(
             h0, h1 = h[STEPS]
             store_pair(inside_ptr, (group + 1) * count + between, h[STEPS], mask)
         tl.debug_barrier()  # they come back to this program, by way of memory
-        for back in tl.range(inner, num_stages=STAGES):
+        for back in range(inner):
             group = inner - 1 - back
             start = load_pair(inside_ptr, group * count + between, mask)
             first = (begin + group) * STEPS
@@ -401,13 +400,13 @@ def _in_memory(inputs: Inputs) -> Inputs:
     return Inputs(*(None if x is None else laid_out(x) for x in given))
 
 
-LANES = 512
+LANES, LANES_BACKWARD = 256, 512
 """Pairs that a program has in its registers."""
 BUSY = 4096
 """Warps that keep a GPU busy."""
-COMPILED = {"STEPS": 4, "STAGES": 3}
-COMPILED_BACKWARD = {"STEPS": 2, "STAGES": 3}  # of 4, five times as long to compile
-INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2}  # it visits numbers one by one
+STEPS, STEPS_BACKWARD = 4, 2
+"""Of a group. Backward, 4 take five times as long to compile."""
+INTERPRETED = {"STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
 
 
 @lru_cache(maxsize=1024)
@@ -417,10 +416,14 @@ def plan_launches(
     """The launches for u of such a shape and so many states a channel."""
     STATES = power_of_two(modes)
     tiling = {"STATES": STATES, **INTERPRETED}
+    fewest = 2
     if compiled:
         # The backward pass has many states at once.
         warps = max(1, min(4, STATES // 4)) if backward else 1
-        BLOCK = max(1, min(32, LANES // STATES))
-        steps = COMPILED_BACKWARD if backward else COMPILED
-        tiling |= {**steps, "BLOCK": BLOCK, "num_warps": warps}
-    return plan_tiles(shape, modes, compiled, tiling, tiling, BUSY)
+        lanes = LANES_BACKWARD if backward else LANES
+        BLOCK = max(1, min(32, lanes // STATES))
+        steps = STEPS_BACKWARD if backward else STEPS
+        tiling |= {"STEPS": steps, "BLOCK": BLOCK, "num_warps": warps}
+        # Forward, chunks have each exponential, cosine and sine taken twice.
+        fewest = 2 if backward else 12
+    return plan_tiles(shape, modes, compiled, tiling, tiling, BUSY, fewest)
