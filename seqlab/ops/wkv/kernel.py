@@ -20,8 +20,9 @@ a e^m and b e^m, times e^m, a linear recurrence: to b while the average a / b st
 a stays, that to b would nearly cancel the one to a where the average is an old one.
 
 Bytes. With e bytes a number and E = B L C, forward 5 e E (k and v twice, y), where 3 e E
-is the least; backward 8 e E (k, v and dy twice, dk, dv), where 5 e E is. Between launches
-and passes go 12 bytes for every group and channel, and some for every chunk.
+is the least; backward 8 e E (k, v and dy twice, dk, dv), where 5 e E is. From forward to
+backward go 12 bytes for every group and channel, and between launches some for every
+chunk.
 """
 
 import torch
@@ -123,8 +124,8 @@ def forward_kernel(
     batch, length, width, chunks,
     CHUNK: tl.constexpr, STEPS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Launch 1 with a place for summaries, else launch 3; ``start_ptr`` (groups, 3, B, C)
-    gets the sums before every group."""
+    """Launch 1 with a place for summaries, else launch 3; ``start_ptr`` (groups, 3, B, C),
+    if there is one, gets the sums before every group."""
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, False, CHUNK, BLOCK
     )
@@ -141,7 +142,7 @@ def forward_kernel(
         here = now + first * width
         k = load_steps(k_ptr + here, width, rest, exists, float("-inf"), STEPS)
         v = load_steps(v_ptr + here, width, rest, exists, 0.0, STEPS)
-        if summary_ptr is None:
+        if start_ptr is not None:
             start = start_ptr + (chunk * CHUNK + first) // STEPS * 3 * count + states
             tl.store(start, a, mask=exists)
             tl.store(start + count, b, mask=exists)
@@ -261,16 +262,23 @@ def backward_kernel(
 
 
 def scan(
-    w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor | None
+    w: Tensor,
+    u: Tensor,
+    k: Tensor,
+    v: Tensor,
+    state: Tensor | None,
+    differentiable: bool = True,
 ) -> tuple[Tensor, ...]:
-    """y, the last state and the sums before groups, in a row: PyTorch would not trace an
-    axis that is 1 for some lengths and more for others."""
+    """y, the last state and, if y is to be ``differentiable``, the sums before groups, in a
+    row: PyTorch would not trace an axis that is 1 for some lengths and more for others."""
     y = torch.empty_like(v, memory_format=torch.contiguous_format)
     batch, _, width = v.shape
     last = w.new_empty((batch, 3, width))
-    outputs = y, last, w.new_empty(groups_in(v) * 3 * batch * width)
+    groups = groups_in(v) if differentiable else 0
+    starts = w.new_empty(groups * 3 * batch * width)
+    outputs = y, last, starts if groups else None
     launch(forward_kernel, (k, v, w, u, state), outputs, WEIGHTED, tiling(v))
-    return outputs
+    return y, last, starts
 
 
 def gradients(
