@@ -138,7 +138,7 @@ def states_kernel(
             left *= load_steps(inverse_ptr, tokens, alive, 0.0)
         of_chunk = tl.sum(load_steps(g_ptr, tokens, alive, 0.0))
         decay = tl.exp(of_chunk)
-        C = product(tl.trans(writer), v * left[:, None], C * decay, WHOLE=True)
+        C = product(tl.trans(writer), v * left[:, None], C * decay)
         n = n * decay + tl.sum(writer * column[:, None], 0)
         log_decay += of_chunk
     if summary_ptr is None:
