@@ -59,13 +59,13 @@ from torch import Tensor
 
 from seqlab.ops.device.chunks import scan_summaries, tile_coordinates
 from seqlab.ops.device.combines import AFFINE
+from seqlab.ops.device.exponentials import LOG2_E
 from seqlab.ops.device.matrix_state import state_before
 from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
 from seqlab.ops.selective_scan.plan import Plan, kept_shape, plan_tiles
 from seqlab.ops.selective_scan.portable import Inputs
 from seqlab.ops.selective_scan.steps import (
-    LOG2_E,
     MARGIN,
     advance,
     begins_at,
