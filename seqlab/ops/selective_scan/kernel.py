@@ -41,13 +41,16 @@ Every program writes sums of its own, to be added over the blocks of channels in
 order. All at once they would take 8 N / BLOCK bytes for each number of u, at N = 16 twice
 as much as u does in float16. So a wave has no more tiles, each a chunk of a batch entry,
 than keep a GPU busy: what it has summed up is added before the next one writes in its place.
+Of bfloat16, where the gradients are rounded to 8 bits, so are the sums that they are added
+from, in float32, which takes half the bytes. Float16 has their digits but not their range.
 
 Bytes. With e bytes a number and E = B L D, where the gate is one of three inputs: forward
 4 e E, which is the least, and with several chunks 6 e E; backward 7 e E, which is the
 least, with several chunks 10 e E, and 16 N E / BLOCK for the sums of all waves, written and
-read; in each 4 N E / WINDOW for the states before windows, where N counts as the next power
-of two. A window's u and delta are read twice, and the states inside of it come back, from
-the cache. Each pass over B or C reads 4 N E / BLOCK bytes, from there too.
+read, or half of that in bfloat16; in each 4 N E / WINDOW for the states before windows,
+where N counts as the next power of two. A window's u and delta are read twice, and the
+states inside of it come back, from the cache. Each pass over B or C reads 4 N E / BLOCK
+bytes, from there too.
 """
 
 from functools import lru_cache
@@ -319,7 +322,8 @@ def backward_kernel(
                     ddt += of_product * u[k]
                 sums = sums_ptr + (rows_of_sums + first + k) * (2 * MODES) + both
                 to_sum = (both < 2 * MODES) & alive
-                tl.store(sums, over_channels(db, dc), mask=to_sum)
+                summed = over_channels(db, dc).to(sums_ptr.dtype.element_ty)
+                tl.store(sums, summed, mask=to_sum)
                 du += skip * grad
                 du = du.to(grad_u_ptr.dtype.element_ty)
                 tl.store(grad_u_ptr + here + k * width, du, mask=to_store)
@@ -398,9 +402,9 @@ def gradients(
     grad_z = None if z is None else torch.empty_like(grad_u)
     grad_A = A.new_empty((chunks, batch, modes, width))
     blocks = ceil_div(width, plan.writing["BLOCK"])
-    most = WAVE // plan.writing["num_warps"] if u.is_cuda else 4
-    tiles, together = chunks * batch, min(chunks * batch, ceil_div(most, blocks))
-    sums = A.new_empty((blocks, together, span, modes, 2))
+    tiles, together = chunks * batch, plan.together
+    rounded = B if B.dtype is torch.bfloat16 else A
+    sums = rounded.new_empty((blocks, together, span, modes, 2))
     grad_D, grad_bias = (
         None if x is None else A.new_empty((chunks, batch, width))
         for x in (D, delta_bias)
@@ -417,7 +421,9 @@ def gradients(
             first, together, *plan.sizes,
             SOFTPLUS=delta_softplus, ZOH=zoh, WINDOW=plan.window, **plan.writing,
         )  # fmt: skip
-        parts.append((sums if some == tiles else sums[:, :some]).sum(0))
+        of_wave = sums if some == tiles else sums[:, :some]
+        parts.append(of_wave.sum(0, dtype=A.dtype))
+    del sums, inside, of_wave  # as what follows needs memory too
     weights = parts[0] if len(parts) == 1 else torch.cat(parts)
     if chunks > 1:
         weights = weights.view(batch, chunks * span, modes, 2)[:, :length]
@@ -470,11 +476,15 @@ def plan_launches(
             }
             for tiling in (COMPILED, COMPILED_BACKWARD if backward else COMPILED)
         )
-    # Forward, with chunks most steps are taken twice. To take each once is faster, even with
-    # a quarter of the warps that a GPU has room for.
-    fewest = 12 if compiled and not backward else 2
-    busy = BUSY_BACKWARD if backward else BUSY
-    return plan_tiles(shape, modes, compiled, summing, writing, busy, fewest)
+    if backward:
+        wave = WAVE if compiled else 4
+        return plan_tiles(
+            shape, modes, compiled, summing, writing, BUSY_BACKWARD, wave=wave
+        )
+    # With chunks most steps are taken twice. To take each once is faster, even with a
+    # quarter of the warps that a GPU has room for.
+    fewest = 12 if compiled else 2
+    return plan_tiles(shape, modes, compiled, summing, writing, BUSY, fewest)
 
 
 def channels_of_warp(modes: int) -> int:
