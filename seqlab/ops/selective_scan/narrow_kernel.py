@@ -4,7 +4,7 @@ a real A. ``kernel.py`` has all else.
 Tiling. Of few channels, warps that have a channel in each lane are too few to keep a GPU
 busy, and chunks of time, which give it more, cost each state a second exponential. So here
 a program, one warp, has BLOCK channels of one batch entry over all time, and LANES lanes
-share a channel's states, with BLOCK = 16 those of two channels:
+share the states of a channel.
 
                  lanes   0   1  ..  |   8   9  ..  |  16  ..     |  24  ..
               channels   0   1  ..  |   0   1  ..  |   0  ..     |   0  ..
@@ -100,7 +100,7 @@ def narrow_kernel(
 FEWEST, MOST = 342, 1024
 """Warps: of fewer, chunks of time bring more than they cost, and more do not fit onto an
 H100, of 255 registers a lane."""
-COMPILED = {"STEPS": 16, "STAGES": 3, "num_warps": 1}
+COMPILED = {"STEPS": 16, "STAGES": 3, "num_warps": 1, "BLOCK": 8, "LANES": 4}
 INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2, "LANES": 2}
 
 
@@ -108,16 +108,13 @@ def narrow_tiling(
     shape: torch.Size, modes: int, compiled: bool
 ) -> dict[str, Any] | None:
     """The tiling for u of such a shape and so many states a channel, or None where this
-    kernel is not the one to take: a lane is to have four states or eight."""
+    kernel is not the one to take: its lanes are to have four states or eight each."""
     batch, _, width = shape
     STATES = power_of_two(modes)
-    if not compiled:
-        programs = batch * ceil_div(width, INTERPRETED["BLOCK"])
-        return (
-            {**INTERPRETED, "STATES": STATES} if programs >= 8 and modes > 1 else None
-        )
-    for BLOCK in (8, 16):
-        warps = batch * ceil_div(width, BLOCK)
-        if STATES * BLOCK // 32 in (4, 8) and FEWEST <= warps <= MOST:
-            return {**COMPILED, "BLOCK": BLOCK, "STATES": STATES, "LANES": STATES // 4}
-    return None
+    tiling = COMPILED if compiled else INTERPRETED
+    programs = batch * ceil_div(width, tiling["BLOCK"])
+    if compiled:
+        fits = STATES // tiling["LANES"] in (4, 8) and FEWEST <= programs <= MOST
+    else:
+        fits = modes > 1 and programs >= 8
+    return {**tiling, "STATES": STATES} if fits else None
