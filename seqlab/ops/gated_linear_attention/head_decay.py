@@ -186,25 +186,23 @@ def keys_kernel(
     q = load_rows(q_ptr, tokens, key, keys, alive)
     k = load_rows(k_ptr, tokens, key, keys, alive)
     pairs *= scale
-    if STRICT:
-        is_present = row[:, None] == row[None, :]
-        present = tl.sum(tl.where(is_present, pairs, 0.0), 1)[:, None]
-        pairs = tl.where(is_present, 0.0, pairs)
-        u = tl.load(u_ptr + head % heads * keys + key, mask=key < keys, other=0.0)
-        of_u = present * u[None, :]
+    is_present = row[:, None] == row[None, :]
+    present = tl.sum(tl.where(is_present, pairs, 0.0), 1)[:, None]
     pairs *= decays_between(between, row, v_ptr.dtype.element_ty, STRICT)
+    if STRICT:
+        pairs = tl.where(is_present, 0.0, pairs)
     of_state = grad_q * (scale * tl.exp(tl.cumsum(between, 0)))[:, None]
     of_flow = grad_k * left_after(g, row)[:, None]
     grad_q = product(pairs, k, of_state)
-    if STRICT:
-        grad_q += of_u * k
-    store_rows(grad_q_ptr, grad_q, tokens, key, keys, alive)
     grad_k = product(tl.trans(pairs), q, of_flow)
     if STRICT:
-        grad_k += of_u * q
+        mask = key < keys
+        u = tl.load(u_ptr + head % heads * keys + key, mask=mask, other=0.0)
+        grad_q += present * u[None, :] * k
+        grad_k += present * u[None, :] * q
         place = (chunk * batch * heads + head) * keys + key
-        grad_u = tl.sum(present * q * k, 0)
-        tl.store(grad_u_ptr + place, grad_u, mask=key < keys)
+        tl.store(grad_u_ptr + place, tl.sum(present * q * k, 0), mask=mask)
+    store_rows(grad_q_ptr, grad_q, tokens, key, keys, alive)
     store_rows(grad_k_ptr, grad_k, tokens, key, keys, alive)
     past *= tl.exp(tl.sum(g))
     grad_g = gradient_of_decays(q, k, pairs, of_state, of_flow, past, row, STRICT)
