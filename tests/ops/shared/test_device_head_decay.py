@@ -48,6 +48,8 @@ def test_decays_between_steps_are_products_of_those_after_what_is_written(revers
             expected[t, j] = a[j + 1 : t if strict else t + 1].prod()
     if reverse:  # what was written last reads now
         expected = expected.T.flip(0, 1)
-    torch.testing.assert_close(between[:steps, :steps].double(), expected, rtol=1e-6, atol=0)
+    # An exponent has the rounding of what it is: e^x is off by a few units of x and of itself.
+    bound = 2**-23 * expected * (2 - expected.clamp(min=1e-38).log())
+    assert ((between[:steps, :steps] - expected).abs() <= bound).all()
     after = torch.stack([a[j + 1 :].prod() for j in range(steps)])
     torch.testing.assert_close(left[:steps].double(), after, rtol=1e-6, atol=0)
