@@ -19,7 +19,7 @@ before them, e^{A sum of dt}, which takes no product of decays. Launch 2 joins t
 summaries (``device/chunks.py``), launch 3 starts from the state before each chunk and
 writes, also the state before every WINDOW steps. There are no more chunks than it takes to
 keep a GPU busy, as each state costs an exponential in launch 1 and another in launch 3: one,
-where batch and channels alone do; forward, where they keep a sixth of it busy.
+where batch and channels alone do; forward, where they do in ``narrow_kernel.py``.
 
 The compiler brings what a group reads into shared memory while the groups before it are
 computed (``num_stages`` of a loop), by copies of no fewer than four bytes a lane, and of
@@ -32,7 +32,7 @@ Backward, what flows into the states runs through the same launches from late to
 Launch 3 takes window by window, from the last one on: forward from the state before it for
 the states before its groups, which are kept until the next window takes their places; then
 group by group, from the last one on, forward for the states inside, which stay in
-registers, and back.
+registers, and back. The state after a group is the one before the group that came last.
 
 Gradients to B and C are sums over channels, which lie in different lanes. By shuffles they
 would be as many instructions as all else on the way back. So what is to be added goes
@@ -41,13 +41,16 @@ Every program writes sums of its own, to be added over the blocks of channels in
 order. All at once they would take 8 N / BLOCK bytes for each number of u, at N = 16 twice
 as much as u does in float16. So a wave has no more tiles, each a chunk of a batch entry,
 than keep a GPU busy: what it has summed up is added before the next one writes in its place.
+In bfloat16 they are rounded to 8 bits, as the gradients will be, and added in float32; in
+float16, which has the digits but not the range, they are not.
 
 Bytes. With e bytes a number and E = B L D, where the gate is one of three inputs: forward
 4 e E, which is the least, and with several chunks 6 e E; backward 7 e E, which is the
 least, with several chunks 10 e E, and 16 N E / BLOCK for the sums of all waves, written and
-read; in each 4 N E / WINDOW for the states before windows, where N counts as the next power
-of two. A window's u and delta are read twice, and the states inside of it come back, from
-the cache. Each pass over B or C reads 4 N E / BLOCK bytes, from there too.
+read, or half of that in bfloat16; in each 4 N E / WINDOW for the states before windows,
+where N counts as the next power of two. A window's u and delta are read twice, and the
+states inside of it come back, from the cache. Each pass over B or C reads 4 N E / BLOCK
+bytes, from there too.
 """
 
 from functools import lru_cache
@@ -62,6 +65,7 @@ from seqlab.ops.device.combines import AFFINE
 from seqlab.ops.device.matrix_state import state_before
 from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
+from seqlab.ops.selective_scan.narrow_kernel import narrow_kernel, narrow_tiling
 from seqlab.ops.selective_scan.plan import Plan, kept_shape, plan_tiles
 from seqlab.ops.selective_scan.portable import Inputs
 from seqlab.ops.selective_scan.steps import (
@@ -130,7 +134,7 @@ def forward_kernel(
         for k in tl.static_range(STEPS):
             alive = k < rest
             begins = begins_at(begins_ptr, chunk * span + first + k, alive)
-            h = advance(h, rate, dt[k], u[k], b[k], begins, ZOH)
+            h = advance(h, rate, dt[k], dt[k] * u[k], b[k], begins, ZOH)
             if summary_ptr is None:
                 y = tl.sum(h * c[k], 0, keep_dims=True)
                 if d_ptr is not None:
@@ -249,6 +253,7 @@ def backward_kernel(
     da = tl.zeros((STATES, BLOCK), tl.float32)
     of_skip = tl.zeros((1, BLOCK), tl.float32)
     of_bias = tl.zeros((1, BLOCK), tl.float32)
+    after = tl.zeros((STATES, BLOCK), tl.float32)
     windows = tl.cdiv(groups, GROUPS)
     for done in range(windows):
         window = windows - 1 - done
@@ -256,14 +261,17 @@ def backward_kernel(
         tl.debug_barrier()  # the states of the window before have been read
         h = load_states(start_ptr + window * batch * STATES * width, exists)
         store_states(inside_ptr, h, exists)
-        for earlier in tl.range(inner - 1, num_stages=STAGES):
+        walked = tl.where(done == 0, inner, inner - 1)
+        for earlier in tl.range(walked, num_stages=STAGES):
             first = (window * GROUPS + earlier) * STEPS
             h = walk(
                 h, rate, bias, u_ptr, delta_ptr, b_ptr, begins_ptr, now + first * width,
                 row + first, chunk * span + first, left - first, width, MODES,
                 channel, state, SOFTPLUS, ZOH, STEPS,
             )  # fmt: skip
-            store_states(inside_ptr + (earlier + 1) * STATES * width, h, exists)
+            place_inside = inside_ptr + (earlier + 1) * STATES * width
+            store_states(place_inside, h, exists & (earlier + 1 < inner))
+        after = tl.where(done == 0, h, after)
         tl.debug_barrier()  # they come back to this program, by way of memory
         for back in tl.range(inner, num_stages=STAGES):
             inside = inner - 1 - back
@@ -279,10 +287,12 @@ def backward_kernel(
                 z = load_group(z_ptr, here, width, rest, exists, STEPS)
             raw, dt = step_sizes(raw, bias, rest, STEPS, SOFTPLUS)
             h_of = (h,)
-            for k in tl.static_range(STEPS):
+            for k in tl.static_range(STEPS - 1):
                 begins = begins_at(begins_ptr, chunk * span + first + k, k < rest)
-                h = advance(h, rate, dt[k], u[k], b[k], begins, ZOH)
+                h = advance(h, rate, dt[k], dt[k] * u[k], b[k], begins, ZOH)
                 h_of = h_of + (h,)
+            h_of = h_of + (after,)
+            after = h_of[0]
             for k in tl.static_range(STEPS - 1, -1, -1):
                 alive = k < rest
                 begins = begins_at(begins_ptr, chunk * span + first + k, alive)
@@ -297,7 +307,6 @@ def backward_kernel(
                     grad *= z[k] * s
                 g += c[k] * grad
                 dc = h_of[k + 1] * grad
-
                 decay = tl.exp2(dt[k] * rate)
                 before = tl.where(begins != 0, 0.0, h_of[k])
                 flow = decay * g
@@ -318,10 +327,9 @@ def backward_kernel(
                     db = g * (dt[k] * u[k])
                     ddt += of_product * u[k]
                 sums = sums_ptr + (rows_of_sums + first + k) * (2 * MODES) + both
-                to_sum = (both < 2 * MODES) & alive
-                tl.store(sums, over_channels(db, dc), mask=to_sum)
-                du += skip * grad
-                du = du.to(grad_u_ptr.dtype.element_ty)
+                summed = over_channels(db, dc).to(sums_ptr.dtype.element_ty)
+                tl.store(sums, summed, mask=(both < 2 * MODES) & alive)
+                du = (du + skip * grad).to(grad_u_ptr.dtype.element_ty)
                 tl.store(grad_u_ptr + here + k * width, du, mask=to_store)
                 of_skip += grad * u[k]
                 if SOFTPLUS:
@@ -353,6 +361,11 @@ def scan(
     options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, "WINDOW": plan.window}
     carry, starts = None, A.new_empty(kept_shape(u, A))
     batch, _, width, modes, chunks, _ = plan.sizes
+    if "LANES" in plan.writing:
+        runner(narrow_kernel, u)[plan.grid](
+            *given, y, last, starts, *plan.sizes[:4], **options, **plan.writing
+        )
+        return y, last, starts
     if chunks > 1:
         summaries = A.new_empty((2, chunks - 1, batch, modes, width))
         run[plan.all_but_one](
@@ -398,9 +411,9 @@ def gradients(
     grad_z = None if z is None else torch.empty_like(grad_u)
     grad_A = A.new_empty((chunks, batch, modes, width))
     blocks = ceil_div(width, plan.writing["BLOCK"])
-    most = WAVE // plan.writing["num_warps"] if u.is_cuda else 4
-    tiles, together = chunks * batch, min(chunks * batch, ceil_div(most, blocks))
-    sums = A.new_empty((blocks, together, span, modes, 2))
+    tiles, together = chunks * batch, plan.together
+    rounded = B if B.dtype is torch.bfloat16 else A
+    sums = rounded.new_empty((blocks, together, span, modes, 2))
     grad_D, grad_bias = (
         None if x is None else A.new_empty((chunks, batch, width))
         for x in (D, delta_bias)
@@ -417,7 +430,9 @@ def gradients(
             first, together, *plan.sizes,
             SOFTPLUS=delta_softplus, ZOH=zoh, WINDOW=plan.window, **plan.writing,
         )  # fmt: skip
-        parts.append((sums if some == tiles else sums[:, :some]).sum(0))
+        of_wave = sums if some == tiles else sums[:, :some]
+        parts.append(of_wave.sum(0, dtype=A.dtype))
+    del sums, inside, of_wave  # as what follows needs memory too
     weights = parts[0] if len(parts) == 1 else torch.cat(parts)
     if chunks > 1:
         weights = weights.view(batch, chunks * span, modes, 2)[:, :length]
@@ -470,11 +485,14 @@ def plan_launches(
             }
             for tiling in (COMPILED, COMPILED_BACKWARD if backward else COMPILED)
         )
-    # Forward, with chunks most steps are taken twice. To take each once is faster, even with
-    # a quarter of the warps that a GPU has room for.
-    fewest = 12 if compiled and not backward else 2
-    busy = BUSY_BACKWARD if backward else BUSY
-    return plan_tiles(shape, modes, compiled, summing, writing, busy, fewest)
+    cut = shape, modes, compiled, summing, writing
+    if backward:
+        return plan_tiles(*cut, BUSY_BACKWARD, wave=WAVE if compiled else 4)
+    narrow = narrow_tiling(shape, modes, compiled)
+    if narrow is not None:
+        return plan_tiles(shape, modes, compiled, narrow, narrow, busy=1)
+    # To take each step once is faster, even with a sixth of the warps that there is room for.
+    return plan_tiles(*cut, BUSY, fewest=12 if compiled else 2)
 
 
 def channels_of_warp(modes: int) -> int:

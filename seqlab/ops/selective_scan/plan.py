@@ -18,6 +18,8 @@ class Plan(NamedTuple):
     """Programs of launch 3."""
     sizes: tuple[int, int, int, int, int, int]
     """batch, length, width, modes, chunks, span"""
+    together: int
+    """Tiles, each a chunk of a batch entry, that a launch 3 in waves takes at once."""
     window: int
     """Steps from one state that is kept to the next; they divide the span."""
     summing: dict[str, Any]
@@ -38,22 +40,34 @@ def plan_tiles(
     writing: dict[str, Any],
     busy: int,
     fewest: int = 2,
+    wave: int | None = None,
 ) -> Plan:
     """The launches of these two tilings for u of such a shape and so many states a channel:
     as many chunks as it takes for ``busy`` warps, none of less than two windows, and one
-    alone where fewer than ``fewest`` would do."""
+    alone where fewer than ``fewest`` would do. Tiles of ``wave`` warps are launched
+    together, or all of them."""
     batch, length, width = shape
-    first, last = (batch * ceil_div(width, x["BLOCK"]) for x in (summing, writing))
+    of_first, blocks = (ceil_div(width, x["BLOCK"]) for x in (summing, writing))
     window = steps_of_window(compiled)
     windows = ceil_div(length, window)
-    chunks = busy // (last * writing.get("num_warps", 1))
+    warps = writing.get("num_warps", 1)
+    chunks = busy // (batch * blocks * warps)
     span = ceil_div(
         windows, min(chunks, ceil_div(windows, 2)) if chunks >= fewest else 1
     )
     chunks = ceil_div(windows, span)
     sizes = batch, length, width, modes, chunks, span * window if chunks > 1 else length
+    together = tiles = chunks * batch
+    if wave is not None:
+        together = min(tiles, ceil_div(wave // warps, blocks))
     return Plan(
-        ((chunks - 1) * first,), (chunks * last,), sizes, window, summing, writing
+        ((chunks - 1) * batch * of_first,),
+        (tiles * blocks,),
+        sizes,
+        together,
+        window,
+        summing,
+        writing,
     )
 
 
