@@ -37,6 +37,7 @@ def register(
     save: Callable[[Arguments, Tensors], tuple[Tensor | None, ...]],
     fake: Callable[..., Tensors],
     fake_backward: Callable[..., Tensors],
+    inference: Callable[P, R] | None = None,
 ) -> Callable[P, R]:
     """The op ``name``, called with the arguments of ``forward``, by position.
 
@@ -55,10 +56,15 @@ def register(
         fake, fake_backward: as ``forward`` and ``backward``, but with empty results of
             the same shapes, dtypes and devices, all contiguous: graphs get them so,
             whatever strides the functions leave.
+        inference: as ``forward``, but what only ``backward`` reads may be empty: for plain
+            tensors, where no gradient can be asked for later. What is compiled, exported
+            or transformed may yet be differentiated, and takes ``forward``.
     """
     gradients = _Op(f"{name}_backward", _plainly(backward), fake_backward)
     gradients.differentiate(_refuse_second(name), lambda arguments, outputs: ())
     op = _Op(name, _plainly(forward), fake)
+    if inference is not None:
+        op.inference = _plainly(inference)
     op.differentiate(gradients, save)
     return cast(Callable[P, R], op)
 
@@ -70,7 +76,7 @@ class _Op:
         self, name: str, function: Callable[..., Tensors], fake: Callable[..., Tensors]
     ) -> None:
         self.name = name
-        self.function = function
+        self.function = self.inference = function
         parameters = inspect.signature(function).parameters.values()
         kinds = [parameter.annotation for parameter in parameters]
         kinds = [kind for kind in kinds if kind in (Tensor, Tensor | None)]
@@ -100,6 +106,12 @@ class _Op:
         return (found,) if self.alone else found
 
     def __call__(self, *arguments: Any) -> Tensors:
+        return self.by_shortest_way(self.inference, arguments)
+
+    def by_shortest_way(
+        self, alone: Callable[..., Tensors], arguments: Arguments
+    ) -> Tensors:
+        """What the op makes of the arguments: ``alone``, where these ask for no gradient."""
         if (
             torch.compiler.is_compiling()
             or torch._C._len_torch_dispatch_stack()
@@ -119,7 +131,7 @@ class _Op:
             return self.transformed.apply(*arguments)
         if differentiated:
             return self.eager.apply(*arguments)
-        return self.function(*arguments)
+        return alone(*arguments)
 
     def differentiate(
         self,
@@ -174,13 +186,15 @@ class _Op:
 
             @staticmethod
             def vmap(info: Any, dims: Sequence[int | None], *arguments: Any) -> Any:
+                # A gradient inside of vmap keeps what backward needs of every sample.
+                whole = _whole(lambda *each: op.by_shortest_way(op.function, each))
                 results = []
                 for i in range(info.batch_size):
                     each = [
                         x if dim is None else x.select(dim, i)
                         for x, dim in zip(arguments, dims, strict=True)
                     ]
-                    results.append(_whole(op)(*each))
+                    results.append(whole(*each))
                 stacked = tuple(torch.stack(x) for x in zip(*results, strict=True))
                 return stacked, (0,) * len(stacked)
 

@@ -223,7 +223,7 @@ def plan_launches(shape: torch.Size, CHUNK: int, BLOCK: int) -> Plan:
 def launch(
     kernel: JITFunction,
     inputs: Sequence[Tensor | None],
-    outputs: Sequence[Tensor],
+    outputs: Sequence[Tensor | None],
     combine: Combine,
     tiling: Mapping[str, int],
 ) -> None:
@@ -236,7 +236,7 @@ def launch(
             the tiling. What it shall not read or write is None: in launch 1 the states
             and the outputs, in launch 3 the summaries, and the states of a single chunk.
         inputs: the first of them (B, L, D).
-        outputs: contiguous tensors.
+        outputs: contiguous tensors, or None for one that is not asked for.
         combine: what summaries are joined by.
         tiling: CHUNK and BLOCK, and further constants of the kernel.
     """

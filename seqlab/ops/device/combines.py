@@ -8,6 +8,7 @@ import triton.language as tl
 from triton.runtime.jit import JITFunction
 
 from seqlab.ops import exponents
+from seqlab.ops.device.exponentials import exp
 from seqlab.ops.device.gates import at_least
 from seqlab.ops.device.pairs import times
 
@@ -110,8 +111,8 @@ def join_weighted(a1, b1, m1, w, a2, b2, m2):
     exponent, the other two numbers make up for. Nothing, whose exponent is too large to
     grow or to decay by any w, stays nothing."""
     m = at_least(tl.maximum(m1 - w, m2), LOWEST)
-    p = tl.exp(tl.where(m1 <= LOWEST, float("-inf"), (m1 - m) - w))
-    q = tl.exp(m2 - m)
+    p = exp(tl.where(m1 <= LOWEST, float("-inf"), (m1 - m) - w))
+    q = exp(m2 - m)
     return p * a1 + q * a2, p * b1 + q * b2, m, p, q
 
 

@@ -29,6 +29,7 @@ from triton.runtime.jit import JITFunction
 
 from seqlab.ops.device.chunks import last_row
 from seqlab.ops.device.combines import affine_prefixes
+from seqlab.ops.device.exponentials import exp
 from seqlab.ops.device.gates import at_least
 from seqlab.ops.interpreter import runner
 from seqlab.ops.sizes import ceil_div, power_of_two
@@ -146,7 +147,7 @@ def decays_between(g, row, DTYPE: tl.constexpr, STRICT: tl.constexpr = False):
     counts = row[:, None] > row[None, :] if STRICT else exists
     upto = tl.where(counts, g[None, :], 0.0)
     after = tl.where(row[:, None] > row[None, :], 1.0, 0.0)
-    return tl.where(exists, tl.exp(product(upto, after.to(DTYPE))), 0.0)
+    return tl.where(exists, exp(product(upto, after.to(DTYPE))), 0.0)
 
 
 @triton.jit

@@ -41,6 +41,7 @@ from torch import Tensor
 
 from seqlab.ops.device.chunks import load_steps, scan_summaries, store_summary
 from seqlab.ops.device.combines import AFFINE_COMPLEX
+from seqlab.ops.device.exponentials import LOG2_E
 from seqlab.ops.device.pairs import laid_out, times_conjugate
 from seqlab.ops.interpreter import runner
 from seqlab.ops.selective_scan.complex_steps import (
@@ -62,7 +63,6 @@ from seqlab.ops.selective_scan.complex_steps import (
 from seqlab.ops.selective_scan.plan import Plan, kept_shape, plan_tiles
 from seqlab.ops.selective_scan.portable import Inputs
 from seqlab.ops.selective_scan.steps import (
-    LOG2_E,
     begins_at,
     over_channels,
     step_sizes,

@@ -6,13 +6,13 @@ import triton.language as tl
 
 from seqlab.ops.device.angles import cos_and_sin
 from seqlab.ops.device.chunks import load_steps, tile_coordinates
+from seqlab.ops.device.exponentials import LOG2_E
 from seqlab.ops.device.gates import at_least
 from seqlab.ops.device.matrix_state import state_before
 from seqlab.ops.device.pairs import times
 from seqlab.ops.discretize.kernel import phis
 from seqlab.ops.selective_scan.steps import (
     LEAST_RATE,
-    LOG2_E,
     begins_at,
     step_sizes,
 )

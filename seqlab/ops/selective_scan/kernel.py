@@ -62,6 +62,7 @@ from torch import Tensor
 
 from seqlab.ops.device.chunks import scan_summaries, tile_coordinates
 from seqlab.ops.device.combines import AFFINE
+from seqlab.ops.device.exponentials import LOG2_E
 from seqlab.ops.device.matrix_state import state_before
 from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
@@ -69,7 +70,6 @@ from seqlab.ops.selective_scan.narrow_kernel import narrow_kernel, narrow_tiling
 from seqlab.ops.selective_scan.plan import Plan, kept_shape, plan_tiles
 from seqlab.ops.selective_scan.portable import Inputs
 from seqlab.ops.selective_scan.steps import (
-    LOG2_E,
     MARGIN,
     advance,
     begins_at,

@@ -6,9 +6,9 @@ busy, and chunks of time, which give it more, cost each state a second exponenti
 a program, one warp, has BLOCK channels of one batch entry over all time, and LANES lanes
 share a channel's states, with BLOCK = 16 those of two channels:
 
-                 lanes   0   1  ..  |   8   9  ..  |  16  ..     |  24  ..
-              channels   0   1  ..  |   0   1  ..  |   0  ..     |   0  ..
-                states   0 .. 3     |   4 .. 7     |   8 .. 11   |  12 .. 15
+         lanes     0        1        2         3     |    4        5     ..
+       channel               0                       |         1         ..
+        states   0 .. 3   4 .. 7   8 .. 11  12 .. 15 |  0 .. 3   4 .. 7  ..
 
 What a step has of a channel, and not of its states, a lane would compute LANES times over.
 So a group of STEPS steps is computed as a tile, a lane having some of its numbers: the steps

@@ -4,9 +4,9 @@ states, tiles are (STATES, BLOCK)."""
 import triton
 import triton.language as tl
 
+from seqlab.ops.device.exponentials import LOG2_E
 from seqlab.ops.device.gates import at_least
 
-LOG2_E = tl.constexpr(1.4426950408889634)
 LEAST_RATE = tl.constexpr(-3.4e38)
 """-inf times a step of 0, as those past the end are, is no number."""
 MARGIN = tl.constexpr(16)

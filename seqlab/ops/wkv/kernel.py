@@ -20,8 +20,9 @@ a e^m and b e^m, times e^m, a linear recurrence: to b while the average a / b st
 a stays, that to b would nearly cancel the one to a where the average is an old one.
 
 Bytes. With e bytes a number and E = B L C, forward 5 e E (k and v twice, y), where 3 e E
-is the least; backward 8 e E (k, v and dy twice, dk, dv), where 5 e E is. Between launches
-and passes go 12 bytes for every group and channel, and some for every chunk.
+is the least; backward 8 e E (k, v and dy twice, dk, dv), where 5 e E is. From forward to
+backward go 12 bytes for every group and channel, and between launches some for every
+chunk.
 """
 
 import torch
@@ -37,10 +38,14 @@ from seqlab.ops.device.chunks import (
     tile_coordinates,
 )
 from seqlab.ops.device.combines import AFFINE_SHEAR, LOWEST, WEIGHTED, join_weighted
+from seqlab.ops.device.exponentials import exp, reciprocal
 from seqlab.ops.sizes import ceil_div
 
-COMPILED = {"CHUNK": 128, "STEPS": 8, "BLOCK": 128, "num_warps": 4}
+# Backward keeps a group's steps in registers: of more than four, so many that few programs
+# run side by side, and the compiler lets each load wait for the step before.
+COMPILED = {"CHUNK": 128, "STEPS": 4, "BLOCK": 128, "num_warps": 4}
 INTERPRETED = {"CHUNK": 4, "STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
+TINY = tl.constexpr(torch.finfo(torch.float32).tiny)
 
 
 @triton.jit
@@ -76,8 +81,8 @@ def average(a, b, m, u, k, v):
     consists: y = s a + r v. It is 0 where there is nothing to average. A bonus u is not
     lost to rounding beside a large k."""
     top = tl.maximum(m, k + u)
-    s = tl.exp(m - top)
-    r = tl.exp((k - top) + u)
+    s = exp(m - top)
+    r = exp((k - top) + u)
     total = s * b + r
     scale = inverse_of(total)
     s *= scale
@@ -97,7 +102,7 @@ def load_sums(start_ptr, group, states, count, exists):
 @triton.jit
 def inverse_of(b):
     """1 / b, and 1 for nothing."""
-    return 1.0 / tl.where(b == 0.0, 1.0, b)
+    return reciprocal(tl.where(tl.abs(b) < TINY, 1.0, b))
 
 
 @triton.jit
@@ -105,7 +110,7 @@ def store_state(state_ptr, a, b, m, states, rows, width, mask):
     """The sums as a state (B, 3, C), normalized: the denominator is 1, but for what it
     makes up for."""
     top = m + tl.log(tl.where(b == 0.0, 1.0, b))
-    scale = tl.exp(m - top)
+    scale = exp(m - top)
     place = state_ptr + states + rows
     tl.store(place, scale * a, mask=mask)
     tl.store(place + width, scale * b, mask=mask)
@@ -119,8 +124,8 @@ def forward_kernel(
     batch, length, width, chunks,
     CHUNK: tl.constexpr, STEPS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Launch 1 with a place for summaries, else launch 3; ``start_ptr`` (groups, 3, B, C)
-    gets the sums before every group."""
+    """Launch 1 with a place for summaries, else launch 3; ``start_ptr`` (groups, 3, B, C),
+    if there is one, gets the sums before every group."""
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, False, CHUNK, BLOCK
     )
@@ -131,22 +136,24 @@ def forward_kernel(
     a, b, m = sums_before(
         chunk, state_ptr, carry_ptr, states, rows, width, count, chunks, exists
     )
-    for first in range(0, tl.minimum(left, CHUNK), STEPS):
-        k = load_steps(k_ptr + now, width, left - first, exists, float("-inf"), STEPS)
-        v = load_steps(v_ptr + now, width, left - first, exists, 0.0, STEPS)
-        if summary_ptr is None:
+    steps = tl.minimum(left, CHUNK).to(tl.int32)
+    for first in range(0, steps, STEPS):
+        rest = steps - first
+        here = now + first * width
+        k = load_steps(k_ptr + here, width, rest, exists, float("-inf"), STEPS)
+        v = load_steps(v_ptr + here, width, rest, exists, 0.0, STEPS)
+        if start_ptr is not None:
             start = start_ptr + (chunk * CHUNK + first) // STEPS * 3 * count + states
             tl.store(start, a, mask=exists)
             tl.store(start + count, b, mask=exists)
             tl.store(start + 2 * count, m, mask=exists)
         for i in tl.static_range(STEPS):
-            alive = first + i < left
+            alive = i < rest
             if summary_ptr is None:
                 y, _, _ = average(a, b, m, u, k[i], v[i])
-                tl.store(y_ptr + now + i * width, y, mask=exists & alive)
+                tl.store(y_ptr + here + i * width, y, mask=exists & alive)
             decay = tl.where(alive, w, 0.0)
             a, b, m, _, _ = join_weighted(a, b, m, decay, v[i], 1.0, k[i])
-        now += STEPS * width
     if summary_ptr is None:
         mask = exists & (left <= CHUNK)
         store_state(last_ptr, a, b, m, states, rows, width, mask)
@@ -194,10 +201,12 @@ def backward_kernel(
         da = tl.where(turn > 0, flow_a, da)
         db = tl.where(turn > 0, flow_b, db)
     dw, du = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
-    groups = tl.cdiv(tl.minimum(left, CHUNK), STEPS)
+    steps = tl.minimum(left, CHUNK).to(tl.int32)
+    groups = tl.cdiv(steps, STEPS)
     for done in range(groups):
         first = (groups - 1 - done) * STEPS
-        here, rest = now + first * width, left - first
+        rest = steps - first
+        here = now + first * width
         k = load_steps(k_ptr + here, width, rest, exists, float("-inf"), STEPS)
         v = load_steps(v_ptr + here, width, rest, exists, 0.0, STEPS)
         dy = load_steps(grad_y_ptr + here, width, rest, exists, 0.0, STEPS)
@@ -212,7 +221,7 @@ def backward_kernel(
             a, b, m, p, q = join_weighted(a, b, m, alive, v[i], 1.0, k[i])
             inverse = inverse_of(b)
             weights = weights + ((p, q, inverse),)
-        same = tl.where(done == 0, tl.exp(m - end), 1.0)
+        same = tl.where(done == 0, exp(m - end), 1.0)
         da, db = same * da, same * db
         for i in tl.static_range(STEPS - 1, -1, -1):
             mean_before, b = sums[i]
@@ -230,7 +239,7 @@ def backward_kernel(
                 tl.store(grad_k_ptr + here + i * width, dk, mask=exists & alive)
                 tl.store(grad_v_ptr + here + i * width, dv, mask=exists & alive)
                 du += bonus
-                dw -= tl.where(alive, b * past, 0.0)
+                dw -= tl.where(alive, b, 0.0) * past
             da = p * da + s
             db = past - own
     a, b, m = load_sums(start_ptr, chunk * CHUNK // STEPS, states, count, exists)
@@ -247,22 +256,29 @@ def backward_kernel(
         # chunk: from its first exponent to its last, what is left is one exponential.
         age = tl.minimum(left, CHUNK) * w.to(tl.float64)
         ahead = (m.to(tl.float64) - end) - age
-        decay = tl.where(m <= LOWEST, 0.0, tl.exp(ahead.to(tl.float32)))
+        decay = tl.where(m <= LOWEST, 0.0, exp(ahead.to(tl.float32)))
         summary = (da, db, decay, decay * (before - mean))
         store_summary(summary_ptr, summary, turn, chunks, states, count, exists)
 
 
 def scan(
-    w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor | None
+    w: Tensor,
+    u: Tensor,
+    k: Tensor,
+    v: Tensor,
+    state: Tensor | None,
+    differentiable: bool = True,
 ) -> tuple[Tensor, ...]:
-    """y, the last state and the sums before groups, in a row: PyTorch would not trace an
-    axis that is 1 for some lengths and more for others."""
+    """y, the last state and, if y is to be ``differentiable``, the sums before groups, in a
+    row: PyTorch would not trace an axis that is 1 for some lengths and more for others."""
     y = torch.empty_like(v, memory_format=torch.contiguous_format)
     batch, _, width = v.shape
     last = w.new_empty((batch, 3, width))
-    outputs = y, last, w.new_empty(groups_in(v) * 3 * batch * width)
+    groups = groups_in(v) if differentiable else 0
+    starts = w.new_empty(groups * 3 * batch * width)
+    outputs = y, last, starts if groups else None
     launch(forward_kernel, (k, v, w, u, state), outputs, WEIGHTED, tiling(v))
-    return outputs
+    return y, last, starts
 
 
 def gradients(

@@ -138,6 +138,15 @@ def _forward(
     return y, last, last.new_empty(0)
 
 
+def _inference(
+    w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor | None, backend: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Likewise, without these sums."""
+    if backend == "triton":
+        return kernel_of("wkv").scan(w, u, k, v, state, differentiable=False)
+    return _forward(w, u, k, v, state, backend)
+
+
 def _backward(
     w: Tensor,
     u: Tensor,
@@ -176,4 +185,4 @@ def _fake_backward(
     return tuple(grads)
 
 
-_wkv = register("wkv", _forward, _backward, _save, _fake, _fake_backward)
+_wkv = register("wkv", _forward, _backward, _save, _fake, _fake_backward, _inference)

@@ -175,11 +175,14 @@ def looked_at(parameter, value):
 
 
 def launches_of(pairing, drawn, grids=None):
-    """Every variant that an op of the catalogue launches for these arguments, forward and backward."""
+    """Every variant that an op of the catalogue launches for these arguments, forward, where nothing is kept for a
+    gradient too, and backward."""
     with recorded(grids) as launches:
         # A launcher sees no numbers, so two samples of the same shapes and dtypes are launched alike.
         for arguments in {looks(each): each for each in drawn}.values():
             inputs = [x.requires_grad_() for key, x in arguments.items() if key in pairing.differentiable]
+            with torch.no_grad():
+                pairing.op(**arguments)
             outputs = pairing.op(**arguments)
             for received in (
                 outputs,

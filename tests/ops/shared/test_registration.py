@@ -72,6 +72,62 @@ def test_no_graph_is_recorded_where_no_gradient_is_asked_for(leaves):
     assert product.grad_fn is None
 
 
+def square(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x squared, and its slope for backward."""
+    calls.append("forward")
+    return x * x, 2 * x
+
+
+def square_alone(x: Tensor) -> tuple[Tensor, Tensor]:
+    calls.append("inference")
+    return x * x, x.new_empty(0)
+
+
+def square_back(slope: Tensor, grad: Tensor, grad_slope: Tensor) -> tuple[Tensor]:
+    return (slope * grad,)
+
+
+squared = register(
+    "square_for_tests",
+    square,
+    square_back,
+    save=lambda arguments, outputs: outputs[1:],
+    fake=lambda x: (x.new_empty(x.shape), x.new_empty(x.shape)),
+    fake_backward=lambda slope, grad, grad_slope: (slope.new_empty(slope.shape),),
+    inference=square_alone,
+)
+
+
+def test_only_where_no_gradient_can_be_asked_for_nothing_is_kept_for_it(leaves):
+    x, _ = leaves
+
+    def ways(function):
+        calls.clear()
+        found = function()
+        return calls[0], found
+
+    plain = x.detach()
+    one_by_one = lambda x: torch.vmap(lambda row: squared(row)[0])(x)  # noqa: E731
+    with torch.no_grad():
+        assert ways(lambda: squared(x)[0].grad_fn) == ("inference", None)
+        compiled = torch.compile(lambda x: squared(x)[0], backend="aot_eager", fullgraph=True)
+        assert ways(lambda: torch.equal(compiled(x), x * x)) == ("forward", True)
+    assert ways(lambda: torch.equal(squared(plain)[0], x * x)) == ("inference", True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert ways(lambda: torch.equal(squared(plain)[0], x * x)) == ("inference", True)
+    for gradient in (
+        lambda: torch.autograd.grad(squared(x)[0].sum(), x)[0],
+        lambda: torch.func.grad(lambda x: squared(x)[0].sum())(plain),
+        lambda: torch.func.grad(lambda x: one_by_one(x).sum())(plain),
+        lambda: torch.vmap(torch.func.grad(lambda row: squared(row)[0].sum()))(plain),
+        lambda: torch.autograd.grad(one_by_one(x).sum(), x)[0],
+        lambda: torch.autograd.grad(compiled(x).sum(), x)[0],
+    ):
+        first, found = ways(gradient)
+        assert first == "forward"
+        torch.testing.assert_close(found, 2 * plain)
+
+
 @pytest.mark.parametrize("transform", ["grad", "vjp", "jacrev", "vmap", "per sample", "nested vmap"])
 def test_function_transforms(leaves, transform):
     x, y = (leaf.detach() for leaf in leaves)

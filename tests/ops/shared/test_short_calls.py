@@ -61,7 +61,7 @@ MOST = {
     ("selective_scan", "complex A"): (9, 1, 26, 1),
     ("h3", "head_dim = 1"): (10, 2, 30, 4),
     ("linear_attention", "a layer"): (11, 3, 24, 3),
-    ("mlstm", "mLSTM"): (14, 3, 42, 4),
+    ("mlstm", "mLSTM"): (11, 3, 39, 4),
     ("slstm", "sLSTM"): (6, 1, 29, 1),
 }  # fmt: skip
 
@@ -127,7 +127,9 @@ def tiny_call(op, workload, host_time):
     def backward(outputs):
         return torch.autograd.grad(outputs, leaves, grads)
 
-    backward(outputs)  # all that is planned once has been
+    backward(outputs)
+    with torch.no_grad():
+        call.forward(*leaves)  # all that is planned once has been
     return lambda: call.forward(*leaves), backward, len(tensors(arguments))
 
 

@@ -69,6 +69,18 @@ def test_gradients_of_gates_keep_the_digits_that_rounding_takes_off_h(dtype, bac
         assert (x.double() - y).norm() < bound * y.norm()
 
 
+@every_backend
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_state_of_16_bit_inputs_has_17_binary_digits_or_more(dtype, backend):
+    """Finer by far than what it is made of, and than h, which bfloat16 rounds to 8."""
+    q, k, v, i, f = draw(23, keys=6, values=6)
+    inputs = *(x.to(dtype) for x in (q, k, v)), i, f + 3
+    _, state = mlstm(*inputs, backend=backend)
+    _, true = mlstm(*(x.double() for x in inputs), backend="portable")
+    for x, y in zip(state, true, strict=True):
+        assert (x.double() - y).norm() < 2**-17 * y.norm()
+
+
 def with_noise(inputs, backend):
     """h, the inputs, and a gradient of h."""
     leaves = [x.detach().requires_grad_() for x in inputs]

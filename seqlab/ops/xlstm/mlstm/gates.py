@@ -9,7 +9,8 @@ from seqlab.ops.device.gates import at_least, larger, log_sigmoid, running_maxim
 from seqlab.ops.device.matrix_state import LEAST, load_rows, load_steps, store_steps
 from seqlab.ops.xlstm.mlstm import portable
 
-SCAN = 256, 4  # steps that the maximum takes at once: compiled, interpreted
+SCAN = 512, 4  # steps that the maximum takes at once: compiled, interpreted
+SCAN_WARPS = 16  # a lane for each: few programs walk, and what counts is how soon
 LOWEST = tl.constexpr(portable.LOWEST)
 TINY = tl.constexpr(torch.finfo(torch.float32).tiny)
 

@@ -57,6 +57,7 @@ from seqlab.ops.sizes import ceil_div
 from seqlab.ops.xlstm.mlstm import portable
 from seqlab.ops.xlstm.mlstm.gates import (
     SCAN,
+    SCAN_WARPS,
     gates_kernel,
     normalizer_kernel,
     normalizer_of,
@@ -86,14 +87,16 @@ WARPS, STAGES = 4, 2
 @triton.jit(do_not_specialize=SIZES)
 def states_kernel(
     writer_ptr, v_ptr, weight_ptr, inverse_ptr, column_ptr, g_ptr,
-    first_ptr, first_n_ptr, carry_ptr, state_ptr, summary_ptr, decay_ptr,
+    first_ptr, first_n_ptr, last_ptr, last_n_ptr,
+    carry_ptr, state_ptr, summary_ptr, decay_ptr,
     batch, length, heads, keys, values, chunks, span,
     REVERSED: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
     BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     """From chunk to chunk of a part of ``span`` of them: weighted keys write values into a
     state, or in reversed time queries write gradients over the normalizer. Launch 1 with a
-    place for summaries. A state is C and n, K V + K numbers."""
+    place for summaries. A state is C and n, K V + K numbers; the last one is also written
+    in two tensors of its own."""
     over_values = tl.cdiv(values, BLOCK_V)
     blocks = tl.cdiv(keys, BLOCK_K) * over_values
     block, head, part = coordinates(batch, heads, blocks)
@@ -104,16 +107,12 @@ def states_kernel(
     exists = (key < keys)[:, None] & (value < values)[None, :]
     inside_n = keys * values + key
     has_n = (key < keys) & (block % over_values == 0)
+    own, own_n = head * keys * values + inside, head * keys + key
     size = keys * (values + 1)
     count = batch.to(tl.int64) * heads * size
     place = (part - 1) * count + head * size
-    C = state_before(
-        part == 0, first_ptr, carry_ptr, head * keys * values + inside, place + inside,
-        exists,
-    )  # fmt: skip
-    n = state_before(
-        part == 0, first_n_ptr, carry_ptr, head * keys + key, place + inside_n, has_n
-    )
+    C = state_before(part == 0, first_ptr, carry_ptr, own, place + inside, exists)
+    n = state_before(part == 0, first_n_ptr, carry_ptr, own_n, place + inside_n, has_n)
     log_decay = 0.0
     for turn in range(part * span, tl.minimum((part + 1) * span, chunks)):
         place = turn * count + head * size
@@ -139,7 +138,7 @@ def states_kernel(
             left *= load_steps(inverse_ptr, tokens, alive, 0.0)
         of_chunk = tl.sum(load_steps(g_ptr, tokens, alive, 0.0))
         decay = tl.exp(of_chunk)
-        C = product(tl.trans(writer), v * left[:, None], C * decay, WHOLE=True)
+        C = product(tl.trans(writer), v * left[:, None], C * decay)
         n = n * decay + tl.sum(writer * column[:, None], 0)
         log_decay += of_chunk
     if summary_ptr is None:
@@ -147,6 +146,8 @@ def states_kernel(
         place = chunks * count + head * size
         tl.store(state_ptr + place + inside, C, mask=exists & is_last)
         tl.store(state_ptr + place + inside_n, n, mask=has_n & is_last)
+        tl.store(last_ptr + own, C, mask=exists & is_last)
+        tl.store(last_n_ptr + own_n, n, mask=has_n & is_last)
     else:
         place = part * count + head * size
         tl.store(summary_ptr + place + inside, C, mask=exists)
@@ -332,9 +333,11 @@ def scan(
     C: Tensor | None,
     n: Tensor | None,
     m: Tensor | None,
+    differentiable: bool = True,
 ) -> tuple[Tensor, ...]:
     """h, the last state, and for backward the states between chunks, what became of the
-    gates, n . q, and what rounding took off h, if its numbers have 16 bits."""
+    gates, n . q, and what rounding took off h, if its numbers have 16 bits and if h is to
+    be ``differentiable``."""
     q, k, v, i, f = map(laid_out, (q, k, v, i, f))
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, v.dtype, v.is_cuda)
@@ -345,15 +348,16 @@ def scan(
     runner(gates_kernel, v)[(shape.batch * shape.heads,)](
         i, f, m, gates, last,
         shape.keys**-0.5, shape.batch, shape.length, shape.heads, STEPS,
+        num_warps=SCAN_WARPS,
     )  # fmt: skip
-    states = walk(k, v, gates, None, None, C, n, shape, plan)
+    states, C, n = walk(k, v, gates, None, None, C, n, shape, plan)
     # Of h, backward takes differences: the digits of 16 bits are too few for it.
-    h, rest = torch.empty_like(v), torch.empty_like(v) if v.itemsize == 2 else None
+    keeps = differentiable and v.itemsize == 2
+    h, rest = torch.empty_like(v), torch.empty_like(v) if keeps else None
     runner(values_kernel, v)[plan.over_values](
         q, k, v, gates, None, states, h, rest, nq,
         *shape, False, *plan.tiles.values, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
-    C, n = parts(states[-1], shape)
     return h, C, n, last, states, gates, nq, i.new_empty(0) if rest is None else rest
 
 
@@ -386,7 +390,9 @@ def gradients(
         h, rest if rest.numel() else None, grad_h, gates, nq, inverse, grad_nq,
         nq.numel(), shape.values, ROWS, BLOCK_V,
     )  # fmt: skip
-    flows = walk(q, grad_h, gates, inverse, grad_nq, grad_C, grad_n, shape, plan)
+    flows, of_C, of_n = walk(
+        q, grad_h, gates, inverse, grad_nq, grad_C, grad_n, shape, plan
+    )
     grad_v = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
         k, q, grad_h, gates, inverse, flows, grad_v, None, None,
@@ -411,7 +417,7 @@ def gradients(
         written.sum(0), grad_g.sum(0), i, f, past, dm
     )
     dm = dm + (states[0] * flows[-1]).sum(-1)
-    return grad_q, grad_k, grad_v, grad_i, grad_f, *parts(flows[-1], shape), dm
+    return grad_q, grad_k, grad_v, grad_i, grad_f, of_C, of_n, dm
 
 
 def walk(
@@ -424,27 +430,26 @@ def walk(
     first_n: Tensor | None,
     shape: Shape,
     plan: Plan,
-) -> Tensor:
-    """The states before every chunk and after the last, (chunks + 1, B, H, K V + K); with
-    the normalizer, in reversed time, what flows into them."""
-    of_state = shape.batch, shape.heads, shape.keys * (shape.values + 1)
-    states = gates.new_empty((shape.chunks + 1, *of_state))
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The states before every chunk and after the last, (chunks + 1, B, H, K V + K), and
+    of the last one C and n; with the normalizer, in reversed time, what flows into
+    them."""
+    of_heads, keys, values = (shape.batch, shape.heads), shape.keys, shape.values
+    states = gates.new_empty((shape.chunks + 1, *of_heads, keys * (values + 1)))
+    C, n = (
+        gates.new_empty((*of_heads, keys, values)),
+        gates.new_empty((*of_heads, keys)),
+    )
     weight = gates[2] if inverse is None else None
     first, first_n = (None if x is None else laid_out(x) for x in (first, first_n))
     matrix_state.walk(
-        states_kernel, v, (writer, v, weight, inverse, column, gates[1], first, first_n),
+        states_kernel, v,
+        (writer, v, weight, inverse, column, gates[1], first, first_n, C, n),
         states, plan.over_states, plan.parts,
         (*shape, plan.span, inverse is not None, *plan.tiles.states),
         {"num_warps": WARPS, "num_stages": STAGES},
     )  # fmt: skip
-    return states
-
-
-def parts(state: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
-    """C (B, H, K, V) and n (B, H, K) of a state (B, H, K V + K), in memory of their own."""
-    C, n = state.split((shape.keys * shape.values, shape.keys), dim=-1)
-    C, n = (x.clone(memory_format=torch.contiguous_format) for x in (C, n))
-    return C.unflatten(-1, (shape.keys, shape.values)), n
+    return states, C, n
 
 
 def kept_shapes(k: Tensor, v: Tensor) -> tuple[tuple[int, ...], ...]:

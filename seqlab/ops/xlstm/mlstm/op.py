@@ -179,6 +179,24 @@ def _forward(
     return h, C, n, m, *nothing  # type: ignore[return-value]
 
 
+def _inference(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    i: Tensor,
+    f: Tensor,
+    C: Tensor | None,
+    n: Tensor | None,
+    m: Tensor | None,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Likewise, without what rounding takes off h."""
+    if backend == "triton":
+        kernel = kernel_of("xlstm.mlstm")
+        return kernel.scan(q, k, v, i, f, C, n, m, differentiable=False)
+    return _forward(q, k, v, i, f, C, n, m, backend)
+
+
 def _backward(
     q: Tensor,
     k: Tensor,
@@ -235,4 +253,6 @@ def _fake_backward(q, k, v, i, f, C, n, m, *rest):
     return *grads, C, C.new_empty(C.shape[:3]), C.new_empty(C.shape[:2])
 
 
-_mlstm = register("mlstm", _forward, _backward, _save, _fake, _fake_backward)
+_mlstm = register(
+    "mlstm", _forward, _backward, _save, _fake, _fake_backward, _inference
+)
