@@ -96,6 +96,16 @@ SWEEPS: dict[str, list[Setting]] = {
         {"COMPILED": {torch.bfloat16: tile}, "STAGES": stages}
         for tile, stages in [((64, 64, 64), 2), *product([(64, 32, 64), (32, 64, 64), (32, 32, 64)], (1, 2))]
     ],
+    "gated_linear_attention.head_decay": [
+        {"COMPILED": {torch.bfloat16: tuple(tiles)}, "STAGES": stages}
+        for *tiles, stages in [
+            ((64, 64, 64), (64, 32, 128), (64, 64, 64), 1),
+            ((64, 64, 128), (64, 32, 128), (64, 64, 64), 2),
+            ((64, 64, 32), (64, 64, 64), (64, 64, 64), 2),
+            ((64, 32, 32), (64, 32, 64), (64, 32, 64), 2),
+            ((64, 128, 32), (64, 64, 128), (64, 64, 128), 2),
+        ]
+    ],
     "mlstm": [
         {"COMPILED": {torch.bfloat16: tuple(tiles)}, "STAGES": stages}
         for *tiles, stages in [
@@ -121,31 +131,37 @@ SWEEPS: dict[str, list[Setting]] = {
 }  # fmt: skip
 
 
-def module_of(op: str) -> ModuleType:
-    """Where the tilings of an op stand."""
-    if op == "flashconv":  # of many taps
+def module_of(sweep: str) -> ModuleType:
+    """Where the tilings of an op stand; one that has kernels in several modules has a sweep of each, op.module."""
+    if sweep == "flashconv":  # of many taps
         return import_module("seqlab.ops.convolution.transforms")
-    name = "plan" if op == "ssm_convolution" else "kernel"
+    op, _, name = sweep.partition(".")
+    name = name or ("plan" if op == "ssm_convolution" else "kernel")
     return import_module(f"{PAIRINGS[op].op.__module__.rpartition('.')[0]}.{name}")
 
 
-def kernels(op: str) -> Iterator[Implementation]:
+def kernels(sweep: str) -> Iterator[Implementation]:
     """The op with its kernel as it is, and with each setting of its sweep."""
-    module = module_of(op)
-    own = {name: getattr(module, name) for setting in SWEEPS[op] for name in setting}
-    others = (setting for setting in SWEEPS[op] if any(own[name] != value for name, value in setting.items()))
+    module, op = module_of(sweep), sweep.partition(".")[0]
+    own = {name: getattr(module, name) for setting in SWEEPS[sweep] for name in setting}
+    others = (
+        setting for setting in SWEEPS[sweep] if any(own[name] != value for name, value in setting.items())
+    )
     for setting in ({}, *others):
         name = ", ".join(f"{key} = {value}" for key, value in setting.items()) or "as it is"
-        yield Implementation(name, op, partial(prepare, op, {**own, **setting}))
+        yield Implementation(name, op, partial(prepare, sweep, {**own, **setting}))
 
 
-def prepare(op: str, values: Setting, arguments: Arguments) -> Call:
+def prepare(sweep: str, values: Setting, arguments: Arguments) -> Call:
     """The op's call, from now on with these values in its kernel."""
+    op, _, module = sweep.partition(".")
+    if op == "gated_linear_attention" and (arguments["log_decay"].ndim == 3) != (module == "head_decay"):
+        raise Absent("left out: its kernels are those of another sweep")
     if op == "mlstm" and arguments["v"].dtype == torch.float32:
         raise Absent("left out: its tile is the same in every setting")
     if op == "flashconv" and "A_bar" in arguments:
         raise Absent("left out: it is another op's")
-    set_values(module_of(op), **values)
+    set_values(module_of(sweep), **values)
     return plain_call(op, PAIRINGS[op].op, arguments, backend="triton")
 
 

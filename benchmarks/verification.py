@@ -48,7 +48,7 @@ def main() -> int:
     # Threads of several processes would wait for one another: NumPy's, too, read this when they start.
     os.environ["OMP_NUM_THREADS"] = "1"
     # A GPU cannot be shared with processes that are forked: they are started afresh.
-    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), multiprocessing.get_context("spawn")) as pool:
         for ended in as_completed([pool.submit(run_together, together) for together in samples]):
             rows |= ended.result()
             done = [rows[each] for each in chosen if each in rows]

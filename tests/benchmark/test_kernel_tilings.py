@@ -74,13 +74,13 @@ def drawn(implementation, launches):
 
 
 @pytest.mark.spread
-@pytest.mark.parametrize("op", tilings.SWEEPS)
-def test_every_setting_launches_something_else(launches, as_it_was, op):
-    as_it_was(op)
+@pytest.mark.parametrize("sweep", tilings.SWEEPS)
+def test_every_setting_launches_something_else(launches, as_it_was, sweep):
+    as_it_was(sweep)
     first = {}
-    for each in tilings.kernels(op):
+    for each in tilings.kernels(sweep):
         grids = []
-        found = launches.launches_of(PAIRINGS[op], drawn(each, launches), grids)
+        found = launches.launches_of(PAIRINGS[each.op], drawn(each, launches), grids)
         launched = repr((sorted(map(repr, found)), sorted(grids)))
         assert first.setdefault(launched, each.name) == each.name
 

@@ -102,7 +102,7 @@ def linear_attention_step(
 
 
 def _no_decay(q: Tensor) -> Tensor:
-    return q.new_zeros(q.shape[-2], dtype=accumulation_dtype(q.dtype))
+    return q.new_zeros(q.shape[:-1], dtype=accumulation_dtype(q.dtype))
 
 
 def _with_one(name: str, v: Tensor, q: Tensor, axes: str) -> Tensor:

@@ -29,7 +29,6 @@ from triton.runtime.jit import JITFunction
 
 from seqlab.ops.device.chunks import last_row
 from seqlab.ops.device.combines import affine_prefixes
-from seqlab.ops.device.exponentials import exp
 from seqlab.ops.device.gates import at_least
 from seqlab.ops.interpreter import runner
 from seqlab.ops.sizes import ceil_div, power_of_two
@@ -104,15 +103,12 @@ def state_before(is_first, state_ptr, carry_ptr, place, between, exists):
 
 
 @triton.jit
-def load_decay_rows(
-    pointer, tokens, head, column, width, alive,
-    FIXED: tl.constexpr, PER_HEAD: tl.constexpr,
-):  # fmt: skip
-    """The logarithms of key channels' decays, (STEPS, columns): fixed in time, (H, K) or
-    (H,), or not, (B, L, H, K) or (B, L, H). 0 where there is no such step or channel, and
-    for a decay of 0 a number, as -inf times 0 is none."""
-    row = (0 * tokens + head if FIXED else tokens)[:, None]
-    place = row + 0 * column[None, :] if PER_HEAD else row * width + column[None, :]
+def load_decay_rows(pointer, tokens, head, column, width, alive, FIXED: tl.constexpr):
+    """The logarithms of key channels' decays, (STEPS, columns): fixed in time, (H, K), or
+    not, (B, L, H, K). 0 where there is no such step or channel, and for a decay of 0 a
+    number, as -inf times 0 is none."""
+    row = 0 * tokens + head if FIXED else tokens
+    place = row[:, None] * width + column[None, :]
     mask = alive[:, None] & (column < width)[None, :]
     g = tl.load(pointer + place, mask=mask, other=0.0).to(tl.float32)
     return at_least(g, LEAST)
@@ -124,30 +120,6 @@ def sums_over(chosen, x, DTYPE: tl.constexpr):
     (STEPS, STEPS) has: nothing else is in them, so that what is of one sign adds up with
     all its digits. 0 and 1 are of type ``DTYPE``, for the sake of speed."""
     return product(tl.where(chosen, 1.0, 0.0).to(DTYPE), x, WHOLE=True)
-
-
-@triton.jit
-def load_decays(pointer, tokens, step, row, steps, BACKWARD: tl.constexpr):
-    """Where all channels of a head share one decay: its logarithm, of a tensor (B, L, H),
-    between each step and the one taken before. Forward in time a state has decayed when
-    it is read, and backward it has not."""
-    if BACKWARD:
-        return load_steps(pointer, tokens - step, (row > 0) & (row < steps), 0.0)
-    else:
-        return load_steps(pointer, tokens, row < steps, 0.0)
-
-
-@triton.jit
-def decays_between(g, row, DTYPE: tl.constexpr, STRICT: tl.constexpr = False):
-    """What is left, at a step that reads, of what each step up to it has written, (STEPS
-    that read, STEPS that write), where g is as above; STRICT if the decay of the step that
-    reads does not count. Sums of logarithms are products with 0 and 1 of type ``DTYPE``,
-    as numbers of one sign alone are added."""
-    exists = row[:, None] >= row[None, :]
-    counts = row[:, None] > row[None, :] if STRICT else exists
-    upto = tl.where(counts, g[None, :], 0.0)
-    after = tl.where(row[:, None] > row[None, :], 1.0, 0.0)
-    return tl.where(exists, exp(product(upto, after.to(DTYPE))), 0.0)
 
 
 @triton.jit

@@ -1,5 +1,6 @@
-"""Gated linear attention as Triton kernels, on the shared code for a state that is a
-matrix (``seqlab/ops/device/matrix_state.py``).
+"""Gated linear attention with a decay a key channel as Triton kernels, on the shared code
+for a state that is a matrix (``seqlab/ops/device/matrix_state.py``). Where all channels of
+a head share a decay, ``head_decay.py`` has less to do.
 
   scores_kernel   how much of what a step has written another reads, within a chunk
   states_kernel   the states between chunks of time
@@ -24,13 +25,15 @@ what is left of it after:
 
 Each level is one product of (STEPS, keys) by (keys, STEPS), of q e^{..} in the steps behind
 a middle and k e^{..} in those before it, in one tile. No exponent is above 0, and nothing
-is divided, or taken as a difference: a decay of 0 is one like any other. Where all channels
-of a head share a decay, it is a factor of the pair, and one product is all.
+is divided, or taken as a difference: a decay of 0 is one like any other.
 
-Bytes. With E = B L H, forward reads k, v and decays twice, q twice, and writes y; backward
-reads q, k, decays, v and dy three times, and writes what it finds. States between chunks
-are 4 K V bytes for every STEPS steps, and scores 4 STEPS^2, both written once and read
-forward and backward.
+Bytes, where a tile has all channels of a head, of numbers of e bytes and decays of 4. A step
+of a head takes e (4 K + 3 V) + 12 K forward: q, k and decays for the scores, k, v and decays
+for the states, q, v, y and decays for the values. Backward it takes e (6 K + 5 V) + 16 K: q,
+dy and decays for D; k, dy, dv and decays; q, k, v, dy, dq, dk, decays and their gradients.
+Scores are 4 STEPS bytes a step, written once and read forward and backward. S and D are 4 K V
+bytes for every STEPS steps: S is written and read forward, and read again backward, where D
+is written once and read twice.
 """
 
 from functools import lru_cache
@@ -45,7 +48,6 @@ from seqlab.ops.device import matrix_state
 from seqlab.ops.device.matrix_state import (
     Shape,
     coordinates,
-    decays_between,
     fit,
     load_decay_rows,
     load_rows,
@@ -108,8 +110,7 @@ def states_kernel(
     writer_ptr, v_ptr, g_ptr, first_ptr, carry_ptr, state_ptr, summary_ptr, decay_ptr,
     scale, batch, length, heads, keys, values, chunks, span,
     REVERSED: tl.constexpr, STRICT: tl.constexpr, FIXED: tl.constexpr,
-    PER_HEAD: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
-    BLOCK_V: tl.constexpr,
+    STEPS: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     """From chunk to chunk of a part of ``span`` of them: keys write values into a state, or
     in reversed time queries gradients. Launch 1 with a place for summaries."""
@@ -135,9 +136,7 @@ def states_kernel(
         tokens, alive = begin + row * heads, row < steps
         writer = load_rows(writer_ptr, tokens, key, keys, alive).to(tl.float32)
         v = load_rows(v_ptr, tokens, value, values, alive)
-        g = load_decay_rows(
-            g_ptr, tokens, head % heads, key, keys, alive, FIXED, PER_HEAD
-        )
+        g = load_decay_rows(g_ptr, tokens, head % heads, key, keys, alive, FIXED)
         writer *= tl.exp(sums_over(counts, g, v_ptr.dtype.element_ty))
         if REVERSED:
             writer *= scale
@@ -160,9 +159,8 @@ def states_kernel(
 def scores_kernel(
     q_ptr, k_ptr, g_ptr, u_ptr, scores_ptr,
     scale, batch, length, heads, keys, values, chunks,
-    FIXED: tl.constexpr, PER_HEAD: tl.constexpr,
-    STEPS: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr,
-    LEVELS: tl.constexpr,
+    FIXED: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
+    BLOCK_V: tl.constexpr, LEVELS: tl.constexpr,
 ):  # fmt: skip
     """How much of what each step of a chunk has written each step reads: ``scores_ptr``
     (B, L, H, STEPS)."""
@@ -181,23 +179,13 @@ def scores_kernel(
         k = load_rows(k_ptr, tokens, key, keys, alive)
         u = load_bonus(u_ptr, head % heads, key, keys)
         present += tl.sum(q.to(tl.float32) * u[None, :] * k, 1)
-        if PER_HEAD:
-            scores = product(q, tl.trans(k), scores)
-        else:
-            g = load_decay_rows(
-                g_ptr, tokens, head % heads, key, keys, alive, FIXED, PER_HEAD
-            )
-            for level in range(LEVELS):
-                half = 1 << level
-                decay = tl.exp(sums_over(to_middle(at, step, half, STRICT), g, DTYPE))
-                both = tl.where(is_behind(at, half), q, k).to(tl.float32) * decay
-                pairs = product(both, tl.trans(both), beside=DTYPE)
-                scores += tl.where(((at ^ step) & -half) == half, pairs, 0.0)
-    if PER_HEAD:
-        decay = load_decay_rows(
-            g_ptr, tokens, head % heads, tl.arange(0, 1), 1, alive, FIXED, PER_HEAD
-        )
-        scores *= decays_between(tl.sum(decay, 1), row, DTYPE, STRICT)
+        g = load_decay_rows(g_ptr, tokens, head % heads, key, keys, alive, FIXED)
+        for level in range(LEVELS):
+            half = 1 << level
+            decay = tl.exp(sums_over(to_middle(at, step, half, STRICT), g, DTYPE))
+            both = tl.where(is_behind(at, half), q, k).to(tl.float32) * decay
+            pairs = product(both, tl.trans(both), beside=DTYPE)
+            scores += tl.where(((at ^ step) & -half) == half, pairs, 0.0)
     scores = tl.where(at > step, scores, 0.0)
     scores = scale * tl.where(at == step, present[:, None], scores)
     store_rows(scores_ptr, scores, tokens, row, STEPS, alive)
@@ -208,8 +196,7 @@ def values_kernel(
     reader_ptr, v_ptr, g_ptr, scores_ptr, state_ptr, y_ptr,
     scale, batch, length, heads, keys, values, chunks,
     REVERSED: tl.constexpr, STRICT: tl.constexpr, FIXED: tl.constexpr,
-    PER_HEAD: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
-    BLOCK_V: tl.constexpr,
+    STEPS: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     """y, which queries read. In reversed time dv, which keys read of dy in place of v and
     of what flows into states."""
@@ -226,9 +213,7 @@ def values_kernel(
     y = tl.zeros((STEPS, BLOCK_V), tl.float32)
     for first in range(0, keys, BLOCK_K):
         key = first + tl.arange(0, BLOCK_K)
-        g = load_decay_rows(
-            g_ptr, tokens, head % heads, key, keys, alive, FIXED, PER_HEAD
-        )
+        g = load_decay_rows(g_ptr, tokens, head % heads, key, keys, alive, FIXED)
         reader = load_rows(reader_ptr, tokens, key, keys, alive).to(tl.float32)
         reader *= tl.exp(sums_over(counts, g, DTYPE))
         place = key[:, None] * values + value[None, :]
@@ -249,12 +234,11 @@ def keys_kernel(
     q_ptr, k_ptr, v_ptr, grad_y_ptr, g_ptr, u_ptr, state_ptr, flow_ptr,
     grad_q_ptr, grad_k_ptr, grad_g_ptr, grad_u_ptr,
     scale, batch, length, heads, keys, values, chunks,
-    FIXED: tl.constexpr, PER_HEAD: tl.constexpr,
-    STEPS: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr,
-    LEVELS: tl.constexpr,
+    FIXED: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
+    BLOCK_V: tl.constexpr, LEVELS: tl.constexpr,
 ):  # fmt: skip
-    """``grad_g_ptr`` (B, L, H, K) and ``grad_u_ptr`` (chunks, B, H, K) get shares, to be
-    added where decays are shared."""
+    """``grad_g_ptr`` (B, L, H, K) gets what comes by each step, ``grad_u_ptr`` (chunks, B,
+    H, K) what comes by each chunk."""
     DTYPE: tl.constexpr = v_ptr.dtype.element_ty
     STRICT: tl.constexpr = u_ptr is not None
     block, head, chunk = coordinates(batch, heads, tl.cdiv(keys, BLOCK_K))
@@ -283,7 +267,7 @@ def keys_kernel(
         past += tl.sum(state * flow, 0)
     q = load_rows(q_ptr, tokens, key, keys, alive).to(tl.float32) * scale
     k = load_rows(k_ptr, tokens, key, keys, alive).to(tl.float32)
-    g = load_decay_rows(g_ptr, tokens, head % heads, key, keys, alive, FIXED, PER_HEAD)
+    g = load_decay_rows(g_ptr, tokens, head % heads, key, keys, alive, FIXED)
     grad_q *= tl.exp(sums_over(until(at, step, STRICT), g, DTYPE))
     grad_k *= tl.exp(sums_over(at < step, g, DTYPE))
     # A decay is in all that is read from its step on of what was written before it. What
@@ -371,18 +355,18 @@ def scan(
     )
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, v.dtype, v.is_cuda)
-    form, strict = form_of(log_decay), bonus is not None
+    fixed, strict = log_decay.ndim == 2, bonus is not None
     scores = log_decay.new_empty((*v.shape[:3], plan.constants[0]))
     runner(scores_kernel, v)[plan.over_chunks](
         q, k, log_decay, bonus, scores,
-        scale, *shape, *form, *plan.constants, plan.levels,
+        scale, *shape, fixed, *plan.constants, plan.levels,
         num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     states = walk(k, v, log_decay, state, scale, shape, plan, False, strict)
     y = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
         q, v, log_decay, scores, states, y,
-        scale, *shape, False, strict, *form, *plan.constants,
+        scale, *shape, False, strict, fixed, *plan.constants,
         num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     return y, states[-1].clone(), states, scores
@@ -407,12 +391,12 @@ def gradients(
     )
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, v.dtype, v.is_cuda)
-    form, strict = form_of(log_decay), bonus is not None
+    fixed, strict = log_decay.ndim == 2, bonus is not None
     flows = walk(q, grad_y, log_decay, grad_last, scale, shape, plan, True, strict)
     grad_v = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
         k, grad_y, log_decay, scores, flows, grad_v,
-        scale, *shape, True, strict, *form, *plan.constants,
+        scale, *shape, True, strict, fixed, *plan.constants,
         num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     grad_q, grad_k = torch.empty_like(q), torch.empty_like(k)
@@ -423,13 +407,11 @@ def gradients(
     runner(keys_kernel, v)[plan.over_keys](
         q, k, v, grad_y, log_decay, bonus, states, flows,
         grad_q, grad_k, grad_log, grad_bonus,
-        scale, *shape, *form, *plan.constants, plan.levels,
+        scale, *shape, fixed, *plan.constants, plan.levels,
         num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
-    fixed, per_head = form
-    axes = (0, 1) * fixed + (3,) * per_head
-    if axes:
-        grad_log = grad_log.sum(axes)
+    if fixed:
+        grad_log = grad_log.sum((0, 1))
     if grad_bonus is not None:
         grad_bonus = grad_bonus.sum((0, 1))
     return grad_q, grad_k, grad_v, grad_log, grad_bonus, flows[-1].clone()
@@ -450,18 +432,13 @@ def walk(
     them, in the order of turns."""
     of_state = shape.batch, shape.heads, shape.keys, shape.values
     states = log_decay.new_empty((shape.chunks + 1, *of_state))
-    form = form_of(log_decay)
+    fixed = log_decay.ndim == 2
     matrix_state.walk(
         states_kernel, v, (writer, v, log_decay, first), states, plan.over_states, plan.parts,
-        (scale, *shape, plan.span, reverse, strict, *form, *plan.constants),
+        (scale, *shape, plan.span, reverse, strict, fixed, *plan.constants),
         {"num_warps": WARPS, "num_stages": STAGES},
     )  # fmt: skip
     return states
-
-
-def form_of(log_decay: Tensor) -> tuple[bool, bool]:
-    """Whether decays are fixed in time, and whether all channels of a head share one."""
-    return log_decay.ndim <= 2, log_decay.ndim in (1, 3)
 
 
 def steps_of(like: Tensor) -> int:

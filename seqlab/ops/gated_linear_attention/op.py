@@ -201,6 +201,11 @@ def _backend(backend: str | None, q: Tensor, v: Tensor) -> str:
     return "portable"
 
 
+def _per_head(log_decay: Tensor) -> bool:
+    """Whether all key channels of a head share a decay."""
+    return log_decay.ndim in (1, 3)
+
+
 def _forward(
     q: Tensor,
     k: Tensor,
@@ -211,14 +216,19 @@ def _forward(
     scale: float,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """y, the last state, and what the kernel keeps: the states before all chunks and after
-    the last, and the scores within chunks."""
+    """y, the last state, and what the kernels keep: the states before all chunks and after
+    the last, and where channels have decays of their own the scores within chunks."""
     inputs = q, k, v, log_decay, bonus, state, scale
+    if backend == "triton" and not _per_head(log_decay):
+        return kernel_of("gated_linear_attention").scan(*inputs)
     if backend == "triton":
-        y, last, states, scores = kernel_of("gated_linear_attention").scan(*inputs)
-        return y, last, states, scores
-    y, last = portable.scan(*inputs)
-    return y, last, last.new_empty((0, *last.shape)), last.new_empty(0)
+        y, last, states = kernel_of("gated_linear_attention", "head_decay").scan(
+            *inputs
+        )
+    else:
+        y, last = portable.scan(*inputs)
+        states = last.new_empty((0, *last.shape))
+    return y, last, states, last.new_empty(0)
 
 
 def _backward(
@@ -239,6 +249,9 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     inputs = q, k, v, log_decay, bonus
     grad_y = torch.zeros_like(v) if grad_y is None else grad_y
+    if backend == "triton" and _per_head(log_decay):
+        kernel = kernel_of("gated_linear_attention", "head_decay")
+        return kernel.gradients(*inputs, states, grad_y, grad_last, scale)
     if backend == "triton":
         kernel = kernel_of("gated_linear_attention")
         return kernel.gradients(*inputs, states, scores, grad_y, grad_last, scale)
@@ -254,7 +267,10 @@ def _fake(q, k, v, log_decay, bonus, state, scale, backend):
     batch, _, heads, keys = k.shape
     last = log_decay.new_empty((batch, heads, keys, v.shape[-1]))
     kept: tuple[tuple[int, ...], ...] = (0, *last.shape), (0,)
-    if backend == "triton":
+    if backend == "triton" and _per_head(log_decay):
+        kernel = kernel_of("gated_linear_attention", "head_decay")
+        kept = kernel.kept_shape(k, v), (0,)
+    elif backend == "triton":
         kept = kernel_of("gated_linear_attention").kept_shapes(k, v)
     return v.new_empty(v.shape), last, *map(last.new_empty, kept)
 

@@ -19,7 +19,7 @@ before them, e^{A sum of dt}, which takes no product of decays. Launch 2 joins t
 summaries (``device/chunks.py``), launch 3 starts from the state before each chunk and
 writes, also the state before every WINDOW steps. There are no more chunks than it takes to
 keep a GPU busy, as each state costs an exponential in launch 1 and another in launch 3: one,
-where batch and channels alone do; forward, where they do in ``narrow_kernel.py``.
+where batch and channels alone do; forward, where they keep a sixth of it busy.
 
 The compiler brings what a group reads into shared memory while the groups before it are
 computed (``num_stages`` of a loop), by copies of no fewer than four bytes a lane, and of
@@ -66,7 +66,6 @@ from seqlab.ops.device.exponentials import LOG2_E
 from seqlab.ops.device.matrix_state import state_before
 from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
-from seqlab.ops.selective_scan.narrow_kernel import narrow_kernel, narrow_tiling
 from seqlab.ops.selective_scan.plan import Plan, kept_shape, plan_tiles
 from seqlab.ops.selective_scan.portable import Inputs
 from seqlab.ops.selective_scan.steps import (
@@ -134,7 +133,7 @@ def forward_kernel(
         for k in tl.static_range(STEPS):
             alive = k < rest
             begins = begins_at(begins_ptr, chunk * span + first + k, alive)
-            h = advance(h, rate, dt[k], dt[k] * u[k], b[k], begins, ZOH)
+            h = advance(h, rate, dt[k], u[k], b[k], begins, ZOH)
             if summary_ptr is None:
                 y = tl.sum(h * c[k], 0, keep_dims=True)
                 if d_ptr is not None:
@@ -289,7 +288,7 @@ def backward_kernel(
             h_of = (h,)
             for k in tl.static_range(STEPS - 1):
                 begins = begins_at(begins_ptr, chunk * span + first + k, k < rest)
-                h = advance(h, rate, dt[k], dt[k] * u[k], b[k], begins, ZOH)
+                h = advance(h, rate, dt[k], u[k], b[k], begins, ZOH)
                 h_of = h_of + (h,)
             h_of = h_of + (after,)
             after = h_of[0]
@@ -361,11 +360,6 @@ def scan(
     options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, "WINDOW": plan.window}
     carry, starts = None, A.new_empty(kept_shape(u, A))
     batch, _, width, modes, chunks, _ = plan.sizes
-    if "LANES" in plan.writing:
-        runner(narrow_kernel, u)[plan.grid](
-            *given, y, last, starts, *plan.sizes[:4], **options, **plan.writing
-        )
-        return y, last, starts
     if chunks > 1:
         summaries = A.new_empty((2, chunks - 1, batch, modes, width))
         run[plan.all_but_one](
@@ -488,10 +482,8 @@ def plan_launches(
     cut = shape, modes, compiled, summing, writing
     if backward:
         return plan_tiles(*cut, BUSY_BACKWARD, wave=WAVE if compiled else 4)
-    narrow = narrow_tiling(shape, modes, compiled)
-    if narrow is not None:
-        return plan_tiles(shape, modes, compiled, narrow, narrow, busy=1)
-    # To take each step once is faster, even with a sixth of the warps that there is room for.
+    # With chunks most steps are taken twice. To take each once is faster, even with a
+    # quarter of the warps that a GPU has room for.
     return plan_tiles(*cut, BUSY, fewest=12 if compiled else 2)
 
 

@@ -9,7 +9,7 @@ from seqlab.ops.device.gates import at_least
 
 LEAST_RATE = tl.constexpr(-3.4e38)
 """-inf times a step of 0, as those past the end are, is no number."""
-MARGIN = tl.constexpr(16)
+MARGIN = tl.constexpr(8)
 """Rows of zeros after the last B_t and C_t of a batch entry, so that a group of steps that
 the end cuts off takes them without a mask."""
 NEAR = tl.constexpr(0.5)
@@ -65,7 +65,10 @@ def over_channels(x, y):
 def load_group(pointer, now, width, left, exists, STEPS: tl.constexpr):
     """The numbers of STEPS steps of a tensor (B, L, D) from place ``now`` on, a tuple, in
     float32; 0 where a channel does not exist or the sequence has ended."""
-    rows = parts_of(load_tile(pointer, now, width, left, exists, STEPS), 1)
+    step = tl.arange(0, STEPS)[:, None]
+    mask = exists & (step < left)
+    x = tl.load(pointer + now + step * width, mask=mask, other=0.0)
+    rows = parts_of(x, 1)
     numbers = ()
     for k in tl.static_range(STEPS):
         numbers = numbers + (rows[k].to(tl.float32),)
@@ -73,59 +76,17 @@ def load_group(pointer, now, width, left, exists, STEPS: tl.constexpr):
 
 
 @triton.jit
-def load_tile(pointer, now, width, left, exists, STEPS: tl.constexpr):
-    """The same as one tile (STEPS, BLOCK) in the tensor's dtype."""
-    step = tl.arange(0, STEPS)[:, None]
-    mask = exists & (step < left)
-    return tl.load(pointer + now + step * width, mask=mask, other=0.0)
-
-
-@triton.jit
 def parts_of(x, ROWS: tl.constexpr):
     """A tile's parts of ROWS rows each, a tuple. A thread has to have all rows of a column,
     and the compiler brings them there."""
     parts = (x,)
-    for _ in tl.static_range(4):  # a group has MARGIN steps at most
+    for _ in tl.static_range(3):  # a group has MARGIN steps at most
         if parts[0].shape[0] > ROWS:
             halves = ()
             for i in tl.static_range(len(parts)):
                 halves = halves + upper_and_lower(parts[i])
             parts = halves
     return parts
-
-
-@triton.jit
-def tile_of(parts):
-    """The tile whose parts these are, one below the other."""
-    for _ in tl.static_range(4):
-        if len(parts) > 1:
-            pairs = ()
-            for i in tl.static_range(len(parts) // 2):
-                x = tl.permute(tl.join(parts[2 * i], parts[2 * i + 1]), (2, 0, 1))
-                pairs = pairs + (tl.reshape(x, (2 * x.shape[1], x.shape[2])),)
-            parts = pairs
-    return parts[0]
-
-
-@triton.jit
-def over_states(tiles, LANES: tl.constexpr):
-    """The sums over states of some steps' tiles (STATES, BLOCK), (steps, BLOCK). LANES lanes
-    share a channel's states, four of which a lane has side by side. What a lane has it sums
-    up; the rest goes through shared memory, to where a lane has all that is left of some
-    steps."""
-    STATES: tl.constexpr = tiles[0].shape[0]
-    BLOCK: tl.constexpr = tiles[0].shape[1]
-    FOUR: tl.constexpr = min(4, STATES // LANES)
-    sums = ()
-    for k in tl.static_range(len(tiles)):
-        x = tl.reshape(tiles[k], (STATES // (LANES * FOUR), LANES, FOUR, BLOCK))
-        sums = sums + (tl.sum(tl.sum(x, 2), 0),)
-    x = tl.permute(tl.reshape(tile_of(sums), (len(tiles), LANES, BLOCK)), (0, 2, 1))
-    for _ in tl.static_range(3):
-        if x.shape[2] > 1:
-            even, odd = tl.split(tl.reshape(x, (len(tiles), BLOCK, x.shape[2] // 2, 2)))
-            x = even + odd
-    return tl.reshape(x, (len(tiles), BLOCK))
 
 
 @triton.jit
@@ -174,15 +135,15 @@ def begins_at(begins_ptr, time, alive):
 
 
 @triton.jit
-def advance(h, rate, dt, dt_u, weights, begins, ZOH: tl.constexpr):
-    """The states (STATES, BLOCK) after a step: ``rate`` is A log2(e), ``dt_u`` dt u."""
+def advance(h, rate, dt, u, weights, begins, ZOH: tl.constexpr):
+    """The states (STATES, BLOCK) after a step: ``rate`` is A log2(e)."""
     h = tl.where(begins != 0, 0.0, h)
     decay = tl.exp2(dt * rate)
     if ZOH:
         first, _ = phi(dt * rate / LOG2_E, decay)
-        return decay * h + dt_u * first * weights
+        return decay * h + (dt * u) * first * weights
     else:
-        return decay * h + dt_u * weights
+        return decay * h + (dt * u) * weights
 
 
 @triton.jit
@@ -256,5 +217,5 @@ def walk(
     _, dt = step_sizes(raw, bias, left, STEPS, SOFTPLUS)
     for k in tl.static_range(STEPS):
         begins = begins_at(begins_ptr, time + k, k < left)
-        h = advance(h, rate, dt[k], dt[k] * u[k], b[k], begins, ZOH)
+        h = advance(h, rate, dt[k], u[k], b[k], begins, ZOH)
     return h

@@ -15,6 +15,7 @@ BACKENDS = [
     pytest.param("triton", marks=pytest.mark.skipif(not has_triton(), reason="no Triton")),
 ]
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
+every_form = pytest.mark.parametrize("letters", ["BLHK", "BLH"], ids=["a decay a channel", "a decay a head"])
 NAMES = ("q", "k", "v", "log_decay", "bonus", "state")
 INF = float("inf")
 
@@ -60,16 +61,20 @@ if has_triton():
 
 
 @pytest.mark.parametrize("bonus", [False, True])
+@every_form
 @pytest.mark.parametrize(("backend", "length"), LENGTHS)
-def test_values_and_gradients_at_lengths_around_groups_and_chunks(length, bonus, backend):
-    for name, (found, true) in values_and_gradients(draw(length, bonus=bonus), backend).items():
+def test_values_and_gradients_at_lengths_around_groups_and_chunks(length, letters, bonus, backend):
+    for name, (found, true) in values_and_gradients(draw(length, letters, bonus), backend).items():
         assert error(found, true) < 3e-6, name
 
 
 @every_backend
+@every_form
+@pytest.mark.parametrize("bonus", [False, True])
 @pytest.mark.parametrize(("keys", "values"), [(1, 1), (7, 2), (2, 9), (16, 8)])
-def test_heads_of_any_width(keys, values, backend):
-    for name, (found, true) in values_and_gradients(draw(11, keys=keys, values=values), backend).items():
+def test_heads_of_any_width(keys, values, bonus, letters, backend):
+    inputs = draw(11, letters, bonus, keys=keys, values=values)
+    for name, (found, true) in values_and_gradients(inputs, backend).items():
         assert error(found, true) < 3e-6, name
 
 
@@ -84,9 +89,10 @@ def test_kernels_stay_in_their_tensors_and_write_all_of_them(length, letters):
 
 
 @every_backend
+@every_form
 @pytest.mark.parametrize("bonus", [False, True])
-def test_a_decay_of_zero_forgets_all_and_gradients_are_numbers(bonus, backend):
-    q, k, v, log_decay, u, state = draw(21, bonus=bonus)
+def test_a_decay_of_zero_forgets_all_and_gradients_are_numbers(bonus, letters, backend):
+    q, k, v, log_decay, u, state = draw(21, letters, bonus)
     log_decay[:, 9] = -INF
     for name, (found, true) in values_and_gradients((q, k, v, log_decay, u, state), backend).items():
         assert error(found, true) < 3e-6, name
@@ -97,9 +103,10 @@ def test_a_decay_of_zero_forgets_all_and_gradients_are_numbers(bonus, backend):
 
 
 @every_backend
-def test_strong_decays_for_long_overflow_nothing(backend):
+@every_form
+def test_strong_decays_for_long_overflow_nothing(letters, backend):
     """The exponential of a difference of sums that is not masked first would be e^315."""
-    q, k, v, log_decay, _, state = draw(33)
+    q, k, v, log_decay, _, state = draw(33, letters)
     for name, (found, true) in values_and_gradients(
         (q, k, v, torch.full_like(log_decay, -5), None, state), backend
     ).items():
@@ -108,10 +115,11 @@ def test_strong_decays_for_long_overflow_nothing(backend):
 
 
 @every_backend
+@every_form
 @pytest.mark.parametrize("bonus", [False, True])
-def test_gradients_of_tiny_decays_are_as_tiny_and_no_rounding_of_larger_sums(bonus, backend):
+def test_gradients_of_tiny_decays_are_as_tiny_and_no_rounding_of_larger_sums(bonus, letters, backend):
     """Nothing passes a decay of e^-100: a difference of sums over steps would leave 1e-8 and more."""
-    q, k, v, log_decay, u, state = draw(33, bonus=bonus)
+    q, k, v, log_decay, u, state = draw(33, letters, bonus)
     inputs = q, k, v, torch.full_like(log_decay, -100), u, state
     found, true = values_and_gradients(inputs, backend)["log_decay"]
     assert np.abs(true).max() < 1e-40
@@ -119,9 +127,11 @@ def test_gradients_of_tiny_decays_are_as_tiny_and_no_rounding_of_larger_sums(bon
 
 
 @every_backend
-def test_early_giants_leave_later_gradients_of_decays_alone(backend):
+@every_form
+@pytest.mark.parametrize("bonus", [False, True])
+def test_early_giants_leave_later_gradients_of_decays_alone(bonus, letters, backend):
     """A sum over later steps is not the sum of all less that of the earlier ones."""
-    inputs = list(draw(24))
+    inputs = list(draw(24, letters, bonus))
     inputs[1], inputs[0] = inputs[1].clone(), inputs[0].clone()
     inputs[0][:, :3] *= 1e6
     inputs[1][:, :3] *= 1e6
@@ -132,9 +142,15 @@ def test_early_giants_leave_later_gradients_of_decays_alone(backend):
 
 @every_backend
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_decays_bonus_and_states_stay_in_float32(dtype, backend):
-    for name, (found, true) in values_and_gradients(draw(20, bonus=True, dtype=dtype), backend).items():
-        assert error(found, true) < (1e-2 if name in "yqkv" else 3e-6), name
+@pytest.mark.parametrize(
+    ("letters", "of_decays"),
+    [("BLHK", 3e-6), ("BLH", 2.0**-17)],  # that of a head is a sum of products to 16 digits
+    ids=["a decay a channel", "a decay a head"],
+)
+def test_decays_bonus_and_states_stay_in_float32(letters, of_decays, dtype, backend):
+    bounds = {**dict.fromkeys("yqkv", 1e-2), "log_decay": of_decays}
+    for name, (found, true) in values_and_gradients(draw(20, letters, True, dtype=dtype), backend).items():
+        assert error(found, true) < bounds.get(name, 3e-6), name
 
 
 @every_backend
@@ -196,6 +212,19 @@ def test_wrong_decays_are_told_what_they_may_be():
         gated_linear_attention(q, k, v, log_decay[..., 0, :])
     with pytest.raises(TypeError, match=r"log_decay: expected dtype torch.float32 for a q of torch.float16"):
         gated_linear_attention(q.half(), k.half(), v.half(), log_decay.half())
+
+
+@pytest.mark.skipif(not has_triton(), reason="no Triton")
+def test_a_decay_a_head_keeps_nothing_between_the_steps_of_a_chunk():
+    """The states between chunks are all that backward gets beside the inputs and the gradients."""
+    kept = {}
+    for letters in ("BLH", "BLHK"):
+        inputs = [x.requires_grad_() for x in draw(9, letters) if x is not None]
+        y, _ = gated_linear_attention(*inputs[:4], None, inputs[4], backend="triton")
+        kept[letters] = [tuple(x.shape) for x in y.grad_fn.saved_tensors if x is not None]
+    states, scores = (4, 1, 2, 3, 5), (1, 9, 2, 4)
+    assert kept["BLH"][-2:] == [states, (0,)]
+    assert kept["BLHK"][-2:] == [states, scores]
 
 
 @pytest.mark.skipif(not has_triton(), reason="no Triton")

@@ -404,28 +404,6 @@ def test_chunks_and_waves_are_the_whole(monkeypatch, name, shape, waves):
 
 
 @with_kernel
-@pytest.mark.parametrize("name", ["all of it", "zero-order hold", "the scan alone"])
-@pytest.mark.parametrize("shape", [(4, 9, 3, 3), (8, 4, 2, 16), (3, 3, 6, 5)])
-def test_channels_whose_states_lanes_share_are_like_any_others(monkeypatch, name, shape):
-    """Values and gradients are those in float64, for which states are handed on; the last group is not full."""
-    arguments = drawn(name, **dict(zip(("batch", "length", "channels", "states"), shape, strict=True)))
-    arguments["cu_seqlens"] = torch.tensor([0, shape[1] // 2, shape[1]])
-    leaves = {key: x for key, x in arguments.items() if isinstance(x, np.ndarray)}
-    launches = launched(monkeypatch)
-
-    def found(dtype, backend):
-        tensors = {key: torch.from_numpy(x).to(dtype).requires_grad_() for key, x in leaves.items()}
-        y, last = ops.selective_scan(**{**arguments, **tensors}, backend=backend)
-        return [y, last, *torch.autograd.grad(y.square().sum() + last.sum(), list(tensors.values()))]
-
-    kernel = found(torch.float32, "triton")
-    assert {name for name, _ in launches} <= {"narrow_kernel", "flow_kernel", "backward_kernel"}
-    assert launches[0][0] == "narrow_kernel"
-    for x, true in zip(kernel, found(torch.float64, "portable"), strict=True):
-        assert relative(x, true) < 2e-6
-
-
-@with_kernel
 def test_sums_in_bfloat16_lose_no_more_than_the_gradients_that_they_become():
     """Over 20 blocks of two channels. To one block alone they are rounded twice to the same 8 bits."""
     arguments = as_tensors(drawn(batch=1, length=11, channels=40, states=4), torch.bfloat16)

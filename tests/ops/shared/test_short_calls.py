@@ -51,7 +51,7 @@ MOST = {
     ("dplr_kernel", "S4"): (68, 1, 184, 1),
     ("wkv", "RWKV-4"): (3, 1, 9, 1),
     ("gated_linear_attention", "a decay a channel"): (5, 3, 12, 3),
-    ("gated_linear_attention", "a decay a head"): (5, 3, 13, 3),
+    ("gated_linear_attention", "a decay a head"): (5, 2, 10, 3),
     ("gated_linear_attention", "RWKV-6"): (5, 3, 14, 3),
     ("flashconv", "as many taps as times"): (3, 1, 11, 2),
     ("flashconv", "a system"): (4, 1, 10, 1),

@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 
 from seqlab.ops.device.gates import at_least, larger, log_sigmoid, running_maxima
-from seqlab.ops.device.matrix_state import LEAST, load_rows, load_steps, store_steps
+from seqlab.ops.device.matrix_state import load_rows, load_steps, store_steps
 from seqlab.ops.xlstm.mlstm import portable
 
 SCAN = 512, 4  # steps that the maximum takes at once: compiled, interpreted
@@ -45,7 +45,7 @@ def gates_kernel(
         # What rounding makes of a maximum, the decay makes up for.
         g = (before - m) + f
         tl.store(gates_ptr + token, m, mask=alive)
-        tl.store(gates_ptr + count + token, at_least(g, LEAST), mask=alive)
+        tl.store(gates_ptr + count + token, g, mask=alive)
         tl.store(gates_ptr + 2 * count + token, tl.exp(i - m) * scale, mask=alive)
         tl.store(last_ptr + head + 0 * step, m, mask=start + step == length - 1)
         carried = tl.sum(tl.where(step == STEPS - 1, before, 0.0), 0, keep_dims=True)

@@ -1,5 +1,5 @@
-"""mLSTM as Triton kernels: a scan for the maximum, gated linear attention on the shared code
-for a state that is a matrix (``seqlab/ops/device/matrix_state.py``), a division.
+"""mLSTM as Triton kernels: a scan for the maximum, gated linear attention with a decay a head
+on the shared code for it (``seqlab/ops/device/head_decay.py``), a division.
 
   gates_kernel    m_t = max(log f_t + m_{t-1}, i_t), and of it what follows needs: the
                   logarithm of a decay a step, g_t, at most 0, and the weight of a key
@@ -7,26 +7,18 @@ for a state that is a matrix (``seqlab/ops/device/matrix_state.py``), a division
   values_kernel   y = q S and a division; in reversed time dv = k D
   keys_kernel     dq, dk and the gradients of both gates, from S before and D after a chunk
 
-With S the state and D the gradient that flows into it. A chunk has STEPS steps, taken at
-once, by products of (STEPS, STEPS) tiles with the decays between steps:
+With S the state and D the gradient that flows into it. A program of ``values_kernel`` has
+BLOCK_V value channels and walks over the keys, one of ``keys_kernel`` BLOCK_K key channels
+and walks over the values. Beside the values stands one more, 1 at every step, for the
+normalizer; it is a vector in every program.
 
-                  j: writes
-               | 1           |      D[t, j] = e^(g_{j+1} + ... + g_t), a sum of numbers of
-     t: reads  | .  1        |      one sign: nothing is divided, and no difference taken
-               | .  .  1     |
-
-A program of ``values_kernel`` has BLOCK_V value channels and walks over the keys, one of
-``keys_kernel`` BLOCK_K key channels and walks over the values. Beside the values stands
-one more, 1 at every step, for the normalizer; it is a vector in every program.
-
-Bytes. With E = B L H, forward reads q and k once for every BLOCK_V values and v, and writes
-h; backward as much for dv, and for dq and dk reads v and dh once for every BLOCK_K keys.
-States between chunks are 4 K (V + 1) bytes for every STEPS steps, written once and read
-once, forward and backward.
+Bytes, where a tile has all channels of a head, of numbers of e bytes. A step of a head takes
+e (3 K + 3 V) forward: k and v for the states, q, k, v and h for the values; and e V for what
+rounding takes off h, where numbers have 16 bits. Backward it takes e (7 K + 6 V), and that e V:
+h and dh for the normalizer; q and dh for D; q, k, dh and dv; q, k, v, dh, dq and dk. S and D
+are 4 K (V + 1) bytes for every STEPS steps: S is written and read forward, and read again
+backward, where D is written once and read twice.
 """
-
-from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 import triton
@@ -34,16 +26,23 @@ import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.device import matrix_state
+from seqlab.ops.device.head_decay import (
+    Plan,
+    decays_between,
+    gradient_of_decays,
+    gradients_of_chunk,
+    left_after,
+    load_decays,
+    plan_launches,
+    read_chunk,
+    writers_of_chunk,
+)
 from seqlab.ops.device.matrix_state import (
     Shape,
     Tile,
     coordinates,
-    decays_between,
-    fit,
-    load_decays,
     load_rows,
     load_steps,
-    parts_of,
     product,
     shape_of,
     state_before,
@@ -64,22 +63,12 @@ from seqlab.ops.xlstm.mlstm.gates import (
 )
 
 SIZES = ["batch", "length", "heads", "chunks", "span", "scale"]
-
-
-class Tiles(NamedTuple):
-    """STEPS, BLOCK_K and BLOCK_V of each kernel; the first is the same for all."""
-
-    states: Tile
-    values: Tile
-    keys: Tile
-
-
 COMPILED = {
     torch.bfloat16: ((64, 64, 128), (64, 32, 128), (64, 64, 64)),
     torch.float16: ((64, 64, 64), (64, 64, 64), (64, 64, 64)),  # for the 64 KB of a T4
     torch.float32: ((32, 32, 64), (32, 32, 64), (32, 32, 64)),
 }
-"""``Tiles``"""
+"""``Tiles`` by dtype."""
 INTERPRETED = (4, 4, 4), (4, 4, 4), (4, 4, 4)
 WARPS, STAGES = 4, 2
 
@@ -100,7 +89,6 @@ def states_kernel(
     over_values = tl.cdiv(values, BLOCK_V)
     blocks = tl.cdiv(keys, BLOCK_K) * over_values
     block, head, part = coordinates(batch, heads, blocks)
-    row = tl.arange(0, STEPS)
     key = block // over_values * BLOCK_K + tl.arange(0, BLOCK_K)
     value = block % over_values * BLOCK_V + tl.arange(0, BLOCK_V)
     inside = key[:, None] * values + value[None, :]
@@ -120,13 +108,8 @@ def states_kernel(
             tl.store(state_ptr + place + inside, C, mask=exists)
             tl.store(state_ptr + place + inside_n, n, mask=has_n)
         chunk = chunks - 1 - turn if REVERSED else turn
-        # From the step that is written last, so that decays add up on the way.
-        steps, begin, step = steps_of_chunk(
-            head, chunk, length, heads, not REVERSED, STEPS
-        )
-        tokens, alive = begin + row * step, row < steps
-        left = tl.exp(
-            tl.cumsum(load_decays(g_ptr, tokens, step, row, steps, not REVERSED), 0)
+        tokens, alive, left, of_chunk = writers_of_chunk(
+            g_ptr, head, chunk, length, heads, REVERSED, False, STEPS
         )
         if weight_ptr is not None:
             left *= load_steps(weight_ptr, tokens, alive, 0.0)
@@ -136,7 +119,6 @@ def states_kernel(
         if inverse_ptr is not None:
             column *= load_steps(column_ptr, tokens, alive, 0.0)
             left *= load_steps(inverse_ptr, tokens, alive, 0.0)
-        of_chunk = tl.sum(load_steps(g_ptr, tokens, alive, 0.0))
         decay = tl.exp(of_chunk)
         C = product(tl.trans(writer), v * left[:, None], C * decay)
         n = n * decay + tl.sum(writer * column[:, None], 0)
@@ -170,7 +152,7 @@ def values_kernel(
     block, head, turn = coordinates(batch, heads, tl.cdiv(values, BLOCK_V))
     chunk = chunks - 1 - turn if REVERSED else turn
     steps, begin, step = steps_of_chunk(head, chunk, length, heads, REVERSED, STEPS)
-    row, k = tl.arange(0, STEPS), tl.arange(0, BLOCK_K)
+    row = tl.arange(0, STEPS)
     value = block * BLOCK_V + tl.arange(0, BLOCK_V)
     tokens, alive = begin + row * step, row < steps
     count = batch.to(tl.int64) * length * heads
@@ -179,25 +161,15 @@ def values_kernel(
     weight = load_steps(gates_ptr + 2 * count, tokens, alive, 0.0)
     size = keys * (values + 1)
     state_ptr += (turn * batch * heads + head) * size
-    scores = tl.zeros((STEPS, STEPS), tl.float32)
-    y = tl.zeros((STEPS, BLOCK_V), tl.float32)
-    nq = tl.zeros((STEPS,), tl.float32)
-    for first in range(0, keys, BLOCK_K):
-        key = first + k
-        reader = load_rows(reader_ptr, tokens, key, keys, alive)
-        writer = load_rows(writer_ptr, tokens, key, keys, alive)
-        mask = (key < keys)[:, None] & (value < values)[None, :]
-        place = key[:, None] * values + value[None, :]
-        state = tl.load(state_ptr + place, mask=mask, other=0.0)
-        scores = product(reader, tl.trans(writer), scores)
-        y = product(reader, state, y)
-        if not REVERSED:
-            n = tl.load(state_ptr + keys * values + key, mask=key < keys, other=0.0)
-            nq += tl.sum(reader * n[None, :], 1)
+    scores, y, nq = read_chunk(
+        reader_ptr, writer_ptr, state_ptr,
+        None if REVERSED else state_ptr + keys * values,
+        tokens, alive, value, keys, values, STEPS, BLOCK_K, BLOCK_V,
+    )  # fmt: skip
     v = load_rows(v_ptr, tokens, value, values, alive)
     reach = tl.exp(tl.cumsum(g, 0))
     y *= reach[:, None]
-    scores *= decays_between(g, row, v_ptr.dtype.element_ty)
+    scores *= decays_between(g, row, v_ptr.dtype.element_ty, False)
     if REVERSED:
         scores *= load_steps(inverse_ptr, tokens, alive, 0.0)[None, :]
         y = product(scores, v, y)
@@ -228,41 +200,28 @@ def keys_kernel(
     these."""
     block, head, chunk = coordinates(batch, heads, tl.cdiv(keys, BLOCK_K))
     steps, begin, _ = steps_of_chunk(head, chunk, length, heads, False, STEPS)
-    row, vs = tl.arange(0, STEPS), tl.arange(0, BLOCK_V)
+    row = tl.arange(0, STEPS)
     key = block * BLOCK_K + tl.arange(0, BLOCK_K)
     tokens, alive = begin + row * heads, row < steps
     count = batch.to(tl.int64) * length * heads
-    g = load_steps(gates_ptr + count, tokens, alive, 0.0)
+    g = load_decays(gates_ptr + count, tokens, heads, row, steps, False)
     weight = load_steps(gates_ptr + 2 * count, tokens, alive, 0.0)
     inverse = load_steps(inverse_ptr, tokens, alive, 0.0)
     grad_nq = load_steps(grad_nq_ptr, tokens, alive, 0.0)
     size = keys * (values + 1)
     state_ptr += (chunk * batch * heads + head) * size
     flow_ptr += ((chunks - 1 - chunk) * batch * heads + head) * size
-    pairs = tl.zeros((STEPS, STEPS), tl.float32)  # t, j
-    grad_q = tl.zeros((STEPS, BLOCK_K), tl.float32)
-    grad_k = tl.zeros((STEPS, BLOCK_K), tl.float32)
-    past = 0.0
-    for first in range(0, values, BLOCK_V):
-        value = first + vs
-        v = load_rows(v_ptr, tokens, value, values, alive)
-        grad_h = load_rows(grad_h_ptr, tokens, value, values, alive)
-        mask = (key < keys)[None, :] & (value < values)[:, None]
-        place = key[None, :] * values + value[:, None]
-        state = tl.load(state_ptr + place, mask=mask, other=0.0)
-        flow = tl.load(flow_ptr + place, mask=mask, other=0.0)
-        pairs = product(grad_h, tl.trans(v), pairs)
-        grad_q = product(grad_h, state, grad_q)
-        grad_k = product(v, flow, grad_k)
-        past += tl.sum(state * flow)
+    pairs, grad_q, grad_k, past = gradients_of_chunk(
+        v_ptr, grad_h_ptr, state_ptr, flow_ptr, tokens, alive, key, keys, values,
+        STEPS, BLOCK_K, BLOCK_V,
+    )  # fmt: skip
     n = tl.load(state_ptr + keys * values + key, mask=key < keys, other=0.0)
     flow = tl.load(flow_ptr + keys * values + key, mask=key < keys, other=0.0)
     past += tl.sum(n * flow)
     q = load_rows(q_ptr, tokens, key, keys, alive)
     k = load_rows(k_ptr, tokens, key, keys, alive)
-    decay = decays_between(g, row, v_ptr.dtype.element_ty)
-    reach = tl.exp(tl.cumsum(g, 0))
-    left = tl.sum(tl.where(row[:, None] == STEPS - 1, decay, 0.0), 0)
+    decay = decays_between(g, row, v_ptr.dtype.element_ty, False)
+    reach, left = tl.exp(tl.cumsum(g, 0)), left_after(g, row)
     pairs = (pairs * inverse[:, None] + grad_nq[:, None]) * decay * weight[None, :]
     of_state = grad_q * inverse[:, None] + grad_nq[:, None] * n[None, :]
     of_state *= reach[:, None]
@@ -275,53 +234,9 @@ def keys_kernel(
     partial = block * count + tokens
     store_steps(grad_i_ptr, tl.sum(grad_k * k, 1), partial, alive)
 
-    # A decay is in all that is read from its step on of what was written before it: sums of
-    # just that, as a difference of sums has the rounding of what they share.
-    scores = product(q, tl.trans(k)) * pairs
-    from_here = tl.where(row[:, None] <= row[None, :], 1.0, 0.0)
-    read_later = product(from_here.to(q.dtype), scores)
-    read_later += tl.sum(k * of_flow, 1)[None, :]
-    of_past = tl.sum(q * of_state, 1)[None, :]
-    grad_g = tl.sum(tl.where(row[:, None] > row[None, :], read_later, of_past), 1)
-    grad_g += past * tl.exp(tl.sum(g))
+    past *= tl.exp(tl.sum(g))
+    grad_g = gradient_of_decays(q, k, pairs, of_state, of_flow, past, row, False)
     store_steps(grad_g_ptr, grad_g, partial, alive)
-
-
-class Plan(NamedTuple):
-    """What the launches need beside their tensors: looked up by shape."""
-
-    over_states: int
-    """Programs of ``states_kernel`` for a part of time."""
-    parts: int
-    span: int
-    """How many parts there are, and of how many chunks."""
-    over_values: tuple[int]
-    """Programs of ``values_kernel``."""
-    over_keys: tuple[int]
-    """Programs of ``keys_kernel``."""
-    blocks: int
-    """Blocks of keys."""
-    tiles: Tiles
-
-
-@lru_cache(maxsize=1024)
-def plan_launches(shape: Shape, dtype: torch.dtype, on_gpu: bool) -> Plan:
-    given = COMPILED[dtype] if on_gpu else INTERPRETED
-    tiles = Tiles(*(fit(tile, shape) for tile in given))
-    heads = shape.batch * shape.heads
-    of_states = heads * (
-        ceil_div(shape.keys, tiles.states[1]) * ceil_div(shape.values, tiles.states[2])
-    )
-    of_values = ceil_div(shape.values, tiles.values[2])
-    of_keys = ceil_div(shape.keys, tiles.keys[1])
-    return Plan(
-        of_states,
-        *parts_of(shape.chunks, of_states, on_gpu),
-        (of_values * shape.chunks * heads,),
-        (of_keys * shape.chunks * heads,),
-        of_keys,
-        tiles,
-    )
 
 
 def scan(
@@ -340,7 +255,7 @@ def scan(
     be ``differentiable``."""
     q, k, v, i, f = map(laid_out, (q, k, v, i, f))
     shape = shape_of(k, v, steps_of(v))
-    plan = plan_launches(shape, v.dtype, v.is_cuda)
+    plan = plan_launches(shape, tiles_for(v), v.is_cuda)
     gates, nq = i.new_empty((3, *i.shape)), torch.empty_like(i)
     last = i.new_empty(i[:, 0].shape)
     STEPS = SCAN[0] if v.is_cuda else SCAN[1]
@@ -383,7 +298,7 @@ def gradients(
     """Gradients to q, k, v, i, f and the parts of the first state."""
     q, k, v, i, f, grad_h = map(laid_out, (q, k, v, i, f, grad_h))
     shape = shape_of(k, v, steps_of(v))
-    plan = plan_launches(shape, v.dtype, v.is_cuda)
+    plan = plan_launches(shape, tiles_for(v), v.is_cuda)
     inverse, grad_nq = torch.empty_like(nq), torch.empty_like(nq)
     ROWS, BLOCK_V = (16, 64) if v.is_cuda else (8, 4)
     runner(normalizer_kernel, v)[(ceil_div(nq.numel(), ROWS),)](
@@ -462,6 +377,10 @@ def kept_shapes(k: Tensor, v: Tensor) -> tuple[tuple[int, ...], ...]:
     return states, (3, *tokens), tokens, rest
 
 
+def tiles_for(like: Tensor) -> tuple[Tile, Tile, Tile]:
+    return COMPILED[like.dtype] if like.is_cuda else INTERPRETED
+
+
 def steps_of(like: Tensor) -> int:
     """Steps in a chunk."""
-    return (COMPILED[like.dtype] if like.is_cuda else INTERPRETED)[0][0]
+    return tiles_for(like)[0][0]
