@@ -96,12 +96,14 @@ def linear_attention_step(
     dtype = q_t.dtype
     q_t, k_t, values = map(_with_room, (q_t, k_t, values))
     total, last = gated_linear_attention_step(
-        q_t, k_t, values, _no_decay(q_t), state, scale=1.0
+        q_t, k_t, values, _no_decay(q_t[0]), state, scale=1.0
     )
     return _mean(total).to(dtype), last
 
 
 def _no_decay(q: Tensor) -> Tensor:
+    """A decay of 1 for each head of queries (..., H, K), (..., H). A step hands in those of
+    one batch entry, as (H,) is no other shape, and (B, H) may be (H, K)."""
     return q.new_zeros(q.shape[:-1], dtype=accumulation_dtype(q.dtype))
 
 

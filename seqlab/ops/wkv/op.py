@@ -49,8 +49,8 @@ def wkv(
         k: keys, (B, L, C): float16, bfloat16, float32 or float64.
         v: values, like ``k``.
         state: what came before, (B, 3, C), of the dtype of ``w``: numerators a,
-            denominators b, at least 0, and exponents m of the sums a e^m and b e^m, such
-            as RWKV's own states are. Nothing, (0, 0, -inf), if None. Beside an m of 0,
+            denominators b, 0 or from 1.2e-38 on, and exponents m of the sums a e^m and
+            b e^m, such as RWKV's own states are. Nothing, (0, 0, -inf), if None. Beside an m of 0,
             even where b is 0, keys below -87 count for nothing in float32.
         backend: "triton" (on CPU tensors: in Triton's interpreter), "portable", or
             None, which takes Triton for CUDA tensors of up to 32 bits and the portable

@@ -183,6 +183,20 @@ def test_sums_of_weights_outgrow_float16():
         close(found.float(), 1, 1e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_step_where_batch_heads_and_keys_are_as_many(dtype):
+    """Its decay of 1 is nobody's (heads, keys): a batch of 2 with 2 heads of 2 features is
+    one like any other."""
+    q, k = (np.exp(draw(2, 3, 2, 2, seed=seed)) for seed in (0, 1))
+    v = draw(2, 3, 2, 3, seed=2)
+    expected, _ = reference.linear_attention(q, k, v)
+    q, k, v = (x.to(dtype) for x in tensors(q, k, v))
+    S = torch.zeros(2, 2, 2, 4)
+    for t in range(3):
+        y_t, S = ops.linear_attention_step(q[:, t], k[:, t], v[:, t], S)
+        close(y_t.float(), expected[:, t], 1e-5 if dtype == torch.float32 else 3e-2)
+
+
 def forms():
     """Every form with arguments for it."""
     q, k, v = (x.float() for x in tensors(*heads()))

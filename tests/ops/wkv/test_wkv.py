@@ -185,6 +185,17 @@ def test_gradients_of_a_step_from_nothing_are_numbers_whatever_decays_or_grows()
 
 
 @every_backend
+def test_the_least_denominator_of_a_state_divides(backend):
+    """Of a state, (2 b, b, 0), all that is read is 2, down to the least number with all its digits."""
+    b = 1.2e-38
+    state = torch.tensor([2 * b, b, 0.0]).reshape(1, 3, 1)
+    k = torch.full((1, 3, 1), -300.0)
+    y, last = wkv(torch.zeros(1), torch.zeros(1), k, torch.ones_like(k), state, backend=backend)
+    torch.testing.assert_close(y, torch.full_like(k, 2.0))
+    torch.testing.assert_close(last[:, 0], torch.full((1, 1), 2.0))
+
+
+@every_backend
 def test_nothing_is_a_state_that_more_can_follow(backend):
     w, u, k, v, _ = draw(5)
     y, nothing = wkv(w, u, torch.full_like(k, -INF), v, backend=backend)
