@@ -63,7 +63,10 @@ def rungs(layer: Layer) -> Iterator[tuple[str, Callable[[], Tensor]]]:
     """The rungs with their names, each to be called before the next one is asked for."""
     yield "PyTorch, a block of steps at a time", lambda: ops.selective_scan(*layer, backend="portable")[0]
     yield "the chapter's kernel: states in registers", lambda: first(*layer)
-    yield "groups of steps, time split: the package", lambda: ops.selective_scan(*layer, backend="triton")[0]
+    yield (
+        "groups of steps, each warp for itself: the package",
+        lambda: ops.selective_scan(*layer, backend="triton")[0],
+    )
 
 
 def first(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
