@@ -24,7 +24,8 @@ def gates_kernel(
     head = tl.program_id(0).to(tl.int64)
     begin = head // heads * length * heads + head % heads
     count = batch.to(tl.int64) * length * heads
-    step = tl.arange(0, STEPS).to(tl.int64)  # (start + step) * heads may not fit 32 bits
+    # A long text's (start + step) * heads may not fit 32 bits.
+    step = tl.arange(0, STEPS).to(tl.int64)
     first = tl.full((1,), LOWEST, tl.float32)
     if before_ptr is not None:
         first = at_least(tl.load(before_ptr + head + tl.arange(0, 1)), LOWEST)
