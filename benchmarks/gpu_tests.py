@@ -35,9 +35,14 @@ class Recorder:
         test = {"test": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 2)}
         if not report.passed:
             why = report.longrepr
-            test["why"] = why[2] if isinstance(why, tuple) else report.longreprtext[-2000:]
+            test["why"] = why[2] if isinstance(why, tuple) else raised(report.longreprtext)
         self.record["tests"].append(test)
         self.out.write_text(json.dumps(self.record, indent=1) + "\n")
+
+
+def raised(report: str) -> str:
+    """What pytest marks as raised in its report, without the paths of a machine."""
+    return "\n".join(line[1:].strip() for line in report.splitlines() if line.startswith("E "))
 
 
 def main() -> int:
