@@ -18,11 +18,14 @@ Where a state is read before it decays, STRICT, the next step finds what a step 
 whole, and what reads and writes at the same step is an op's own affair.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from seqlab.ops.device.exponentials import exp
 from seqlab.ops.device.gates import at_least
@@ -170,6 +173,22 @@ class Tiles(NamedTuple):
     states: Tile
     values: Tile
     keys: Tile
+
+
+WARPS, STAGES = 4, 2
+WIDER = {
+    torch.float16: ((64, 64, 64), (64, 64, 64), (64, 64, 64)),  # for the 64 KB of a T4
+    torch.float32: ((32, 32, 64), (32, 32, 64), (32, 32, 64)),
+}
+"""``Tiles`` of what is multiplied as float32."""
+INTERPRETED = (4, 4, 4), (4, 4, 4), (4, 4, 4)
+
+
+def tiles_for(
+    like: Tensor, compiled: Mapping[torch.dtype, tuple[Tile, Tile, Tile]]
+) -> tuple[Tile, Tile, Tile]:
+    """Those of a tensor's dtype on a GPU, and the interpreter's elsewhere."""
+    return compiled[like.dtype] if like.is_cuda else INTERPRETED
 
 
 class Plan(NamedTuple):

@@ -22,6 +22,7 @@ has 64 bits.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -255,13 +256,14 @@ def walk(
     kernel: JITFunction,
     like: Tensor,
     inputs: Sequence[Tensor | None],
-    states: Tensor,
+    of_states: Sequence[int],
     over_states: int,
     parts: int,
     constants: Sequence[Any],
     options: Mapping[str, int],
-) -> None:
-    """Launches 1 to 3, or launch 3 alone where time is one part.
+) -> Tensor:
+    """Launches 1 to 3, or launch 3 alone where time is one part: the states before every
+    chunk and after the last, in float32.
 
     Args:
         kernel: of launches 1 and 3. It takes the inputs, the states after parts (parts - 1,
@@ -270,13 +272,14 @@ def walk(
             write is None.
         like: a tensor on the device.
         inputs: of the op.
-        states: gets the states, (chunks + 1, ...).
+        of_states: their shape, (chunks + 1, ...).
         over_states: programs for a part.
         parts: of time.
         constants: sizes and the tiling.
         options: of the launches.
     """
     run, carried = runner(kernel, like), None
+    states = like.new_empty(of_states, dtype=torch.float32)
     if parts > 1:
         carried = states.new_empty((parts - 1, *states.shape[1:]))
         decays = states.new_empty(carried.shape[:-1])
@@ -287,6 +290,7 @@ def walk(
     run[(parts * over_states,)](
         *inputs, carried, states, None, None, *constants, **options
     )
+    return states
 
 
 def carry(summaries: Tensor, decays: Tensor) -> None:

@@ -26,6 +26,9 @@ from torch import Tensor
 
 from seqlab.ops.device import matrix_state
 from seqlab.ops.device.head_decay import (
+    STAGES,
+    WARPS,
+    WIDER,
     Plan,
     decays_between,
     gradient_of_decays,
@@ -34,11 +37,11 @@ from seqlab.ops.device.head_decay import (
     load_decays,
     plan_launches,
     read_chunk,
+    tiles_for,
     writers_of_chunk,
 )
 from seqlab.ops.device.matrix_state import (
     Shape,
-    Tile,
     coordinates,
     load_rows,
     product,
@@ -54,12 +57,9 @@ from seqlab.ops.interpreter import runner
 SIZES = ["batch", "length", "heads", "chunks", "span", "scale"]
 COMPILED = {
     torch.bfloat16: ((64, 64, 64), (64, 32, 128), (64, 64, 64)),
-    torch.float16: ((64, 64, 64), (64, 64, 64), (64, 64, 64)),  # for the 64 KB of a T4
-    torch.float32: ((32, 32, 64), (32, 32, 64), (32, 32, 64)),
+    **WIDER,
 }
 """``Tiles`` by dtype."""
-INTERPRETED = (4, 4, 4), (4, 4, 4), (4, 4, 4)
-WARPS, STAGES = 4, 2
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -225,7 +225,7 @@ def scan(
     bonus, state = (None if x is None else laid_out(x) for x in (bonus, state))
     log_decay = of_all_steps(log_decay, v)
     shape = shape_of(k, v, steps_of(v))
-    plan = plan_launches(shape, tiles_for(v), v.is_cuda)
+    plan = plan_launches(shape, tiles_for(v, COMPILED), v.is_cuda)
     strict = bonus is not None
     states = walk(k, v, log_decay, state, scale, shape, plan, False, strict)
     y = torch.empty_like(v)
@@ -252,7 +252,7 @@ def gradients(
     bonus, grad_last = (None if x is None else laid_out(x) for x in (bonus, grad_last))
     fixed, log_decay = log_decay.ndim == 1, of_all_steps(log_decay, v)
     shape = shape_of(k, v, steps_of(v))
-    plan = plan_launches(shape, tiles_for(v), v.is_cuda)
+    plan = plan_launches(shape, tiles_for(v, COMPILED), v.is_cuda)
     strict = bonus is not None
     flows = walk(q, grad_y, log_decay, grad_last, scale, shape, plan, True, strict)
     grad_v = torch.empty_like(v)
@@ -289,14 +289,12 @@ def walk(
 ) -> Tensor:
     """The states before every chunk and after the last; in reversed time what flows into
     them, in the order of turns."""
-    of_state = shape.batch, shape.heads, shape.keys, shape.values
-    states = log_decay.new_empty((shape.chunks + 1, *of_state))
-    matrix_state.walk(
-        states_kernel, v, (writer, v, log_decay, first), states, plan.over_states, plan.parts,
+    of_states = shape.chunks + 1, shape.batch, shape.heads, shape.keys, shape.values
+    return matrix_state.walk(
+        states_kernel, v, (writer, v, log_decay, first), of_states, plan.over_states, plan.parts,
         (scale, *shape, plan.span, reverse, strict, *plan.tiles.states),
         {"num_warps": WARPS, "num_stages": STAGES},
     )  # fmt: skip
-    return states
 
 
 def of_all_steps(log_decay: Tensor, v: Tensor) -> Tensor:
@@ -306,13 +304,9 @@ def of_all_steps(log_decay: Tensor, v: Tensor) -> Tensor:
     return laid_out(log_decay)
 
 
-def tiles_for(like: Tensor) -> tuple[Tile, Tile, Tile]:
-    return COMPILED[like.dtype] if like.is_cuda else INTERPRETED
-
-
 def steps_of(like: Tensor) -> int:
     """Steps in a chunk."""
-    return tiles_for(like)[0][0]
+    return tiles_for(like, COMPILED)[0][0]
 
 
 def kept_shape(k: Tensor, v: Tensor) -> tuple[int, ...]:

@@ -430,15 +430,13 @@ def walk(
 ) -> Tensor:
     """The states before every chunk and after the last; in reversed time what flows into
     them, in the order of turns."""
-    of_state = shape.batch, shape.heads, shape.keys, shape.values
-    states = log_decay.new_empty((shape.chunks + 1, *of_state))
+    of_states = shape.chunks + 1, shape.batch, shape.heads, shape.keys, shape.values
     fixed = log_decay.ndim == 2
-    matrix_state.walk(
-        states_kernel, v, (writer, v, log_decay, first), states, plan.over_states, plan.parts,
+    return matrix_state.walk(
+        states_kernel, v, (writer, v, log_decay, first), of_states, plan.over_states, plan.parts,
         (scale, *shape, plan.span, reverse, strict, fixed, *plan.constants),
         {"num_warps": WARPS, "num_stages": STAGES},
     )  # fmt: skip
-    return states
 
 
 def steps_of(like: Tensor) -> int:

@@ -416,7 +416,6 @@ def plan_launches(
     """The launches for u of such a shape and so many states a channel."""
     STATES = power_of_two(modes)
     tiling = {"STATES": STATES, **INTERPRETED}
-    fewest = 2
     if compiled:
         # The backward pass has many states at once.
         warps = max(1, min(4, STATES // 4)) if backward else 1
@@ -424,6 +423,6 @@ def plan_launches(
         BLOCK = max(1, min(32, lanes // STATES))
         steps = STEPS_BACKWARD if backward else STEPS
         tiling |= {"STEPS": steps, "BLOCK": BLOCK, "num_warps": warps}
-        # Forward, chunks have each exponential, cosine and sine taken twice.
-        fewest = 2 if backward else 12
+    # Forward, chunks have each exponential, cosine and sine taken twice.
+    fewest = 12 if compiled and not backward else 2
     return plan_tiles(shape, modes, compiled, tiling, tiling, BUSY, fewest)

@@ -27,6 +27,9 @@ from torch import Tensor
 
 from seqlab.ops.device import matrix_state
 from seqlab.ops.device.head_decay import (
+    STAGES,
+    WARPS,
+    WIDER,
     Plan,
     decays_between,
     gradient_of_decays,
@@ -35,11 +38,11 @@ from seqlab.ops.device.head_decay import (
     load_decays,
     plan_launches,
     read_chunk,
+    tiles_for,
     writers_of_chunk,
 )
 from seqlab.ops.device.matrix_state import (
     Shape,
-    Tile,
     coordinates,
     load_rows,
     load_steps,
@@ -65,12 +68,9 @@ from seqlab.ops.xlstm.mlstm.gates import (
 SIZES = ["batch", "length", "heads", "chunks", "span", "scale"]
 COMPILED = {
     torch.bfloat16: ((64, 64, 128), (64, 32, 128), (64, 64, 64)),
-    torch.float16: ((64, 64, 64), (64, 64, 64), (64, 64, 64)),  # for the 64 KB of a T4
-    torch.float32: ((32, 32, 64), (32, 32, 64), (32, 32, 64)),
+    **WIDER,
 }
 """``Tiles`` by dtype."""
-INTERPRETED = (4, 4, 4), (4, 4, 4), (4, 4, 4)
-WARPS, STAGES = 4, 2
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -255,7 +255,7 @@ def scan(
     be ``differentiable``."""
     q, k, v, i, f = map(laid_out, (q, k, v, i, f))
     shape = shape_of(k, v, steps_of(v))
-    plan = plan_launches(shape, tiles_for(v), v.is_cuda)
+    plan = plan_launches(shape, tiles_for(v, COMPILED), v.is_cuda)
     gates, nq = i.new_empty((3, *i.shape)), torch.empty_like(i)
     last = i.new_empty(i[:, 0].shape)
     STEPS = SCAN[0] if v.is_cuda else SCAN[1]
@@ -298,7 +298,7 @@ def gradients(
     """Gradients to q, k, v, i, f and the parts of the first state."""
     q, k, v, i, f, grad_h = map(laid_out, (q, k, v, i, f, grad_h))
     shape = shape_of(k, v, steps_of(v))
-    plan = plan_launches(shape, tiles_for(v), v.is_cuda)
+    plan = plan_launches(shape, tiles_for(v, COMPILED), v.is_cuda)
     inverse, grad_nq = torch.empty_like(nq), torch.empty_like(nq)
     ROWS, BLOCK_V = (16, 64) if v.is_cuda else (8, 4)
     runner(normalizer_kernel, v)[(ceil_div(nq.numel(), ROWS),)](
@@ -350,17 +350,16 @@ def walk(
     of the last one C and n; with the normalizer, in reversed time, what flows into
     them."""
     of_heads, keys, values = (shape.batch, shape.heads), shape.keys, shape.values
-    states = gates.new_empty((shape.chunks + 1, *of_heads, keys * (values + 1)))
     C, n = (
         gates.new_empty((*of_heads, keys, values)),
         gates.new_empty((*of_heads, keys)),
     )
     weight = gates[2] if inverse is None else None
     first, first_n = (None if x is None else laid_out(x) for x in (first, first_n))
-    matrix_state.walk(
+    states = matrix_state.walk(
         states_kernel, v,
         (writer, v, weight, inverse, column, gates[1], first, first_n, C, n),
-        states, plan.over_states, plan.parts,
+        (shape.chunks + 1, *of_heads, keys * (values + 1)), plan.over_states, plan.parts,
         (*shape, plan.span, inverse is not None, *plan.tiles.states),
         {"num_warps": WARPS, "num_stages": STAGES},
     )  # fmt: skip
@@ -377,10 +376,6 @@ def kept_shapes(k: Tensor, v: Tensor) -> tuple[tuple[int, ...], ...]:
     return states, (3, *tokens), tokens, rest
 
 
-def tiles_for(like: Tensor) -> tuple[Tile, Tile, Tile]:
-    return COMPILED[like.dtype] if like.is_cuda else INTERPRETED
-
-
 def steps_of(like: Tensor) -> int:
     """Steps in a chunk."""
-    return tiles_for(like)[0][0]
+    return tiles_for(like, COMPILED)[0][0]
