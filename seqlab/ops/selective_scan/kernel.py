@@ -111,6 +111,7 @@ def forward_kernel(
     h = state_before(
         chunk == 0, state_ptr, carry_ptr, place, (chunk - 1) * count + between, mask
     )
+    h = tl.trans(h)
     if summary_ptr is None:
         start_ptr += places_kept(channel, width, STATES)
     if d_ptr is not None:
@@ -148,12 +149,12 @@ def forward_kernel(
         now += STEPS * width
         row += STEPS
     if summary_ptr is None:
-        tl.store(last_ptr + place, h, mask=mask & (left <= span))
+        tl.store(last_ptr + place, tl.trans(h), mask=mask & (left <= span))
     else:
         decay = tl.where(broken != 0, 0.0, tl.exp2(total * rate))
         summary_ptr += turn * count + between
-        tl.store(summary_ptr, h, mask=mask)
-        tl.store(summary_ptr + (chunks - 1) * count, decay, mask=mask)
+        tl.store(summary_ptr, tl.trans(h), mask=mask)
+        tl.store(summary_ptr + (chunks - 1) * count, tl.trans(decay), mask=mask)
 
 
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
@@ -176,7 +177,7 @@ def flow_kernel(
     )
     exists = channel < width
     rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, MODES)
-    g = state_before(turn == 0, grad_last_ptr, None, place, between, mask)
+    g = tl.trans(state_before(turn == 0, grad_last_ptr, None, place, between, mask))
     total = tl.zeros((1, BLOCK), tl.float32)
     broken = 0
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
@@ -201,8 +202,8 @@ def flow_kernel(
             broken |= begins
     decay = tl.where(broken != 0, 0.0, tl.exp2(total * rate))
     summary_ptr += turn * count + between
-    tl.store(summary_ptr, g, mask=mask)
-    tl.store(summary_ptr + (chunks - 1) * count, decay, mask=mask)
+    tl.store(summary_ptr, tl.trans(g), mask=mask)
+    tl.store(summary_ptr + (chunks - 1) * count, tl.trans(decay), mask=mask)
 
 
 @triton.jit(
@@ -241,6 +242,7 @@ def backward_kernel(
     g = state_before(
         turn == 0, grad_last_ptr, flow_ptr, place, (turn - 1) * count + between, mask
     )
+    g = tl.trans(g)
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
     GROUPS: tl.constexpr = WINDOW // STEPS
     kept = places_kept(channel, width, STATES)
@@ -337,8 +339,8 @@ def backward_kernel(
                 ddt = ddt.to(grad_delta_ptr.dtype.element_ty)
                 tl.store(grad_delta_ptr + here + k * width, ddt, mask=to_store)
                 g = tl.where(begins != 0, 0.0, flow)
-    tl.store(grad_state_ptr + place, g, mask=mask & (chunk == 0))
-    tl.store(grad_a_ptr + chunk * count + between, da, mask=mask)
+    tl.store(grad_state_ptr + place, tl.trans(g), mask=mask & (chunk == 0))
+    tl.store(grad_a_ptr + chunk * count + between, tl.trans(da), mask=mask)
     states += chunk * batch * width
     if d_ptr is not None:
         tl.store(grad_d_ptr + states, of_skip, mask=exists)

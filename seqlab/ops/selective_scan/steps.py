@@ -150,41 +150,42 @@ def advance(h, rate, dt, u, weights, begins, ZOH: tl.constexpr):
 def places_between(
     entry, channel, states, batch, width, MODES: tl.constexpr, STATES: tl.constexpr
 ):  # fmt: skip
-    """The numbers of the states, (STATES, 1), their places in (B, D, N) and in (B, N, D),
-    how many places there are, and which states exist. At these places a program reads and
-    writes once, so number by number will do: the compiler is told of no neighbors, and so
-    leaves a channel's states in its lane."""
+    """The numbers of the states, (STATES, 1); and of the tile (BLOCK, STATES) their places
+    in (B, D, N) and in (B, N, D), how many places there are, and which exist. At these a
+    program reads and writes once, so number by number will do: the compiler is told of no
+    neighbors, deals the first axis out to lanes, and so leaves a channel's states in one."""
     state = tl.arange(0, STATES)[:, None]
-    place = tl.max_contiguous(states * MODES + state, (1, 1))
-    between = entry * MODES * width + (state * width + channel)
+    column, channel = tl.trans(state), tl.trans(channel)
+    place = tl.max_contiguous(tl.trans(states) * MODES + column, (1, 1))
+    between = entry * MODES * width + (column * width + channel)
     between = tl.max_contiguous(between, (1, 1))
     count = batch.to(tl.int64) * MODES * width
-    return state, place, between, count, (channel < width) & (state < MODES)
+    return state, place, between, count, (channel < width) & (column < MODES)
 
 
 @triton.jit
 def places_kept(channel, width, STATES: tl.constexpr):
-    """Where states are kept for the way back, in (STATES / 4, D, 4): four of a channel, or as
-    many as there are, lie side by side, as a thread moves them at once."""
+    """Where states are kept for the way back, (BLOCK, STATES / 4, 4) places in (STATES / 4,
+    D, 4): four of a channel, or as many as there are, lie side by side, as a thread moves
+    them at once. Channels come first, as the compiler deals the first axis out to lanes."""
     FOUR: tl.constexpr = 4 if STATES >= 4 else STATES
-    fours = tl.arange(0, STATES // FOUR)[:, None, None]
-    place = (fours * width + channel[:, :, None]) * FOUR
+    fours = tl.arange(0, STATES // FOUR)[None, :, None]
+    place = (fours * width + tl.trans(channel)[:, :, None]) * FOUR
     return place + tl.arange(0, FOUR)[None, None, :]
 
 
 @triton.jit
 def store_states(pointers, h, exists):
     """The states (STATES, BLOCK) to where they are kept."""
-    h = tl.reshape(h, (pointers.shape[0], pointers.shape[2], pointers.shape[1]))
-    tl.store(pointers, tl.permute(h, (0, 2, 1)), mask=exists[:, :, None])
+    h = tl.reshape(tl.trans(h), pointers.shape)
+    tl.store(pointers, h, mask=tl.trans(exists)[:, :, None])
 
 
 @triton.jit
 def load_states(pointers, exists):
     """The states (STATES, BLOCK) that are kept there."""
-    h = tl.load(pointers, mask=exists[:, :, None], other=0.0)
-    h = tl.permute(h, (0, 2, 1))
-    return tl.reshape(h, (h.shape[0] * h.shape[1], h.shape[2]))
+    h = tl.load(pointers, mask=tl.trans(exists)[:, :, None], other=0.0)
+    return tl.trans(tl.reshape(h, (h.shape[0], h.shape[1] * h.shape[2])))
 
 
 @triton.jit
@@ -194,8 +195,9 @@ def load_fixed(
     """A log2(e), (STATES, BLOCK), and the bias of the steps, (1, BLOCK). What does not exist
     decays, so that an endless step makes no NaN of it, which sums over states would have."""
     mask = (channel < width) & (state < MODES)
-    rate = tl.load(a_ptr + channel * MODES + state, mask=mask, other=-1.0) * LOG2_E
-    rate = at_least(rate, LEAST_RATE)
+    place = tl.max_contiguous(tl.trans(channel) * MODES + tl.trans(state), (1, 1))
+    rate = tl.load(a_ptr + place, mask=tl.trans(mask), other=-1.0) * LOG2_E
+    rate = at_least(tl.trans(rate), LEAST_RATE)
     bias = tl.zeros(channel.shape, tl.float32)
     if bias_ptr is not None:
         bias = tl.load(bias_ptr + channel, mask=channel < width, other=0.0)
