@@ -38,7 +38,6 @@ import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.device.pairs import (
-    join_pairs,
     laid_out,
     real_numbers,
     split_pairs,
@@ -98,13 +97,12 @@ def walk_kernel(
     b = load_row(b_ptr + channel * modes, modes, PAIRS)
     decay = load_decay(power_ptr, T, PAIRS)
     powers = load_powers(power_ptr, step + 1 if LATE_FIRST else T - 1 - step, PAIRS)
-    p0, p1 = scaled(powers, b, COMPLEX, T, PAIRS)
-    into = join_pairs(p0, p1, T, PAIRS)
+    into0, into1 = scaled(powers, b, COMPLEX, T, PAIRS)
     if y_ptr is not None:
         c = load_row(c_ptr + channel * modes, modes, PAIRS)
         powers = load_powers(power_ptr, T - 1 - step if LATE_FIRST else step + 1, PAIRS)
         p0, p1 = scaled(powers, c, COMPLEX, T, PAIRS)
-        out = tl.trans(join_pairs(p0, -p1 if COMPLEX else p1, T, PAIRS))
+        out0, out1 = tl.trans(p0), tl.trans(-p1 if COMPLEX else p1)
         lag = step[None, :] - step[:, None]
         lag = -lag if LATE_FIRST else lag
         toeplitz = tl.load(k_ptr + channel * T + lag, mask=lag >= 0, other=0.0)
@@ -119,11 +117,12 @@ def walk_kernel(
         alive = (done < count)[:, None]
         if y_ptr is not None:
             y = tl.dot(u, toeplitz, input_precision=PRECISION)
-            x = join_pairs(x0, x1, ROWS, PAIRS)
-            y = tl.dot(x, out, y, input_precision=PRECISION)
+            y = tl.dot(x0, out0, y, input_precision=PRECISION)
+            y = tl.dot(x1, out1, y, input_precision=PRECISION)
             place = y_ptr + chunk_place(begin, count, done, LATE_FIRST, T)
             tl.store(place, y.to(y_ptr.dtype.element_ty), mask=alive)
-        s0, s1 = split_pairs(tl.dot(u, into, input_precision=PRECISION), ROWS, PAIRS)
+        s0 = tl.dot(u, into0, input_precision=PRECISION)
+        s1 = tl.dot(u, into1, input_precision=PRECISION)
         x0, x1 = step_on(decay, x0, x1, s0, s1, alive, COMPLEX)
     exists = count > 0
     if y_ptr is not None:
