@@ -22,6 +22,15 @@ def times(x0, x1, y0, y1, COMPLEX: tl.constexpr):
 
 
 @triton.jit
+def plus_product(s0, s1, x0, x1, y0, y1, COMPLEX: tl.constexpr):
+    """s + x y, in multiply-adds alone."""
+    if COMPLEX:
+        return s0 + x0 * y0 - x1 * y1, s1 + x0 * y1 + x1 * y0
+    else:
+        return s0 + x0 * y0, s1 + x1 * y1
+
+
+@triton.jit
 def times_conjugate(x0, x1, y0, y1, COMPLEX: tl.constexpr):
     """x y^*, of complex numbers or of each with its own."""
     if COMPLEX:

@@ -15,6 +15,7 @@ from seqlab.ops.device.pairs import (
     join_pairs,
     laid_out,
     load_pairs,
+    plus_product,
     store_pairs,
     times,
 )
@@ -52,9 +53,10 @@ def load_decay(power_ptr, T: tl.constexpr, PAIRS: tl.constexpr):
 @triton.jit
 def step_on(decay, x0, x1, s0, s1, alive, COMPLEX: tl.constexpr):
     """A_bar^T x + s in rows that are alive, x in others."""
-    e0, e1 = times(decay[1][0], decay[1][1], x0, x1, COMPLEX)
-    a0, a1 = times(decay[0][0], decay[0][1], x0, x1, COMPLEX)
-    return tl.where(alive, a0 + (e0 + s0), x0), tl.where(alive, a1 + (e1 + s1), x1)
+    high, low = decay
+    s0, s1 = plus_product(s0, s1, low[0], low[1], x0, x1, COMPLEX)
+    s0, s1 = plus_product(s0, s1, high[0], high[1], x0, x1, COMPLEX)
+    return tl.where(alive, s0, x0), tl.where(alive, s1, x1)
 
 
 @triton.jit(do_not_specialize=["span"])

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.pairs import split_pairs, times
+from seqlab.ops.device.pairs import plus_product, split_pairs, times
 from seqlab.ops.device.powers import (
     Tables,
     load_decay,
@@ -68,16 +68,16 @@ def correlation_kernel(
         alive = (done < count)[:, None]
         by_lag = tl.dot(tl.trans(dy), u, by_lag, input_precision=PRECISION)
         p0, p1 = split_pairs(tl.dot(dy, out, input_precision=PRECISION), ROWS, PAIRS)
-        da0, da1 = add_product(da0, da1, p0, p1, v0, v1, COMPLEX)
-        db0, db1 = add_product(db0, db1, p0, p1, z0, z1, COMPLEX)
-        dc0, dc1 = add_product(dc0, dc1, p0, p1, x0, x1, COMPLEX)
+        da0, da1 = plus_product(da0, da1, p0, p1, v0, v1, COMPLEX)
+        db0, db1 = plus_product(db0, db1, p0, p1, z0, z1, COMPLEX)
+        dc0, dc1 = plus_product(dc0, dc1, p0, p1, x0, x1, COMPLEX)
         p = tl.dot(dy, out_slope, input_precision=PRECISION)
         p0, p1 = split_pairs(p, ROWS, PAIRS)
-        da0, da1 = add_product(da0, da1, p0, p1, x0, x1, COMPLEX)
+        da0, da1 = plus_product(da0, da1, p0, p1, x0, x1, COMPLEX)
         q = tl.dot(u, into_slope, input_precision=PRECISION)
         q0, q1 = split_pairs(q, ROWS, PAIRS)
         q0, q1 = times(b0, b1, q0, q1, COMPLEX)
-        q0, q1 = add_product(q0, q1, d0, d1, x0, x1, COMPLEX)
+        q0, q1 = plus_product(q0, q1, d0, d1, x0, x1, COMPLEX)
         v0, v1 = step_on(decay, v0, v1, q0, q1, alive, COMPLEX)
         q0, q1 = split_pairs(tl.dot(u, into, input_precision=PRECISION), ROWS, PAIRS)
         z0, z1 = step_on(decay, z0, z1, q0, q1, alive, COMPLEX)
@@ -90,8 +90,8 @@ def correlation_kernel(
         grad_last_ptr, flow_ptr, channel, entry, segment, count, channels, segments, modes,
         True, COMPLEX, ROWS, PAIRS,
     )  # fmt: skip
-    da0, da1 = add_product(da0, da1, g0, g1, v0, v1, COMPLEX)
-    db0, db1 = add_product(db0, db1, g0, g1, z0, z1, COMPLEX)
+    da0, da1 = plus_product(da0, da1, g0, g1, v0, v1, COMPLEX)
+    db0, db1 = plus_product(db0, db1, g0, g1, z0, z1, COMPLEX)
     groups = tl.cdiv(batch * walked, ROWS)
     own = (tl.program_id(0) % groups).to(tl.int64) * channels + channel
     plane = groups.to(tl.int64) * channels * 2 * PAIRS
@@ -105,13 +105,6 @@ def correlation_kernel(
 @triton.jit
 def sum_of_rows(x):
     return tl.sum(x, 0, keep_dims=True)
-
-
-@triton.jit
-def add_product(s0, s1, x0, x1, y0, y1, COMPLEX: tl.constexpr):
-    """s + x y."""
-    e0, e1 = times(x0, x1, y0, y1, COMPLEX)
-    return s0 + e0, s1 + e1
 
 
 @triton.jit(do_not_specialize=["groups"])
