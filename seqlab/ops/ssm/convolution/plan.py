@@ -123,6 +123,7 @@ def is_recurrence(length: int, modes: int, compiled: bool) -> bool:
     return modes > MOST_MODES or length <= recurrence.steps_of_chunk(compiled)
 
 
-def precision(u: Tensor) -> str:
-    """How products are formed: numbers of 16 bits are exact in tf32, which has 11."""
-    return "tf32x3" if u.dtype == torch.float32 else "tf32"
+def is_full(u: Tensor) -> bool:
+    """Whether products take two parts of each number: one of 16 bits is exact in tf32, which
+    has 11."""
+    return u.dtype == torch.float32
