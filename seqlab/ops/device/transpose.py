@@ -9,12 +9,13 @@ from seqlab.ops.interpreter import runner
 from seqlab.ops.sizes import ceil_div
 
 
-@triton.jit(do_not_specialize=["rows", "columns"])
+@triton.jit
 def transpose_kernel(
     in_ptr, out_ptr, rows, columns, in_row, out_row, in_batch, out_batch, TILE: tl.constexpr
 ):  # fmt: skip
     """out[b, j, i] = in[b, i, j], for ``rows`` of i and ``columns`` of j. Numbers of a row
-    are neighbors; rows lie ``in_row`` and ``out_row`` apart."""
+    are neighbors; rows lie ``in_row`` and ``out_row`` apart. The compiler has to know whether
+    16 divides the sizes: if not, a mask may end in any number, and they move one by one."""
     across = tl.cdiv(columns, TILE)
     tiles = tl.cdiv(rows, TILE) * across
     entry = (tl.program_id(0) // tiles).to(tl.int64)

@@ -109,9 +109,9 @@ class Launch:
 
 
 @contextmanager
-def recorded(grids=None):
-    """A list that fills with what is launched in this context, each variant once. ``grids``, a list too, fills with the
-    name and the grid of every launch."""
+def recorded(grids=None, capability=90):
+    """A list that fills with what is launched in this context, on a GPU of that compute capability, each variant once.
+    ``grids``, a list too, fills with the name and the grid of every launch."""
     launches = []
 
     def record(kernel, *args, grid, warmup, **kwargs):
@@ -138,6 +138,7 @@ def recorded(grids=None):
         patch.object(kept, "_kept", {}),
         patch.object(kept, "_make", make),
         patch.object(torch.cuda, "current_device", lambda: 0),
+        patch.object(torch.cuda, "get_device_capability", lambda _: divmod(capability, 10)),
         patch.object(torch.cuda, "is_current_stream_capturing", lambda: False),
         patch.object(torch.cuda, "device", lambda _: here),
         patch.object(torch._C, "_cuda_getCurrentRawStream", lambda _: 0, create=True),
@@ -174,10 +175,10 @@ def looked_at(parameter, value):
     return ("i32" if -(2**31) <= value < 2**31 else "i64"), ALIGNED if value % 16 == 0 else None
 
 
-def launches_of(pairing, drawn, grids=None):
+def launches_of(pairing, drawn, grids=None, capability=90):
     """Every variant that an op of the catalogue launches for these arguments, forward, where nothing is kept for a
     gradient too, and backward."""
-    with recorded(grids) as launches:
+    with recorded(grids, capability) as launches:
         # A launcher sees no numbers, so two samples of the same shapes and dtypes are launched alike.
         for arguments in {looks(each): each for each in drawn}.values():
             inputs = [x.requires_grad_() for key, x in arguments.items() if key in pairing.differentiable]

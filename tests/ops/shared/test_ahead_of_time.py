@@ -54,10 +54,10 @@ every_owner = with_kernel(but=BORROWERS)
 
 
 @functools.cache
-def launches(name):
+def launches(name, capability=90):
     from launches import every_arguments, launches_of
 
-    return launches_of(PAIRINGS[name], every_arguments(PAIRINGS[name]))
+    return launches_of(PAIRINGS[name], every_arguments(PAIRINGS[name]), capability=capability)
 
 
 @every_op
@@ -85,7 +85,8 @@ def test_kernels_of_other_ops_are_compiled_as_theirs(name):
 
 def compilable(name, capability):
     """Those of the largest tiles first."""
-    found = [launch for launch in launches(name) if capability >= 80 or "*bf16" not in launch.types]
+    found = launches(name, capability)
+    found = [launch for launch in found if capability >= 80 or "*bf16" not in launch.types]
     return sorted(found, key=lambda launch: -launch.tile)
 
 

@@ -58,7 +58,7 @@ from seqlab.ops.device.segments import (
     load_states,
     segments_of_program,
 )
-from seqlab.ops.device.tf32_products import parts, product
+from seqlab.ops.device.tf32_products import tf32_parts, tf32_product
 from seqlab.ops.device.transpose import transpose
 from seqlab.ops.interpreter import runner
 from seqlab.ops.launch import as_real
@@ -67,7 +67,7 @@ from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution.parameter_gradients import parameter_gradients
 from seqlab.ops.ssm.convolution.plan import (
     Plan,
-    is_full,
+    in_parts,
     kept_by_recurrence,
     plan_launches,
 )
@@ -84,7 +84,7 @@ def scaled(powers, x, COMPLEX: tl.constexpr, T: tl.constexpr, PAIRS: tl.constexp
 def walk_kernel(
     u_ptr, b_ptr, c_ptr, power_ptr, k_ptr, state_ptr, between_ptr, y_ptr, last_ptr,
     batch, channels, chunks, span, segments, walked, modes,
-    LATE_FIRST: tl.constexpr, COMPLEX: tl.constexpr, FULL: tl.constexpr,
+    LATE_FIRST: tl.constexpr, COMPLEX: tl.constexpr, IN_PARTS: tl.constexpr,
     T: tl.constexpr, ROWS: tl.constexpr, PAIRS: tl.constexpr,
 ):  # fmt: skip
     """y and the state after the last chunk (B, D, modes). Without a place for y, the state
@@ -99,33 +99,33 @@ def walk_kernel(
     decay = load_decay(power_ptr, T, PAIRS)
     powers = load_powers(power_ptr, step + 1 if LATE_FIRST else T - 1 - step, PAIRS)
     p0, p1 = scaled(powers, b, COMPLEX, T, PAIRS)
-    into0, into1 = parts(p0, FULL), parts(p1, FULL)
+    into0, into1 = tf32_parts(p0, IN_PARTS), tf32_parts(p1, IN_PARTS)
     if y_ptr is not None:
         c = load_row(c_ptr + channel * modes, modes, PAIRS)
         powers = load_powers(power_ptr, T - 1 - step if LATE_FIRST else step + 1, PAIRS)
         p0, p1 = scaled(powers, c, COMPLEX, T, PAIRS)
-        out0 = parts(tl.trans(p0), FULL)
-        out1 = parts(tl.trans(-p1 if COMPLEX else p1), FULL)
+        out0 = tf32_parts(tl.trans(p0), IN_PARTS)
+        out1 = tf32_parts(tl.trans(-p1 if COMPLEX else p1), IN_PARTS)
         lag = step[None, :] - step[:, None]
         lag = -lag if LATE_FIRST else lag
         toeplitz = tl.load(k_ptr + channel * T + lag, mask=lag >= 0, other=0.0)
-        toeplitz = parts(toeplitz, FULL)
+        toeplitz = tf32_parts(toeplitz, IN_PARTS)
     x0, x1 = load_states(
         state_ptr, between_ptr, channel, entry, segment, count, channels, segments, modes,
         LATE_FIRST, COMPLEX, ROWS, PAIRS,
     )  # fmt: skip
     next_u = load_chunk(u_ptr, begin, count, 0, LATE_FIRST, T)
     for done in range(span):
-        u = parts(next_u.to(tl.float32), FULL)
+        u = tf32_parts(next_u.to(tl.float32), IN_PARTS)
         next_u = load_chunk(u_ptr, begin, count, done + 1, LATE_FIRST, T)
         alive = (done < count)[:, None]
         if y_ptr is not None:
-            y = product(u, toeplitz, FULL)
-            y += product(parts(x0, FULL), out0, FULL)
-            y += product(parts(x1, FULL), out1, FULL)
+            y = tf32_product(u, toeplitz, IN_PARTS)
+            y += tf32_product(tf32_parts(x0, IN_PARTS), out0, IN_PARTS)
+            y += tf32_product(tf32_parts(x1, IN_PARTS), out1, IN_PARTS)
             place = y_ptr + chunk_place(begin, count, done, LATE_FIRST, T)
             tl.store(place, y.to(y_ptr.dtype.element_ty), mask=alive)
-        s0, s1 = product(u, into0, FULL), product(u, into1, FULL)
+        s0, s1 = tf32_product(u, into0, IN_PARTS), tf32_product(u, into1, IN_PARTS)
         x0, x1 = step_on(decay, x0, x1, s0, s1, alive, COMPLEX)
     exists = count > 0
     if y_ptr is not None:
@@ -242,7 +242,7 @@ def states_between(
     runner(walk_kernel, rows)[plan.all_but_one](
         rows, b, None, tables.powers, None, state, None, None, numbers,
         *plan.sizes, plan.segments - 1, plan.modes,
-        late_first, plan.complex, is_full(rows), **plan.tiling,
+        late_first, plan.complex, in_parts(rows), **plan.tiling,
     )  # fmt: skip
     if plan.segments == 2:  # a state alone is joined with none
         return numbers
@@ -269,5 +269,5 @@ def walk(
         rows, b, c, tables.powers, tables.k, state,
         between if plan.segments > 1 else None, out, last,
         *plan.sizes, plan.segments, plan.modes,
-        late_first, plan.complex, is_full(rows), **plan.tiling,
+        late_first, plan.complex, in_parts(rows), **plan.tiling,
     )  # fmt: skip

@@ -21,9 +21,9 @@ from seqlab.ops.device.powers import (
     store_row,
 )
 from seqlab.ops.device.segments import load_chunk, load_states, segments_of_program
-from seqlab.ops.device.tf32_products import parts, product
+from seqlab.ops.device.tf32_products import tf32_parts, tf32_product
 from seqlab.ops.interpreter import runner
-from seqlab.ops.ssm.convolution.plan import Plan, is_full
+from seqlab.ops.ssm.convolution.plan import Plan, in_parts
 
 
 @triton.jit(do_not_specialize=["batch", "chunks", "span", "segments", "walked"])
@@ -31,7 +31,7 @@ def correlation_kernel(
     u_ptr, grad_y_ptr, b_ptr, c_ptr, power_ptr, state_ptr, between_ptr,
     grad_last_ptr, flow_ptr, sum_ptr, lag_ptr,
     batch, channels, chunks, span, segments, walked, modes,
-    COMPLEX: tl.constexpr, FULL: tl.constexpr,
+    COMPLEX: tl.constexpr, IN_PARTS: tl.constexpr,
     T: tl.constexpr, ROWS: tl.constexpr, PAIRS: tl.constexpr,
 ):  # fmt: skip
     """Conjugate gradients of A_bar, B_bar and C by way of the states before chunks, of each
@@ -46,13 +46,13 @@ def correlation_kernel(
     decay = load_decay(power_ptr, T, PAIRS)
     d0, d1 = load_row(power_ptr + (T - 1) * 2 * PAIRS, 2 * PAIRS, PAIRS)
     d0, d1 = T * d0, T * d1
-    into = parts(load_powers(power_ptr, T - 1 - step, PAIRS), FULL)
-    out = parts(load_powers(power_ptr, step + 1, PAIRS), FULL)
+    into = tf32_parts(load_powers(power_ptr, T - 1 - step, PAIRS), IN_PARTS)
+    out = tf32_parts(load_powers(power_ptr, step + 1, PAIRS), IN_PARTS)
     # Their derivatives to A_bar.
     into_slope = load_powers(power_ptr, tl.maximum(T - 2 - step, 0), PAIRS)
-    into_slope = parts(into_slope * (T - 1 - step)[:, None], FULL)
+    into_slope = tf32_parts(into_slope * (T - 1 - step)[:, None], IN_PARTS)
     out_slope = load_powers(power_ptr, step, PAIRS) * (step + 1)[:, None]
-    out_slope = parts(out_slope, FULL)
+    out_slope = tf32_parts(out_slope, IN_PARTS)
     x0, x1 = load_states(
         state_ptr, between_ptr, channel, entry, segment, count, channels, segments, modes,
         False, COMPLEX, ROWS, PAIRS,
@@ -64,25 +64,25 @@ def correlation_kernel(
     next_u = load_chunk(u_ptr, begin, count, 0, False, T)
     next_dy = load_chunk(grad_y_ptr, begin, count, 0, False, T)
     for done in range(span):
-        u = parts(next_u.to(tl.float32), FULL)
-        dy = parts(next_dy.to(tl.float32), FULL)
+        u = tf32_parts(next_u.to(tl.float32), IN_PARTS)
+        dy = tf32_parts(next_dy.to(tl.float32), IN_PARTS)
         next_u = load_chunk(u_ptr, begin, count, done + 1, False, T)
         next_dy = load_chunk(grad_y_ptr, begin, count, done + 1, False, T)
         alive = (done < count)[:, None]
-        by_lag += product((tl.trans(dy[0]), tl.trans(dy[1])), u, FULL)
-        p0, p1 = split_pairs(product(dy, out, FULL), ROWS, PAIRS)
+        by_lag += tf32_product((tl.trans(dy[0]), tl.trans(dy[1])), u, IN_PARTS)
+        p0, p1 = split_pairs(tf32_product(dy, out, IN_PARTS), ROWS, PAIRS)
         da0, da1 = plus_product(da0, da1, p0, p1, v0, v1, COMPLEX)
         db0, db1 = plus_product(db0, db1, p0, p1, z0, z1, COMPLEX)
         dc0, dc1 = plus_product(dc0, dc1, p0, p1, x0, x1, COMPLEX)
-        p = product(dy, out_slope, FULL)
+        p = tf32_product(dy, out_slope, IN_PARTS)
         p0, p1 = split_pairs(p, ROWS, PAIRS)
         da0, da1 = plus_product(da0, da1, p0, p1, x0, x1, COMPLEX)
-        q = product(u, into_slope, FULL)
+        q = tf32_product(u, into_slope, IN_PARTS)
         q0, q1 = split_pairs(q, ROWS, PAIRS)
         q0, q1 = times(b0, b1, q0, q1, COMPLEX)
         q0, q1 = plus_product(q0, q1, d0, d1, x0, x1, COMPLEX)
         v0, v1 = step_on(decay, v0, v1, q0, q1, alive, COMPLEX)
-        q0, q1 = split_pairs(product(u, into, FULL), ROWS, PAIRS)
+        q0, q1 = split_pairs(tf32_product(u, into, IN_PARTS), ROWS, PAIRS)
         z0, z1 = step_on(decay, z0, z1, q0, q1, alive, COMPLEX)
         q0, q1 = times(b0, b1, q0, q1, COMPLEX)
         x0, x1 = step_on(decay, x0, x1, q0, q1, alive, COMPLEX)
@@ -185,7 +185,7 @@ def parameter_gradients(
     runner(correlation_kernel, rows)[plan.correlations](
         rows, dy, b, c, tables.powers, state, between if plan.segments > 1 else None,
         grad_last, flow if plan.segments > 1 else None, sums, by_lag,
-        *plan.sizes, plan.segments, plan.modes, plan.complex, is_full(rows),
+        *plan.sizes, plan.segments, plan.modes, plan.complex, in_parts(rows),
         **plan.correlation_tiling,
     )  # fmt: skip
     runner(parameter_kernel, rows)[(channels,)](

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from seqlab.ops.device.tf32_products import takes_tf32
 from seqlab.ops.sizes import ceil_div, power_of_two
 from seqlab.ops.ssm import kernel as recurrence
 
@@ -17,7 +18,7 @@ MOST_SEGMENTS = 64
 ENOUGH = 1024
 """Programs that keep any GPU busy."""
 T = 32
-WALK = {"ROWS": 16, "num_warps": 4}
+WALK = {"ROWS": 16, "num_warps": 2}
 CORRELATION = {"ROWS": 16, "num_warps": 4}
 INTERPRETED = {"T": 2, "ROWS": 2}  # it visits numbers one by one
 
@@ -123,7 +124,7 @@ def is_recurrence(length: int, modes: int, compiled: bool) -> bool:
     return modes > MOST_MODES or length <= recurrence.steps_of_chunk(compiled)
 
 
-def is_full(u: Tensor) -> bool:
-    """Whether products take two parts of each number: one of 16 bits is exact in tf32, which
-    has 11."""
-    return u.dtype == torch.float32
+def in_parts(u: Tensor) -> bool:
+    """Whether products take numbers in parts: those of 16 bits are exact in tf32, which has
+    11."""
+    return u.dtype == torch.float32 and takes_tf32(u.device)
