@@ -55,7 +55,7 @@ def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -
     modes = 2 * N if is_complex else N
     PAIRS = power_of_two(ceil_div(modes, 2))
     if compiled:
-        sizes = {"T": T, "PAIRS": max(8, PAIRS)}
+        sizes = {"T": T, "PAIRS": max(16, PAIRS)}  # a product takes no fewer
         tiling, correlation_tiling = {**WALK, **sizes}, {**CORRELATION, **sizes}
     else:
         tiling = correlation_tiling = {**INTERPRETED, "PAIRS": PAIRS}
