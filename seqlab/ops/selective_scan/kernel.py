@@ -63,7 +63,6 @@ from torch import Tensor
 from seqlab.ops.device.chunks import scan_summaries, tile_coordinates
 from seqlab.ops.device.combines import AFFINE
 from seqlab.ops.device.exponentials import LOG2_E
-from seqlab.ops.device.matrix_state import state_before
 from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
 from seqlab.ops.selective_scan.plan import Plan, kept_shape, plan_tiles
@@ -79,7 +78,8 @@ from seqlab.ops.selective_scan.steps import (
     over_channels,
     phi,
     places_between,
-    places_kept,
+    places_of,
+    state_before,
     step_sizes,
     store_states,
     walk,
@@ -96,24 +96,25 @@ def forward_kernel(
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 with a place for summaries (2, chunks - 1, B, N, D), else launch 3, where
-    ``start_ptr`` (windows, B, STATES / 4, D, 4) gets the states before windows."""
+    ``start_ptr`` (windows, B, 4, D, STATES / 4) gets the states before windows."""
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, False, span, BLOCK
     )
     entry = (tl.program_id(0) // tl.cdiv(width, BLOCK) % batch).to(tl.int64)
     row = entry * (length + MARGIN) + chunk * span
     channel, now, states = channel[None, :], now[None, :], states[None, :]
-    state, place, between, count, mask = places_between(
-        entry, channel, states, batch, width, MODES, STATES
-    )
-    exists = channel < width
-    rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, MODES)
+    state, exists = tl.arange(0, STATES)[:, None], channel < width
+    places = places_of(state, states, MODES)
+    between = places_between(state, channel, entry, width, MODES)
+    count = batch.to(tl.int64) * MODES * width
+    rate, bias = load_fixed(a_ptr, bias_ptr, state, channel, width, MODES, STATES)
     h = state_before(
-        chunk == 0, state_ptr, carry_ptr, place, (chunk - 1) * count + between, mask
-    )
-    h = tl.trans(h)
+        chunk == 0, state_ptr, carry_ptr, places, (chunk - 1) * count + between, exists,
+        MODES, STATES,
+    )  # fmt: skip
+    QUARTER: tl.constexpr = places.shape[1]
     if summary_ptr is None:
-        start_ptr += places_kept(channel, width, STATES)
+        start_ptr += places_of(state, channel, QUARTER)
     if d_ptr is not None:
         skip = tl.load(d_ptr + channel, mask=exists, other=0.0)
     total = tl.zeros((1, BLOCK), tl.float32)
@@ -126,7 +127,8 @@ def forward_kernel(
         if summary_ptr is None:
             if first % WINDOW == 0:
                 window = (chunk * span + first) // WINDOW * batch + entry
-                store_states(start_ptr + window * STATES * width, h, exists)
+                kept = start_ptr + window * STATES * width
+                store_states(kept, QUARTER * width, h, exists, STATES, STATES)
             c = load_weights(c_ptr, row, state, channel, MODES, STEPS)
             if z_ptr is not None:
                 z = load_group(z_ptr, now, width, rest, exists, STEPS)
@@ -149,12 +151,14 @@ def forward_kernel(
         now += STEPS * width
         row += STEPS
     if summary_ptr is None:
-        tl.store(last_ptr + place, tl.trans(h), mask=mask & (left <= span))
+        is_last = exists & (left <= span)
+        store_states(last_ptr + places, QUARTER, h, is_last, MODES, STATES)
     else:
         decay = tl.where(broken != 0, 0.0, tl.exp2(total * rate))
         summary_ptr += turn * count + between
-        tl.store(summary_ptr, tl.trans(h), mask=mask)
-        tl.store(summary_ptr + (chunks - 1) * count, tl.trans(decay), mask=mask)
+        mask = exists & (state < MODES)
+        tl.store(summary_ptr, h, mask=mask)
+        tl.store(summary_ptr + (chunks - 1) * count, decay, mask=mask)
 
 
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
@@ -172,12 +176,14 @@ def flow_kernel(
     entry = (tl.program_id(0) // tl.cdiv(width, BLOCK) % batch).to(tl.int64)
     row = entry * (length + MARGIN) + chunk * span
     channel, now, states = channel[None, :], now[None, :], states[None, :]
-    state, place, between, count, mask = places_between(
-        entry, channel, states, batch, width, MODES, STATES
+    state, exists = tl.arange(0, STATES)[:, None], channel < width
+    places = places_of(state, states, MODES)
+    between = places_between(state, channel, entry, width, MODES)
+    count = batch.to(tl.int64) * MODES * width
+    rate, bias = load_fixed(a_ptr, bias_ptr, state, channel, width, MODES, STATES)
+    g = state_before(
+        turn == 0, grad_last_ptr, None, places, between, exists, MODES, STATES
     )
-    exists = channel < width
-    rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, MODES)
-    g = tl.trans(state_before(turn == 0, grad_last_ptr, None, place, between, mask))
     total = tl.zeros((1, BLOCK), tl.float32)
     broken = 0
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
@@ -202,8 +208,9 @@ def flow_kernel(
             broken |= begins
     decay = tl.where(broken != 0, 0.0, tl.exp2(total * rate))
     summary_ptr += turn * count + between
-    tl.store(summary_ptr, tl.trans(g), mask=mask)
-    tl.store(summary_ptr + (chunks - 1) * count, tl.trans(decay), mask=mask)
+    mask = exists & (state < MODES)
+    tl.store(summary_ptr, g, mask=mask)
+    tl.store(summary_ptr + (chunks - 1) * count, decay, mask=mask)
 
 
 @triton.jit(
@@ -220,7 +227,7 @@ def backward_kernel(
 ):  # fmt: skip
     """A wave of launch 3 of it: tiles, the chunks of batch entry 0, of 1 and so on, from
     number ``launched`` on, ``together`` of them if they are not the last. ``inside_ptr``
-    (together, groups of a window, STATES / 4, D, 4) gets the states before the groups of one
+    (together, groups of a window, 4, D, STATES / 4) gets the states before the groups of one
     window, ``sums_ptr`` (blocks, together, span, N, 2) the sums over each block of channels,
     for B in turns with C, and ``grad_a_ptr`` (chunks, B, N, D), ``grad_d_ptr`` and
     ``grad_bias_ptr`` (chunks, B, D) those over each chunk."""
@@ -233,19 +240,20 @@ def backward_kernel(
     channel = (block * BLOCK + tl.arange(0, BLOCK))[None, :]
     now = (entry * length + chunk * span) * width + channel
     row, states = entry * (length + MARGIN) + chunk * span, entry * width + channel
-    state, place, between, count, mask = places_between(
-        entry, channel, states, batch, width, MODES, STATES
-    )
+    state, exists = tl.arange(0, STATES)[:, None], channel < width
     both = tl.arange(0, 2 * STATES)[:, None]
-    exists = channel < width
-    rate, bias = load_fixed(a_ptr, bias_ptr, channel, state, width, MODES)
+    places = places_of(state, states, MODES)
+    between = places_between(state, channel, entry, width, MODES)
+    count = batch.to(tl.int64) * MODES * width
+    rate, bias = load_fixed(a_ptr, bias_ptr, state, channel, width, MODES, STATES)
     g = state_before(
-        turn == 0, grad_last_ptr, flow_ptr, place, (turn - 1) * count + between, mask
-    )
-    g = tl.trans(g)
+        turn == 0, grad_last_ptr, flow_ptr, places, (turn - 1) * count + between, exists,
+        MODES, STATES,
+    )  # fmt: skip
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
     GROUPS: tl.constexpr = WINDOW // STEPS
-    kept = places_kept(channel, width, STATES)
+    QUARTER: tl.constexpr = places.shape[1]
+    kept = places_of(state, channel, QUARTER)
     start_ptr += (chunk * (span // WINDOW) * batch + entry) * STATES * width + kept
     inside_ptr += tile.to(tl.int64) * GROUPS * STATES * width + kept
     skip = tl.zeros((1, BLOCK), tl.float32)
@@ -260,8 +268,9 @@ def backward_kernel(
         window = windows - 1 - done
         inner = tl.minimum(groups - window * GROUPS, GROUPS)
         tl.debug_barrier()  # the states of the window before have been read
-        h = load_states(start_ptr + window * batch * STATES * width, exists)
-        store_states(inside_ptr, h, exists)
+        start = start_ptr + window * batch * STATES * width
+        h = load_states(start, QUARTER * width, exists, 0.0, STATES, STATES)
+        store_states(inside_ptr, QUARTER * width, h, exists, STATES, STATES)
         walked = tl.where(done == 0, inner, inner - 1)
         for earlier in tl.range(walked, num_stages=STAGES):
             first = (window * GROUPS + earlier) * STEPS
@@ -270,13 +279,15 @@ def backward_kernel(
                 row + first, chunk * span + first, left - first, width, MODES,
                 channel, state, SOFTPLUS, ZOH, STEPS,
             )  # fmt: skip
-            place_inside = inside_ptr + (earlier + 1) * STATES * width
-            store_states(place_inside, h, exists & (earlier + 1 < inner))
+            to_keep = exists & (earlier + 1 < inner)
+            place = inside_ptr + (earlier + 1) * STATES * width
+            store_states(place, QUARTER * width, h, to_keep, STATES, STATES)
         after = tl.where(done == 0, h, after)
         tl.debug_barrier()  # they come back to this program, by way of memory
         for back in tl.range(inner, num_stages=STAGES):
             inside = inner - 1 - back
-            h = load_states(inside_ptr + inside * STATES * width, exists)
+            place = inside_ptr + inside * STATES * width
+            h = load_states(place, QUARTER * width, exists, 0.0, STATES, STATES)
             first = (window * GROUPS + inside) * STEPS
             here, rest = now + first * width, left - first
             u = load_group(u_ptr, here, width, rest, exists, STEPS)
@@ -339,8 +350,10 @@ def backward_kernel(
                 ddt = ddt.to(grad_delta_ptr.dtype.element_ty)
                 tl.store(grad_delta_ptr + here + k * width, ddt, mask=to_store)
                 g = tl.where(begins != 0, 0.0, flow)
-    tl.store(grad_state_ptr + place, tl.trans(g), mask=mask & (chunk == 0))
-    tl.store(grad_a_ptr + chunk * count + between, tl.trans(da), mask=mask)
+    is_first = exists & (chunk == 0)
+    store_states(grad_state_ptr + places, QUARTER, g, is_first, MODES, STATES)
+    mask = exists & (state < MODES)
+    tl.store(grad_a_ptr + chunk * count + between, da, mask=mask)
     states += chunk * batch * width
     if d_ptr is not None:
         tl.store(grad_d_ptr + states, of_skip, mask=exists)
@@ -352,7 +365,7 @@ def scan(
     inputs: Inputs, delta_softplus: bool, zoh: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y (B, L, D), the last state (B, D, N), and the states before windows (windows, B,
-    STATES / 4, D, 4), in a row."""
+    4, D, STATES / 4), in a row."""
     u, A = inputs.u, inputs.A
     plan = plan_launches(u.shape, A.shape[1], False, u.is_cuda)
     given = _in_memory(inputs)
@@ -452,11 +465,11 @@ def _in_memory(inputs: Inputs) -> Inputs:
 
 LANES = 512
 """States that a warp has in its registers."""
-BUSY, BUSY_BACKWARD = 4096, 2048
+BUSY = 4096
 """Warps of all chunks, where there are several: twice as many as fit onto an H100."""
 WAVE = 1024
-"""Warps of a launch of the backward kernel: as many as fit onto an H100, of 255 registers a
-lane."""
+"""Warps of a launch of the backward kernel, and of its chunks: as many as fit onto an H100,
+of 255 registers a lane."""
 COMPILED = {"STEPS": 8, "STAGES": 3, "num_warps": 1}
 COMPILED_BACKWARD = {"STEPS": 2, "STAGES": 3, "num_warps": 1}
 INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2}  # it visits numbers one by one
@@ -483,7 +496,7 @@ def plan_launches(
         )
     cut = shape, modes, compiled, summing, writing
     if backward:
-        return plan_tiles(*cut, BUSY_BACKWARD, wave=WAVE if compiled else 4)
+        return plan_tiles(*cut, WAVE, wave=WAVE if compiled else 4)
     # With chunks most steps are taken twice. To take each once is faster, even with a
     # quarter of the warps that a GPU has room for.
     return plan_tiles(*cut, BUSY, fewest=12 if compiled else 2)

@@ -97,6 +97,13 @@ def upper_and_lower(x):
 
 
 @triton.jit
+def below_each_other(upper, lower):
+    """The other way round: a tile of two halves."""
+    x = tl.permute(tl.join(upper, lower), (2, 0, 1))
+    return tl.reshape(x, (2 * upper.shape[0], upper.shape[1]))
+
+
+@triton.jit
 def step_sizes(raw, bias, left, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr):
     """Of a group the raw steps with their bias, and the steps dt, 0 after the end."""
     tl.static_assert(STEPS <= MARGIN)
@@ -147,60 +154,88 @@ def advance(h, rate, dt, u, weights, begins, ZOH: tl.constexpr):
 
 
 @triton.jit
-def places_between(
-    entry, channel, states, batch, width, MODES: tl.constexpr, STATES: tl.constexpr
+def places_of(state, channels, MODES: tl.constexpr):
+    """Where in (D, N) the first quarter of the channels' states lies, (BLOCK, STATES / 4)."""
+    QUARTER: tl.constexpr = (state.shape[0] + 3) // 4
+    return tl.trans(channels) * MODES + tl.arange(0, QUARTER)[None, :]
+
+
+@triton.jit
+def load_states(
+    pointers, apart, exists, OTHER: tl.constexpr, MODES: tl.constexpr, STATES: tl.constexpr
 ):  # fmt: skip
-    """The numbers of the states, (STATES, 1); and of the tile (BLOCK, STATES) their places
-    in (B, D, N) and in (B, N, D), how many places there are, and which exist. At these a
-    program reads and writes once, so number by number will do: the compiler is told of no
-    neighbors, deals the first axis out to lanes, and so leaves a channel's states in one."""
-    state = tl.arange(0, STATES)[:, None]
-    column, channel = tl.trans(state), tl.trans(channel)
-    place = tl.max_contiguous(tl.trans(states) * MODES + column, (1, 1))
-    between = entry * MODES * width + (column * width + channel)
-    between = tl.max_contiguous(between, (1, 1))
-    count = batch.to(tl.int64) * MODES * width
-    return state, place, between, count, (channel < width) & (column < MODES)
+    """Of MODES states in memory a tile (STATES, BLOCK), in quarters that lie so far
+    ``apart``. A channel's numbers of a quarter are neighbors: so each thread moves four of
+    them at once, and a warp a quarter. The compiler has no other way to deal them out, and
+    leaves as many of a channel's states as there is room for in one lane."""
+    QUARTER: tl.constexpr = pointers.shape[1]
+    state = tl.arange(0, QUARTER)[None, :]
+    parts = ()
+    for i in tl.static_range(STATES // QUARTER):
+        mask = tl.trans(exists) & (i * QUARTER + state < MODES)
+        part = tl.load(pointers + i * apart, mask=mask, other=OTHER)
+        parts = parts + (tl.trans(part),)
+    if STATES == 1:
+        return parts[0]
+    elif STATES == 2:
+        return below_each_other(parts[0], parts[1])
+    else:
+        upper = below_each_other(parts[0], parts[1])
+        return below_each_other(upper, below_each_other(parts[2], parts[3]))
 
 
 @triton.jit
-def places_kept(channel, width, STATES: tl.constexpr):
-    """Where states are kept for the way back, (BLOCK, STATES / 4, 4) places in (STATES / 4,
-    D, 4): four of a channel, or as many as there are, lie side by side, as a thread moves
-    them at once. Channels come first, as the compiler deals the first axis out to lanes."""
-    FOUR: tl.constexpr = 4 if STATES >= 4 else STATES
-    fours = tl.arange(0, STATES // FOUR)[None, :, None]
-    place = (fours * width + tl.trans(channel)[:, :, None]) * FOUR
-    return place + tl.arange(0, FOUR)[None, None, :]
+def store_states(
+    pointers, apart, h, exists, MODES: tl.constexpr, STATES: tl.constexpr
+):  # fmt: skip
+    """The tile to there."""
+    QUARTER: tl.constexpr = pointers.shape[1]
+    state = tl.arange(0, QUARTER)[None, :]
+    parts = parts_of(h, QUARTER)
+    for i in tl.static_range(STATES // QUARTER):
+        mask = tl.trans(exists) & (i * QUARTER + state < MODES)
+        tl.store(pointers + i * apart, tl.trans(parts[i]), mask=mask)
 
 
 @triton.jit
-def store_states(pointers, h, exists):
-    """The states (STATES, BLOCK) to where they are kept."""
-    h = tl.reshape(tl.trans(h), pointers.shape)
-    tl.store(pointers, h, mask=tl.trans(exists)[:, :, None])
+def places_between(state, channel, entry, width, MODES: tl.constexpr):
+    """The tile's places in (B, N, D). At these a program reads and writes once, so number
+    by number will do: the compiler is told of no alignment, as of four channels at once a
+    lane would have fewer states."""
+    between = entry * MODES * width + (state * width + channel)
+    return tl.multiple_of(between, (1, 1))
 
 
 @triton.jit
-def load_states(pointers, exists):
-    """The states (STATES, BLOCK) that are kept there."""
-    h = tl.load(pointers, mask=tl.trans(exists)[:, :, None], other=0.0)
-    return tl.trans(tl.reshape(h, (h.shape[0], h.shape[1] * h.shape[2])))
+def state_before(
+    is_first, state_ptr, carry_ptr, places, between, exists,
+    MODES: tl.constexpr, STATES: tl.constexpr,
+):  # fmt: skip
+    """The states before a chunk: those after another one, at the places ``between`` in (B, N,
+    D), or those handed in if it ``is_first``, in (B, D, N); zeros if there are none."""
+    h = tl.zeros(between.shape, tl.float32)
+    if state_ptr is not None:
+        there = exists & is_first
+        h = load_states(state_ptr + places, places.shape[1], there, 0.0, MODES, STATES)
+    if carry_ptr is not None:
+        mask = exists & (tl.arange(0, STATES)[:, None] < MODES) & (is_first == 0)
+        h = tl.where(is_first, h, tl.load(carry_ptr + between, mask=mask, other=0.0))
+    return h
 
 
 @triton.jit
 def load_fixed(
-    a_ptr, bias_ptr, channel, state, width, MODES: tl.constexpr,
+    a_ptr, bias_ptr, state, channel, width, MODES: tl.constexpr, STATES: tl.constexpr
 ):  # fmt: skip
     """A log2(e), (STATES, BLOCK), and the bias of the steps, (1, BLOCK). What does not exist
     decays, so that an endless step makes no NaN of it, which sums over states would have."""
-    mask = (channel < width) & (state < MODES)
-    place = tl.max_contiguous(tl.trans(channel) * MODES + tl.trans(state), (1, 1))
-    rate = tl.load(a_ptr + place, mask=tl.trans(mask), other=-1.0) * LOG2_E
-    rate = at_least(tl.trans(rate), LEAST_RATE)
+    exists = channel < width
+    places = places_of(state, channel, MODES)
+    rate = load_states(a_ptr + places, places.shape[1], exists, -1.0, MODES, STATES)
+    rate = at_least(rate * LOG2_E, LEAST_RATE)
     bias = tl.zeros(channel.shape, tl.float32)
     if bias_ptr is not None:
-        bias = tl.load(bias_ptr + channel, mask=channel < width, other=0.0)
+        bias = tl.load(bias_ptr + channel, mask=exists, other=0.0)
     return rate, bias
 
 

@@ -24,40 +24,54 @@ def told():
     return ast.literal_eval(counts.value)
 
 
-@pytest.fixture(scope="module")
-def compiled():
-    """The assembly of the kernels at the chapter's first and third shape, with all that Mamba asks for."""
+NAMES = ("forward_kernel", "flow_kernel", "backward_kernel")
+
+
+def assembly(batch, length, width, with_state=False):
+    """That of the kernels launched last for such a shape, with all that Mamba asks for."""
     from launches import recorded
 
-    found = {}
-    for batch, length, width in ((8, 2048, 2048), (64, 512, 1024)):
-        with recorded() as launches:
-            u, delta, z = torch.empty(3, batch, length, width, dtype=torch.bfloat16).requires_grad_()
-            B, C = torch.empty(2, batch, length, MODES, dtype=torch.bfloat16).requires_grad_()
-            A, (D, bias) = torch.empty(width, MODES).requires_grad_(), torch.empty(2, width).requires_grad_()
-            inputs = (u, delta, A, B, C, D, z, bias)
-            y, _ = ops.selective_scan(*inputs, delta_softplus=True)
-            torch.autograd.grad(y, inputs, torch.empty_like(y))
-        found |= {launch.name: launch for launch in launches}
-    names = ("forward_kernel", "flow_kernel", "backward_kernel")
-    return {name: found[name].compile(90).asm["sass"] for name in names}
+    with recorded() as launches:
+        u, delta, z = torch.empty(3, batch, length, width, dtype=torch.bfloat16).requires_grad_()
+        B, C = torch.empty(2, batch, length, MODES, dtype=torch.bfloat16).requires_grad_()
+        A, (D, bias) = torch.empty(width, MODES).requires_grad_(), torch.empty(2, width).requires_grad_()
+        state = torch.empty(batch, width, MODES).requires_grad_() if with_state else None
+        y, last = ops.selective_scan(u, delta, A, B, C, D, z, bias, True, state)
+        sent = (
+            ((y, last), (torch.empty_like(y), torch.empty_like(last)))
+            if with_state
+            else (y, torch.empty_like(y))
+        )
+        inputs = [x for x in (u, delta, A, B, C, D, z, bias, state) if x is not None]
+        torch.autograd.grad(sent[0], inputs, sent[1])
+    found = {launch.name: launch for launch in launches}
+    return {name: found[name].compile(90).asm["sass"] for name in NAMES if name in found}
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """At the chapter's first and third shape."""
+    return assembly(8, 2048, 2048) | assembly(64, 512, 1024)
+
+
+def test_sums_over_states_take_no_shuffles_in_any_loop():
+    """A lane has all of a channel's states, whatever a program reads before its loops: the states before chunks, or
+    that which is handed in."""
+    from assembly import inner_loops, instructions_of
+
+    for text in (*assembly(8, 2048, 2048).values(), *assembly(8, 2048, 2048, with_state=True).values()):
+        for begin, end in inner_loops(text):
+            assert not any("SHFL" in each for each in instructions_of(text)[begin:end])
 
 
 def loops(assembly):
     """Exponentials, reciprocals and all instructions of each loop that has no other inside."""
-    labels, instructions, found = {}, [], []
-    for line in assembly.strip().splitlines()[1:]:
-        if line.endswith(":"):
-            labels[line[:-1]] = len(instructions)
-            continue
-        instructions.append(line.split("\t")[1])
-        jump = re.search(r"BRA (\w+);", line)
-        if jump and jump[1] in labels and labels[jump[1]] < len(instructions) - 1:
-            found.append((labels[jump[1]], len(instructions)))
-    inner = [a for a in found if not any(a != b and a[0] <= b[0] and b[1] <= a[1] for b in found)]
+    from assembly import inner_loops, instructions_of
+
+    instructions = instructions_of(assembly)
     return [
         (*(sum(word in each for each in instructions[a:b]) for word in ("MUFU.EX2", "MUFU.RCP")), b - a)
-        for a, b in inner
+        for a, b in inner_loops(assembly)
     ]
 
 
