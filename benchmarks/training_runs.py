@@ -20,11 +20,11 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 class Stack(nn.Module):
-    """An encoder at each step, blocks, a norm and a readout at each step."""
+    """An encoder at each step, which embeds tokens, blocks, a norm and a readout at each step."""
 
     def __init__(self, blocks: Iterable[nn.Module], task: Task, width: int) -> None:
         super().__init__()
-        self.encode = nn.Linear(task.inputs, width)
+        self.encode = (nn.Embedding if task.tokens else nn.Linear)(task.inputs, width)
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.RMSNorm(width)
         self.readout = nn.Linear(width, task.outputs)

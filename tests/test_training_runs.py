@@ -110,6 +110,30 @@ def test_the_first_row_of_others_is_recorded(recorded, name):
     assert row["parameters"] > 0
 
 
+def test_recall_from_a_vocabulary_records_what_was_asked_and_how_little_was_read(recorded, runs, monkeypatch):
+    module = runs("mqar_runs")
+    monkeypatch.setattr(module, "VOCABULARY", 300)
+    first, second = recorded("mqar_runs", 2, "64 4 mLSTM 0.004", "256 16 transformer 0.001")["rows"]
+    sizes = [[row[key] for key in ("length", "pairs", "layer", "lr")] for row in (first, second)]
+    assert sizes == [[64, 4, "mLSTM", 4e-3], [256, 16, "transformer", 1e-3]]
+    assert (first["vocabulary"], first["width"], first["steps"], first["batch_size"]) == (300, 4, 1, 2)
+    assert (first["examples"], first["authors_examples"]) == (2, 6_400_000)
+    assert (first["task"], first["chance"]) == ("recall of 4 pairs over 64 of 300 tokens", 1 / 150)
+    assert all(len(row["scores"]) == 2 and row["parameters"] > 0 for row in (first, second))
+    assert len(set(module.ROWS)) == len(module.ROWS)
+
+
+def test_every_layer_that_recalls_from_a_vocabulary_learns_its_embedding(runs):
+    module = runs("mqar_runs")
+    task = module.zoology_recall(2, 8, 20)
+    tokens, targets = next(task.batches(4, 0))
+    for layer in module.LAYERS:
+        model = module.model_of(layer, task, 8)
+        task.loss(model(tokens), targets).backward()
+        seen = model.encode.weight.grad.abs().sum(1) > 0
+        assert set(tokens.unique().tolist()) == set(seen.nonzero()[:, 0].tolist()), layer
+
+
 def test_further_seeds_are_joined_to_a_record(runs, monkeypatch, tmp_path):
     """Of two runs, the second of which begins where the first one ended and has a row more."""
     mamba, files = runs("mamba_runs"), [tmp_path / "first.json", tmp_path / "second.json"]
