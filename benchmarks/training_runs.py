@@ -48,9 +48,10 @@ class Transformer(FeedForwardBlock):
 
 
 def arguments_of_runs(
-    description: str | None, *, steps: int, width: int, batch_size: int, rows: int
+    description: str | None, *, steps: int, width: int, batch_size: int, rows: int, **further: float
 ) -> argparse.Namespace:
-    """The arguments of the command line, with what stands for those that are not given."""
+    """The arguments of the command line, with what stands for those that are not given; ``further`` ones are numbers of
+    the module's own."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -64,6 +65,8 @@ def arguments_of_runs(
         "--only", nargs="+", default=["*"], metavar="ROW", help="rows of these words; * is any"
     )
     parser.add_argument("--rows", type=int, default=rows, help="so many of the rows, the first ones")
+    for name, value in further.items():
+        parser.add_argument(f"--{name}", type=type(value), default=value)
     return parser.parse_args()
 
 

@@ -175,7 +175,7 @@ def test_further_seeds_are_joined_to_a_record(runs, monkeypatch, tmp_path):
         join.joined(first, {**second, "device": "another"})
 
 
-def test_layers_read_text_with_as_many_parameters_and_are_tested_far_beyond(recorded, runs, monkeypatch):
+def test_layers_read_text_and_are_tested_far_beyond(recorded, runs, monkeypatch):
     module = runs("text_runs")
     text = "To be, or not to be: that is the question. " * 40
     monkeypatch.setattr(module, "shakespeare", lambda length: characters("Hamlet", text, length))
@@ -186,11 +186,21 @@ def test_layers_read_text_with_as_many_parameters_and_are_tested_far_beyond(reco
     assert all(list(each) == ["8", "16", "32"] for row in rows for each in row["further"])
     assert all(bits > 0 for row in rows for each in row["further"] for bits in each.values())
     assert {row["measure"] for row in rows} == {"bits per character"}
-    task = module.shakespeare(8)
-    wanted = module.parameters(module.model_of("attention", task, 64))
+    assert {(row["depth"], row["heads"], row["lr"]) for row in rows} == {(2, 2, 4e-3)}
+
+
+@pytest.mark.parametrize(("heads", "depth"), [(2, 2), (8, 3)])
+def test_layers_of_text_have_as_many_parameters_at_every_depth(runs, heads, depth):
+    module = runs("text_runs")
+    task = characters("Hamlet", "To be, or not to be: that is the question. " * 40, 8)
+    wanted = module.parameters(module.model_of("attention", task, 64, heads, depth))
     for layer in module.BLOCKS:
-        model = module.model_of(layer, task, module.width_of(layer, task, 64))
-        assert 0.85 < module.parameters(model) / wanted < 1.15
+        width = module.width_of(layer, task, 64, heads, depth)
+        model = module.model_of(layer, task, width, heads, depth)
+        assert len(model.blocks) == depth
+        assert 0.85 < module.parameters(model) / wanted < 1.15, layer
+        inputs, targets = next(task.batches(2, 0))
+        assert torch.isfinite(task.loss(model(inputs), targets))
 
 
 def test_the_second_half_of_each_length_is_judged(runs, monkeypatch):
