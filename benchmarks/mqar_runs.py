@@ -7,9 +7,9 @@ Sequences are those of `seqlab.tasks.zoology_recall`. Widths 64 and 128 (``--wid
 are two learning rates, as they take the best of several. What is scaled down: their models read 64 epochs of 100,000
 examples, ours the ``examples`` that a row records beside theirs, all of them fresh; they test on 3,000 sequences, a
 task of ours on fewer. Shorter sequences leave room for more of them in a step: ``--only "64 4 *" --batch-size 256`` and
-``--only "128 8 *" --batch-size 128`` read as many tokens as 64 sequences of 256. Two blocks each, read out over the
-values alone. The recipe is that of `seqlab.training.train`. The record is rewritten after every row, so that what was
-measured stays where time runs out.
+``--only "128 8 *" --batch-size 128`` read as many tokens as 64 sequences of 256. Two blocks each; the readout is tied
+to the embedding, as the authors' is, and knows the values alone. The recipe is that of `seqlab.training.train`. The
+record is rewritten after every row, so that what was measured stays where time runs out.
 """
 
 from typing import Any

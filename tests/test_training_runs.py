@@ -123,15 +123,23 @@ def test_recall_from_a_vocabulary_records_what_was_asked_and_how_little_was_read
     assert len(set(module.ROWS)) == len(module.ROWS)
 
 
-def test_every_layer_that_recalls_from_a_vocabulary_learns_its_embedding(runs):
+def test_layers_that_recall_embed_what_they_read_and_name_values_by_their_embedding(runs):
     module = runs("mqar_runs")
-    task = module.zoology_recall(2, 8, 20)
+    task = module.zoology_recall(2, 8, 20)  # the values are tokens 10 to 19
     tokens, targets = next(task.batches(4, 0))
     for layer in module.LAYERS:
         model = module.model_of(layer, task, 8)
-        task.loss(model(tokens), targets).backward()
-        seen = model.encode.weight.grad.abs().sum(1) > 0
-        assert set(tokens.unique().tolist()) == set(seen.nonzero()[:, 0].tolist()), layer
+        before = model(tokens)
+        task.loss(before, targets).backward()
+        learned = model.encode.weight.grad.abs().sum(1).nonzero()[:, 0].tolist()
+        assert set(learned) == {*tokens.unique().tolist(), *range(10, 20)}, layer
+        with torch.no_grad():
+            unread = next(value for value in range(10, 20) if value not in tokens)
+            model.encode.weight[unread] *= 2
+            after = model(tokens)
+        expected = before.detach().clone()
+        expected[..., unread - 10] *= 2
+        torch.testing.assert_close(after, expected)
 
 
 def test_further_seeds_are_joined_to_a_record(runs, monkeypatch, tmp_path):

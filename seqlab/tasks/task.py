@@ -32,7 +32,7 @@ class Task(ABC):
         chance: the score of the best answer that never looks at the input.
         tokens: whether a time step is the index of a token, for an embedding to look up,
             rather than features: where there are so many that one-hot inputs would be
-            too large.
+            too large. Classes are then the last `outputs` of the tokens.
     """
 
     name: str
