@@ -175,6 +175,10 @@ def test_further_seeds_are_joined_to_a_record(runs, monkeypatch, tmp_path):
     beside = join.joined(first, alone)
     assert (beside["rows"], beside["seeds"]) == ([induction, copying], 2)
     assert beside["joined"][0]["implementation"] == copying["task"]
+    more_seeds = join.joined(beside, {**second, "rows": [more]})["joined"]
+    assert [each["implementation"] for each in more_seeds] == [f"{copying['task']}, seeds 2 to 3"]
+    later = join.joined(beside, {**second, "rows": [more], "date": "2100-01-01"})["joined"]
+    assert [each["implementation"] for each in later] == [copying["task"], "seeds 2 to 3"]
     with pytest.raises(
         ValueError, match=r"^first_seed: expected 2 at least, as those before are there, got 0"
     ):
