@@ -4,7 +4,8 @@
 
 The runs were made on one kind of device. What is trained in the same way, in as many steps, is one row, with the scores
 of all runs one behind the other, so that ``--first-seed`` must be further on in each; a row that a run has alone keeps
-its own seeds. The origin of the record is that of the first run, and names the others.
+its own seeds. The origin of the record is that of the first run, and names the others, those of one commit and day
+together. Where each row had a run of its own, join the rows of a seed first, and then the seeds.
 """
 
 import argparse
@@ -37,9 +38,21 @@ def joined(first: dict[str, Any], further: dict[str, Any]) -> dict[str, Any]:
     return {
         **first,
         "seeds": last + 1 - begin if shared else max(first["seeds"], further["seeds"]),
-        "joined": [*first.get("joined", []), origin],
+        "joined": together([*first.get("joined", []), origin]),
         "rows": list(rows.values()),
     }
+
+
+def together(origins: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The origins, those of one commit and day as one that names all that was run."""
+    names: dict[tuple[str, str], dict[str, None]] = {}
+    for origin in origins:
+        of_run = names.setdefault((origin["commit"], origin["date"]), {})
+        of_run.update(dict.fromkeys(origin["implementation"].split(", ")))
+    return [
+        {"implementation": ", ".join(found), "commit": commit, "date": date}
+        for (commit, date), found in names.items()
+    ]
 
 
 def identity(row: dict[str, Any]) -> str:

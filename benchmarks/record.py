@@ -88,6 +88,7 @@ PARTS = (
     Part("recall_runs", 580, ("benchmarks.recall_runs",), tuple(TINY_RUNS.split())),
     Part("mamba_runs", 580, ("benchmarks.mamba_runs",), tuple(TINY_RUNS.split())),
     Part("xlstm_runs", 580, ("benchmarks.xlstm_runs",), tuple(TINY_RUNS.split())),
+    Part("mqar_runs", 580, ("benchmarks.mqar_runs",), tuple(TINY_RUNS.split())),
     Part("text_runs", 580, ("benchmarks.text_runs",), tuple(TINY_RUNS.split())),
     Part("kernel_tilings", 580, ("benchmarks.kernel_tilings",), None),
 )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from seqlab.benchmark import provenance
 from seqlab.nn import Attention, FeedForwardBlock
@@ -19,15 +20,28 @@ from seqlab.training import train
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
+class Likeness(nn.Module):
+    """A readout tied to an embedding: products with the vectors of the last tokens, of a variance of one at first."""
+
+    def __init__(self, embedding: nn.Embedding, outputs: int) -> None:
+        super().__init__()
+        self.embedding, self.outputs = embedding, outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x / x.shape[-1] ** 0.5, self.embedding.weight[-self.outputs :])
+
+
 class Stack(nn.Module):
-    """An encoder at each step, blocks, a norm and a readout at each step."""
+    """An encoder at each step, blocks, a norm and a readout at each step. Tokens are embedded, and the readout is tied
+    to them."""
 
     def __init__(self, blocks: Iterable[nn.Module], task: Task, width: int) -> None:
         super().__init__()
-        self.encode = nn.Linear(task.inputs, width)
+        embed = nn.Embedding(task.inputs, width) if task.tokens else None
+        self.encode = embed or nn.Linear(task.inputs, width)
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.RMSNorm(width)
-        self.readout = nn.Linear(width, task.outputs)
+        self.readout = Likeness(embed, task.outputs) if embed else nn.Linear(width, task.outputs)
 
     def forward(self, u: Tensor) -> Tensor:
         x = self.encode(u)
@@ -48,9 +62,10 @@ class Transformer(FeedForwardBlock):
 
 
 def arguments_of_runs(
-    description: str | None, *, steps: int, width: int, batch_size: int, rows: int
+    description: str | None, *, steps: int, width: int, batch_size: int, rows: int, **further: float
 ) -> argparse.Namespace:
-    """The arguments of the command line, with what stands for those that are not given."""
+    """The arguments of the command line, with what stands for those that are not given; ``further`` ones are numbers of
+    the module's own."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -64,6 +79,8 @@ def arguments_of_runs(
         "--only", nargs="+", default=["*"], metavar="ROW", help="rows of these words; * is any"
     )
     parser.add_argument("--rows", type=int, default=rows, help="so many of the rows, the first ones")
+    for name, value in further.items():
+        parser.add_argument(f"--{name}", type=type(value), default=value)
     return parser.parse_args()
 
 

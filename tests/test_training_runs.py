@@ -110,6 +110,38 @@ def test_the_first_row_of_others_is_recorded(recorded, name):
     assert row["parameters"] > 0
 
 
+def test_recall_from_a_vocabulary_records_what_was_asked_and_how_little_was_read(recorded, runs, monkeypatch):
+    module = runs("mqar_runs")
+    monkeypatch.setattr(module, "VOCABULARY", 300)
+    first, second = recorded("mqar_runs", 2, "64 4 mLSTM 0.004", "256 16 transformer 0.001")["rows"]
+    sizes = [[row[key] for key in ("length", "pairs", "layer", "lr")] for row in (first, second)]
+    assert sizes == [[64, 4, "mLSTM", 4e-3], [256, 16, "transformer", 1e-3]]
+    assert (first["vocabulary"], first["width"], first["steps"], first["batch_size"]) == (300, 4, 1, 2)
+    assert (first["examples"], first["authors_examples"]) == (2, 6_400_000)
+    assert (first["task"], first["chance"]) == ("recall of 4 pairs over 64 of 300 tokens", 1 / 150)
+    assert all(len(row["scores"]) == 2 and row["parameters"] > 0 for row in (first, second))
+    assert len(set(module.ROWS)) == len(module.ROWS)
+
+
+def test_layers_that_recall_embed_what_they_read_and_name_values_by_their_embedding(runs):
+    module = runs("mqar_runs")
+    task = module.zoology_recall(2, 8, 20)  # the values are tokens 10 to 19
+    tokens, targets = next(task.batches(4, 0))
+    for layer in module.LAYERS:
+        model = module.model_of(layer, task, 8)
+        before = model(tokens)
+        task.loss(before, targets).backward()
+        learned = model.encode.weight.grad.abs().sum(1).nonzero()[:, 0].tolist()
+        assert set(learned) == {*tokens.unique().tolist(), *range(10, 20)}, layer
+        with torch.no_grad():
+            unread = next(value for value in range(10, 20) if value not in tokens)
+            model.encode.weight[unread] *= 2
+            after = model(tokens)
+        expected = before.detach().clone()
+        expected[..., unread - 10] *= 2
+        torch.testing.assert_close(after, expected)
+
+
 def test_further_seeds_are_joined_to_a_record(runs, monkeypatch, tmp_path):
     """Of two runs, the second of which begins where the first one ended and has a row more."""
     mamba, files = runs("mamba_runs"), [tmp_path / "first.json", tmp_path / "second.json"]
@@ -143,6 +175,10 @@ def test_further_seeds_are_joined_to_a_record(runs, monkeypatch, tmp_path):
     beside = join.joined(first, alone)
     assert (beside["rows"], beside["seeds"]) == ([induction, copying], 2)
     assert beside["joined"][0]["implementation"] == copying["task"]
+    more_seeds = join.joined(beside, {**second, "rows": [more]})["joined"]
+    assert [each["implementation"] for each in more_seeds] == [f"{copying['task']}, seeds 2 to 3"]
+    later = join.joined(beside, {**second, "rows": [more], "date": "2100-01-01"})["joined"]
+    assert [each["implementation"] for each in later] == [copying["task"], "seeds 2 to 3"]
     with pytest.raises(
         ValueError, match=r"^first_seed: expected 2 at least, as those before are there, got 0"
     ):
@@ -151,7 +187,7 @@ def test_further_seeds_are_joined_to_a_record(runs, monkeypatch, tmp_path):
         join.joined(first, {**second, "device": "another"})
 
 
-def test_layers_read_text_with_as_many_parameters_and_are_tested_far_beyond(recorded, runs, monkeypatch):
+def test_layers_read_text_and_are_tested_far_beyond(recorded, runs, monkeypatch):
     module = runs("text_runs")
     text = "To be, or not to be: that is the question. " * 40
     monkeypatch.setattr(module, "shakespeare", lambda length: characters("Hamlet", text, length))
@@ -162,11 +198,21 @@ def test_layers_read_text_with_as_many_parameters_and_are_tested_far_beyond(reco
     assert all(list(each) == ["8", "16", "32"] for row in rows for each in row["further"])
     assert all(bits > 0 for row in rows for each in row["further"] for bits in each.values())
     assert {row["measure"] for row in rows} == {"bits per character"}
-    task = module.shakespeare(8)
-    wanted = module.parameters(module.model_of("attention", task, 64))
+    assert {(row["depth"], row["heads"], row["lr"]) for row in rows} == {(2, 2, 4e-3)}
+
+
+@pytest.mark.parametrize(("heads", "depth"), [(2, 2), (8, 3)])
+def test_layers_of_text_have_as_many_parameters_at_every_depth(runs, heads, depth):
+    module = runs("text_runs")
+    task = characters("Hamlet", "To be, or not to be: that is the question. " * 40, 8)
+    wanted = module.parameters(module.model_of("attention", task, 64, heads, depth))
     for layer in module.BLOCKS:
-        model = module.model_of(layer, task, module.width_of(layer, task, 64))
-        assert 0.85 < module.parameters(model) / wanted < 1.15
+        width = module.width_of(layer, task, 64, heads, depth)
+        model = module.model_of(layer, task, width, heads, depth)
+        assert len(model.blocks) == depth
+        assert 0.85 < module.parameters(model) / wanted < 1.15, layer
+        inputs, targets = next(task.batches(2, 0))
+        assert torch.isfinite(task.loss(model(inputs), targets))
 
 
 def test_the_second_half_of_each_length_is_judged(runs, monkeypatch):

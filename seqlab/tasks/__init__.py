@@ -16,6 +16,7 @@ from seqlab.tasks.recall import (
     induction_heads,
     multi_query_recall,
     nearest_neighbor,
+    zoology_recall,
 )
 from seqlab.tasks.speech import japanese_vowels
 from seqlab.tasks.synthetic import adding, copying, delay, selective_copying
@@ -42,4 +43,5 @@ __all__ = [
     "sequential_digits",
     "sequential_mnist",
     "shakespeare",
+    "zoology_recall",
 ]

@@ -8,6 +8,7 @@ from seqlab.tasks.synthetic import Drawn
 from seqlab.tasks.task import UNJUDGED
 
 JUDGED = ("last", "all")
+POWER = 0.01  # of the cumulative distribution of the gaps of `zoology_recall`
 
 
 def associative_recall(
@@ -131,6 +132,7 @@ def multi_query_recall(
     The keys of a sequence are different ones, and each has a value drawn anew. inputs (B,
     length, keys + values + 1) are one-hot: keys, values, the blank. targets (B, length)
     are the value where a key comes back, counted from 0, and `UNJUDGED` (-100) elsewhere.
+    `zoology_recall` has the authors' own sequences.
 
     Args:
         keys: different keys, at least `pairs`.
@@ -172,6 +174,73 @@ def multi_query_recall(
         pool=False,
         classification=True,
         chance=1 / values,
+        draw=draw,
+        seed=seed,
+    )
+
+
+def zoology_recall(
+    pairs: int = 4, length: int = 64, vocabulary: int = 8192, seed: int = 0
+) -> Drawn:
+    """Multi-query associative recall as its authors draw it, with a vocabulary of
+    thousands (Arora et al., 2023, arXiv 2312.04927, and their package zoology, whose
+    sequences Beck et al., 2024, take for xLSTM).
+
+    Pairs of a key and a value, then each key once more, 2 g tokens behind the pairs. The
+    gaps g are drawn one after the other, none of them twice, with probabilities
+    proportional to a x^(a - 1) at x = g + 1, a = 0.01: early places are the likely ones.
+    All else is the blank, token 0, and never one of the keys (as it may be with the
+    authors' ``random_non_queries``).
+
+    inputs (B, length) are tokens: the blank, the keys, from `vocabulary` // 2 on the
+    values. Keys and values of a sequence are different ones. targets (B, length) are the
+    value where a key comes back, counted from 0, and `UNJUDGED` (-100) elsewhere. One of
+    the sequence's values, whichever, is right with probability 1 / `pairs`.
+
+    Args:
+        pairs: of a sequence, at least 1.
+        length: tokens of a sequence, even and at least 4 pairs.
+        vocabulary: tokens, more than `length`.
+        seed: selects the test sequences.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    for name, value, least in (
+        ("pairs", pairs, 1),
+        ("length", length, 4 * pairs),
+        ("vocabulary", vocabulary, length + 1),
+    ):
+        if value < least:
+            raise ValueError(f"{name}: expected at least {least}, got {value}")
+    if length % 2:
+        raise ValueError(f"length: expected an even number, got {length}")
+    values = vocabulary - vocabulary // 2
+    power_law = np.arange(1, length // 2 - pairs + 1) ** (POWER - 1)
+
+    def draw(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.arange(count)[:, None]
+        key = 1 + _different(random, count, pairs, vocabulary // 2 - 1)
+        value = _different(random, count, pairs, values)
+        # Of arrivals at these rates the first ones are draws without replacement, in order.
+        arrivals = random.exponential(1 / power_law, (count, len(power_law)))
+        places = 2 * pairs + 2 * arrivals.argsort(1)[:, :pairs]
+        tokens = np.zeros((count, length), dtype=int)
+        tokens[:, 0 : 2 * pairs : 2] = tokens[rows, places] = key
+        tokens[:, 1 : 2 * pairs : 2] = vocabulary // 2 + value
+        targets = np.full((count, length), UNJUDGED)
+        targets[rows, places] = value
+        return tokens, targets
+
+    return Drawn(
+        name=f"recall of {pairs} pairs over {length} of {vocabulary:,} tokens",
+        length=length,
+        inputs=vocabulary,
+        outputs=values,
+        pool=False,
+        classification=True,
+        chance=1 / values,
+        tokens=True,
         draw=draw,
         seed=seed,
     )
@@ -219,6 +288,23 @@ def nearest_neighbor(length: int = 64, seed: int = 0) -> Drawn:
         draw=draw,
         seed=seed,
     )
+
+
+def _different(
+    random: np.random.Generator, count: int, size: int, choices: int
+) -> np.ndarray:
+    """Whole numbers (count, size) from 0 on, below `choices`, no two of a row alike. What
+    a row has already is drawn anew, whatever it is, so that all rows are equally
+    likely."""
+    drawn = random.integers(0, choices, (count, size))
+    while True:
+        order = drawn.argsort(1)
+        same = np.diff(np.take_along_axis(drawn, order, 1)) == 0
+        again = np.zeros(drawn.shape, dtype=bool)
+        np.put_along_axis(again, order[:, 1:], same, 1)
+        if not again.any():
+            return drawn
+        drawn[again] = random.integers(0, choices, again.sum())
 
 
 def _task(

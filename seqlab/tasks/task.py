@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,19 +17,22 @@ UNJUDGED = -100
 class Task(ABC):
     """A source of sequences and of the answers wanted for them.
 
-    A model for the task maps inputs (B, length, inputs) to answers: (B, outputs) where
-    `pool` is true, one answer for a whole sequence, and (B, length, outputs) where it
-    is false, one answer at each time step.
+    A model for the task maps inputs (B, length, inputs), or tokens (B, length), to
+    answers: (B, outputs) where `pool` is true, one answer for a whole sequence, and (B,
+    length, outputs) where it is false, one answer at each time step.
 
     Attributes:
         name: a short name for titles and legends.
         length: time steps per sequence.
-        inputs: features per time step.
+        inputs: features per time step, or different tokens.
         outputs: classes, or values to predict.
         pool: whether one answer is wanted per sequence (true) or one per time step
             (false).
         classification: whether answers are class logits (true) or real values (false).
         chance: the score of the best answer that never looks at the input.
+        tokens: whether a time step is the index of a token, for an embedding to look up,
+            rather than features: where there are so many that one-hot inputs would be
+            too large. Classes are then the last `outputs` of the tokens.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Task(ABC):
     pool: bool
     classification: bool
     chance: float
+    tokens: bool = field(default=False, kw_only=True)
 
     @abstractmethod
     def batches(self, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -48,9 +52,9 @@ class Task(ABC):
             batch_size: sequences per batch, at least 1.
             seed: a non-negative integer.
 
-        Yields: inputs (batch_size, length, inputs) in float32, and targets: class
-        indices in int64 of shape (batch_size,) or (batch_size, length), or float32
-        values with the shape of the model's answer.
+        Yields: inputs (batch_size, length, inputs) in float32, or tokens (batch_size,
+        length) in int64, and targets: class indices in int64 of shape (batch_size,) or
+        (batch_size, length), or float32 values with the shape of the model's answer.
 
         Raises:
             ValueError: batch_size is below 1, or larger than a finite training set.

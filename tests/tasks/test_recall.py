@@ -12,8 +12,11 @@ from seqlab.tasks import (
     induction_heads,
     multi_query_recall,
     nearest_neighbor,
+    zoology_recall,
 )
+from seqlab.tasks.recall import POWER
 from seqlab.tasks.task import UNJUDGED
+from seqlab.training import evaluate, train
 
 TASKS = [
     associative_recall(keys=3, values=5, length=12),
@@ -95,6 +98,63 @@ def test_every_key_comes_back_once_with_its_value():
     assert (np.bincount(targets[targets >= 0]) > 0).all()
     often = np.bincount(targets[targets >= 0], minlength=values) / (300 * pairs)
     assert np.abs(often - task.chance).max() < 0.06
+
+
+def test_tokens_of_zoology_hold_pairs_and_then_each_key_once_more():
+    pairs, length, vocabulary = 3, 20, 31  # 14 keys, from 1 on, and 16 values, from 15 on
+    task = zoology_recall(pairs, length, vocabulary)
+    tokens, targets = next(task.batches(500, seed=1))
+    assert (task.tokens, task.inputs, task.outputs, task.chance) == (True, 31, 16, 1 / 16)
+    assert (tokens.shape, tokens.dtype) == ((500, length), torch.int64)
+    assert (targets.shape, targets.dtype) == ((500, length), torch.int64)
+    assert torch.equal(tokens, next(task.batches(500, seed=1))[0])
+    assert not torch.equal(tokens, next(task.batches(500, seed=2))[0])
+    assert torch.equal(task.test()[0], task.test()[0])
+    tokens, targets = tokens.numpy(), targets.numpy()
+    keys, values, later = tokens[:, 0:6:2], tokens[:, 1:6:2], tokens[:, 6:]
+    assert set(keys.ravel()) == set(range(1, 15))
+    assert set(values.ravel()) == set(range(15, 31))
+    assert not later[:, 1::2].any()  # gaps are even
+    assert (targets[:, :6] == UNJUDGED).all()
+    for row in range(500):
+        value_of = dict(zip(keys[row], values[row] - 15, strict=True))
+        assert len(value_of) == len(set(value_of.values())) == pairs
+        asked = later[row] != 0
+        assert sorted(later[row, asked]) == sorted(value_of)
+        assert [value_of[key] for key in later[row, asked]] == targets[row, 6:][asked].tolist()
+        assert (targets[row, 6:][~asked] == UNJUDGED).all()
+
+
+def test_all_rows_of_different_keys_are_equally_likely():
+    """Two of 4 keys, in the order of the pairs: 12 rows."""
+    tokens, _ = next(zoology_recall(2, 8, 10).batches(24000, seed=3))
+    rows, counts = np.unique(tokens[:, 0:4:2].numpy(), axis=0, return_counts=True)
+    assert len(rows) == 12
+    np.testing.assert_allclose(counts / 24000, 1 / 12, atol=4 * (1 / 12 / 24000) ** 0.5)
+
+
+def test_gaps_of_zoology_follow_the_power_law_and_are_drawn_without_replacement():
+    """Of two pairs, whose first gap is drawn from the law, and the second from what the first one left of it."""
+    tokens, _ = next(zoology_recall(2, 12, 40).batches(40000, seed=3))
+    tokens = tokens.numpy()
+    gaps = np.stack([(tokens[:, 4::2] == tokens[:, [2 * j]]).argmax(1) for j in range(2)], axis=1)
+    law = 0.01 * np.arange(1, 5) ** (POWER - 1)
+    law /= law.sum()
+    of_pairs = np.zeros((4, 4))
+    np.add.at(of_pairs, tuple(gaps.T), 1 / 40000)
+    expected = law[:, None] * law / (1 - law[:, None])
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(of_pairs, expected, atol=4 * 0.5 / 40000**0.5)
+    np.testing.assert_allclose(of_pairs.sum(1), law, atol=4 * 0.5 / 40000**0.5)
+
+
+def test_a_model_of_tokens_is_trained_and_evaluated():
+    """It looks at one token alone, so that it knows nothing of the values."""
+    task = zoology_recall(1, 4, 8)
+    model = torch.nn.Embedding(task.inputs, task.outputs)
+    history = train(model, task, steps=3, batch_size=4, tests=1)
+    assert math.isfinite(history.losses[-1])
+    assert evaluate(model, task) == history.score < 0.4
 
 
 def test_the_nearest_neighbor_so_far_is_found_by_looking_at_all():
@@ -180,6 +240,10 @@ def test_chance_is_the_score_of_the_best_answer_that_never_looks(task):
         (lambda: multi_query_recall(keys=7), "keys: expected at least 8, got 7"),
         (lambda: multi_query_recall(values=1), "values: expected at least 2, got 1"),
         (lambda: multi_query_recall(length=23), "length: expected at least 24, got 23"),
+        (lambda: zoology_recall(pairs=0), "pairs: expected at least 1, got 0"),
+        (lambda: zoology_recall(length=15), "length: expected at least 16, got 15"),
+        (lambda: zoology_recall(length=17), "length: expected an even number, got 17"),
+        (lambda: zoology_recall(vocabulary=64), "vocabulary: expected at least 65, got 64"),
         (lambda: nearest_neighbor(1), "length: expected at least 2, got 1"),
     ],
 )
