@@ -24,7 +24,7 @@ VOCABULARY = 8192
 AUTHORS_EXAMPLES = 64 * 100_000
 SIZES = ((64, 4), (128, 8), (256, 16))  # tokens and pairs
 LAYERS = ("mLSTM", "sLSTM", "mLSTM, sLSTM", "Mamba", "transformer")
-RATES = (4e-3, 1e-3)
+RATES = (4e-3, 1e-2)
 ROWS = [(length, pairs, layer, lr) for lr in RATES for length, pairs in SIZES for layer in LAYERS]
 
 

@@ -113,9 +113,9 @@ def test_the_first_row_of_others_is_recorded(recorded, name):
 def test_recall_from_a_vocabulary_records_what_was_asked_and_how_little_was_read(recorded, runs, monkeypatch):
     module = runs("mqar_runs")
     monkeypatch.setattr(module, "VOCABULARY", 300)
-    first, second = recorded("mqar_runs", 2, "64 4 mLSTM 0.004", "256 16 transformer 0.001")["rows"]
+    first, second = recorded("mqar_runs", 2, "64 4 mLSTM 0.004", "256 16 transformer 0.01")["rows"]
     sizes = [[row[key] for key in ("length", "pairs", "layer", "lr")] for row in (first, second)]
-    assert sizes == [[64, 4, "mLSTM", 4e-3], [256, 16, "transformer", 1e-3]]
+    assert sizes == [[64, 4, "mLSTM", 4e-3], [256, 16, "transformer", 1e-2]]
     assert (first["vocabulary"], first["width"], first["steps"], first["batch_size"]) == (300, 4, 1, 2)
     assert (first["examples"], first["authors_examples"]) == (2, 6_400_000)
     assert (first["task"], first["chance"]) == ("recall of 4 pairs over 64 of 300 tokens", 1 / 150)
