@@ -168,32 +168,39 @@ def load_states(
     ``apart``. A channel's numbers of a quarter are neighbors: so each thread moves four of
     them at once, and a warp a quarter. The compiler has no other way to deal them out, and
     leaves as many of a channel's states as there is room for in one lane."""
-    QUARTER: tl.constexpr = pointers.shape[1]
-    state = tl.arange(0, QUARTER)[None, :]
-    parts = ()
-    for i in tl.static_range(STATES // QUARTER):
-        mask = tl.trans(exists) & (i * QUARTER + state < MODES)
-        part = tl.load(pointers + i * apart, mask=mask, other=OTHER)
-        parts = parts + (tl.trans(part),)
-    if STATES == 1:
-        return parts[0]
-    elif STATES == 2:
-        return below_each_other(parts[0], parts[1])
-    else:
-        upper = below_each_other(parts[0], parts[1])
-        return below_each_other(upper, below_each_other(parts[2], parts[3]))
+    tile = load_quarter(pointers, 0, apart, exists, OTHER, MODES)
+    if STATES > 1:
+        second = load_quarter(pointers, 1, apart, exists, OTHER, MODES)
+        tile = below_each_other(tile, second)
+    if STATES > 2:
+        third = load_quarter(pointers, 2, apart, exists, OTHER, MODES)
+        fourth = load_quarter(pointers, 3, apart, exists, OTHER, MODES)
+        tile = below_each_other(tile, below_each_other(third, fourth))
+    return tile
 
 
 @triton.jit
-def store_states(
-    pointers, apart, h, exists, MODES: tl.constexpr, STATES: tl.constexpr
+def load_quarter(
+    pointers, i, apart, exists, OTHER: tl.constexpr, MODES: tl.constexpr
 ):  # fmt: skip
+    mask = mask_of_quarter(pointers, i, exists, MODES)
+    return tl.trans(tl.load(pointers + i * apart, mask=mask, other=OTHER))
+
+
+@triton.jit
+def mask_of_quarter(pointers, i, exists, MODES: tl.constexpr):
+    QUARTER: tl.constexpr = pointers.shape[1]
+    state = i * QUARTER + tl.arange(0, QUARTER)[None, :]
+    return tl.trans(exists) & (state < MODES)
+
+
+@triton.jit
+def store_states(pointers, apart, h, exists, MODES: tl.constexpr, STATES: tl.constexpr):
     """The tile to there."""
     QUARTER: tl.constexpr = pointers.shape[1]
-    state = tl.arange(0, QUARTER)[None, :]
     parts = parts_of(h, QUARTER)
     for i in tl.static_range(STATES // QUARTER):
-        mask = tl.trans(exists) & (i * QUARTER + state < MODES)
+        mask = mask_of_quarter(pointers, i, exists, MODES)
         tl.store(pointers + i * apart, tl.trans(parts[i]), mask=mask)
 
 
