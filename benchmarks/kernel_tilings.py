@@ -121,6 +121,7 @@ SWEEPS: dict[str, list[Setting]] = {
             values=tilings("STEPS STAGES num_warps", (4, 3, 1), (4, 4, 1), (8, 2, 1), (8, 4, 1), (8, 3, 2)),
         ),
         *settings("BUSY", values=(1024, 2048, 8192)),
+        *settings("BUSY_BACKWARD", values=(1024, 4096)),
         *settings("WAVE", values=(512, 2048)),
         *settings(
             "COMPILED_BACKWARD",

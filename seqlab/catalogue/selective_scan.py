@@ -241,10 +241,9 @@ SELECTIVE_SCAN = Pairing(
             sizes(3, 1, 2, states=3),
             sizes(2, 1000, 130, states=16),
             sizes(1, 4099, 33, states=20),
-            sizes(40, 70, 1000, states=16),  # two waves going back, the second not full
         ),
     },
-    carry=sizes(3, 4500, 140, states=16),
+    carry=sizes(3, 4500, 140, states=16),  # two waves going back, the second not full
     workloads=_WORKLOADS,
     workload_sizes={
         "cuda": (

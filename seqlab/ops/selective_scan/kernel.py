@@ -465,11 +465,12 @@ def _in_memory(inputs: Inputs) -> Inputs:
 
 LANES = 512
 """States that a warp has in its registers."""
-BUSY = 4096
-"""Warps of all chunks, where there are several: twice as many as fit onto an H100."""
+BUSY, BUSY_BACKWARD = 4096, 2048
+"""Warps of all chunks, where there are several: twice as many as fit onto an H100. Backward,
+as many as fit would be faster by a thirtieth, and keep sums of twice as many steps."""
 WAVE = 1024
-"""Warps of a launch of the backward kernel, and of its chunks: as many as fit onto an H100,
-of 255 registers a lane."""
+"""Warps of a launch of the backward kernel: as many as fit onto an H100, of 255 registers a
+lane."""
 COMPILED = {"STEPS": 8, "STAGES": 3, "num_warps": 1}
 COMPILED_BACKWARD = {"STEPS": 2, "STAGES": 3, "num_warps": 1}
 INTERPRETED = {"STEPS": 2, "STAGES": 1, "BLOCK": 2}  # it visits numbers one by one
@@ -496,7 +497,7 @@ def plan_launches(
         )
     cut = shape, modes, compiled, summing, writing
     if backward:
-        return plan_tiles(*cut, WAVE, wave=WAVE if compiled else 4)
+        return plan_tiles(*cut, BUSY_BACKWARD, wave=WAVE if compiled else 4)
     # With chunks most steps are taken twice. To take each once is faster, even with a
     # quarter of the warps that a GPU has room for.
     return plan_tiles(*cut, BUSY, fewest=12 if compiled else 2)
