@@ -9,6 +9,9 @@ from seqlab.ops.device.gates import at_least
 
 LEAST_RATE = tl.constexpr(-3.4e38)
 """-inf times a step of 0, as those past the end are, is no number."""
+NO_RATE = tl.constexpr(-1e-38)
+"""A of states and channels that do not exist: e^{dt A} is a number for every finite dt, and
+0 for an endless one, so that their states stay 0, and make no NaN of sums over states."""
 MARGIN = tl.constexpr(8)
 """Rows of zeros after the last B_t and C_t of a batch entry, so that a group of steps that
 the end cuts off takes them without a mask."""
@@ -234,11 +237,10 @@ def state_before(
 def load_fixed(
     a_ptr, bias_ptr, state, channel, width, MODES: tl.constexpr, STATES: tl.constexpr
 ):  # fmt: skip
-    """A log2(e), (STATES, BLOCK), and the bias of the steps, (1, BLOCK). What does not exist
-    decays, so that an endless step makes no NaN of it, which sums over states would have."""
+    """A log2(e), (STATES, BLOCK), and the bias of the steps, (1, BLOCK)."""
     exists = channel < width
     places = places_of(state, channel, MODES)
-    rate = load_states(a_ptr + places, places.shape[1], exists, -1.0, MODES, STATES)
+    rate = load_states(a_ptr + places, places.shape[1], exists, NO_RATE, MODES, STATES)
     rate = at_least(rate * LOG2_E, LEAST_RATE)
     bias = tl.zeros(channel.shape, tl.float32)
     if bias_ptr is not None:

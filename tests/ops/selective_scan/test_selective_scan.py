@@ -435,6 +435,22 @@ def test_gradients_before_an_endless_step_are_numbers(rule):
         assert x[:, :5].isfinite().all(), name
 
 
+@with_kernel
+@pytest.mark.parametrize("rule", reference.DISCRETIZATIONS)
+def test_negative_steps_with_positive_rates_decay_whatever_the_number_of_states(rule):
+    """The fourth state of a tile does not exist, and has no rate of its own."""
+    arguments = as_tensors(drawn(batch=1, length=5, channels=2, states=3))
+    arguments["A"], arguments["delta"] = -arguments["A"], -1000 * arguments["delta"]
+    leaves = [x.requires_grad_() for x in arguments.values()]
+
+    def outputs_and_gradients(backend):
+        y, last = ops.selective_scan(**arguments, discretization=rule, backend=backend)
+        return y, last, *torch.autograd.grad(y.sum() + last.sum(), leaves)
+
+    for x, true in zip(outputs_and_gradients("triton"), outputs_and_gradients("portable"), strict=True):
+        assert relative(x, true) < 1e-5
+
+
 @pytest.mark.slow
 @pytest.mark.thorough
 @with_kernel
