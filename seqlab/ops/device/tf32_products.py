@@ -1,10 +1,10 @@
-"""Products of float32 matrices by tensor cores, which take tf32, numbers of 11 bits.
+"""Products of float32 matrices by tensor cores, which take tf32, of 11 significant bits.
 
 A number is the sum of two of these, x = x_high + x_low, to 23 bits, and of the product's
-four terms the smallest is dropped: x y = x_low y_high + x_high y_low + x_high y_high. So
+four terms the smallest is dropped: x_low y_high + x_high y_low + x_high y_high is left. So
 does ``tl.dot`` in its precision "tf32x3". But here a matrix is taken apart once, however
-many products it is in, and no product is searched for what infinite numbers made of it:
-one of these makes its row or column NaN.
+many products it is in, and the NaN of inf - inf is not repaired: an infinite number makes
+its row or column NaN.
 """
 
 import torch
@@ -14,7 +14,7 @@ import triton.language as tl
 
 @triton.jit
 def tf32_parts(x, IN_PARTS: tl.constexpr):
-    """x_high and x_low of a float32 tensor; twice itself where one product will do."""
+    """x_high and x_low of a float32 tensor; x and x again where one product will do."""
     if IN_PARTS:
         bits = x.to(tl.int32, bitcast=True)
         high = ((bits + 0x1000) & -0x2000).to(tl.float32, bitcast=True)  # to nearest
@@ -35,6 +35,7 @@ def tf32_product(x, y, IN_PARTS: tl.constexpr):
 
 
 def takes_tf32(device: torch.device) -> bool:
-    """Whether tensor cores take tf32, from compute capability 8.0 on. Other GPUs multiply
-    float32 numbers as they are, and need no parts."""
+    """Whether tensor cores take tf32, from compute capability 8.0 on; also on a CPU, where
+    the interpreter tries the same code. Other GPUs multiply float32 numbers as they are, and
+    need no parts."""
     return device.type == "cpu" or torch.cuda.get_device_capability(device) >= (8, 0)

@@ -467,7 +467,8 @@ LANES = 512
 """States that a warp has in its registers."""
 BUSY, BUSY_BACKWARD = 4096, 2048
 """Warps of all chunks, where there are several: twice as many as fit onto an H100. Backward,
-as many as fit would be faster by a thirtieth, and keep sums of twice as many steps."""
+half as many would be slightly faster, but a wave would cover twice as many steps, and its
+sums take twice the memory."""
 WAVE = 1024
 """Warps of a launch of the backward kernel: as many as fit onto an H100, of 255 registers a
 lane."""

@@ -10,8 +10,9 @@ from seqlab.ops.device.gates import at_least
 LEAST_RATE = tl.constexpr(-3.4e38)
 """-inf times a step of 0, as those past the end are, is no number."""
 NO_RATE = tl.constexpr(-1e-38)
-"""A of states and channels that do not exist: e^{dt A} is a number for every finite dt, and
-0 for an endless one, so that their states stay 0, and make no NaN of sums over states."""
+"""A of states and channels that do not exist: e^{dt A} is a number for every finite dt of
+either sign, so that their states stay 0. An infinite dt makes NaN of them, as its product
+with a B of 0 is none, and so of y at its time and after it where N is no power of two."""
 MARGIN = tl.constexpr(8)
 """Rows of zeros after the last B_t and C_t of a batch entry, so that a group of steps that
 the end cuts off takes them without a mask."""
@@ -158,7 +159,8 @@ def advance(h, rate, dt, u, weights, begins, ZOH: tl.constexpr):
 
 @triton.jit
 def places_of(state, channels, MODES: tl.constexpr):
-    """Where in (D, N) the first quarter of the channels' states lies, (BLOCK, STATES / 4)."""
+    """Offsets (BLOCK, STATES / 4) of each channel's first quarter of states, where a channel
+    has MODES numbers in a row."""
     QUARTER: tl.constexpr = (state.shape[0] + 3) // 4
     return tl.trans(channels) * MODES + tl.arange(0, QUARTER)[None, :]
 
@@ -167,10 +169,10 @@ def places_of(state, channels, MODES: tl.constexpr):
 def load_states(
     pointers, apart, exists, OTHER: tl.constexpr, MODES: tl.constexpr, STATES: tl.constexpr
 ):  # fmt: skip
-    """Of MODES states in memory a tile (STATES, BLOCK), in quarters that lie so far
-    ``apart``. A channel's numbers of a quarter are neighbors: so each thread moves four of
-    them at once, and a warp a quarter. The compiler has no other way to deal them out, and
-    leaves as many of a channel's states as there is room for in one lane."""
+    """A tile (STATES, BLOCK) from memory, as four quarters ``apart`` from each other; OTHER
+    where there is no such state or channel. A channel's STATES / 4 numbers of a quarter are
+    contiguous, so that a thread loads up to four of them at once, and a channel's states
+    stay in one lane, as there is one way alone to deal a quarter out."""
     tile = load_quarter(pointers, 0, apart, exists, OTHER, MODES)
     if STATES > 1:
         second = load_quarter(pointers, 1, apart, exists, OTHER, MODES)
@@ -186,12 +188,14 @@ def load_states(
 def load_quarter(
     pointers, i, apart, exists, OTHER: tl.constexpr, MODES: tl.constexpr
 ):  # fmt: skip
+    """The quarter of that number, (STATES / 4, BLOCK)."""
     mask = mask_of_quarter(pointers, i, exists, MODES)
     return tl.trans(tl.load(pointers + i * apart, mask=mask, other=OTHER))
 
 
 @triton.jit
 def mask_of_quarter(pointers, i, exists, MODES: tl.constexpr):
+    """Which numbers of it there are, (BLOCK, STATES / 4)."""
     QUARTER: tl.constexpr = pointers.shape[1]
     state = i * QUARTER + tl.arange(0, QUARTER)[None, :]
     return tl.trans(exists) & (state < MODES)
@@ -199,7 +203,7 @@ def mask_of_quarter(pointers, i, exists, MODES: tl.constexpr):
 
 @triton.jit
 def store_states(pointers, apart, h, exists, MODES: tl.constexpr, STATES: tl.constexpr):
-    """The tile to there."""
+    """Writes a tile (STATES, BLOCK) where ``load_states`` reads it."""
     QUARTER: tl.constexpr = pointers.shape[1]
     parts = parts_of(h, QUARTER)
     for i in tl.static_range(STATES // QUARTER):
@@ -210,8 +214,8 @@ def store_states(pointers, apart, h, exists, MODES: tl.constexpr, STATES: tl.con
 @triton.jit
 def places_between(state, channel, entry, width, MODES: tl.constexpr):
     """The tile's places in (B, N, D). At these a program reads and writes once, so number
-    by number will do: the compiler is told of no alignment, as of four channels at once a
-    lane would have fewer states."""
+    by number will do. The compiler is told of no alignment: it would put four channels into
+    a lane, which would then hold fewer states of each."""
     between = entry * MODES * width + (state * width + channel)
     return tl.multiple_of(between, (1, 1))
 
@@ -221,8 +225,9 @@ def state_before(
     is_first, state_ptr, carry_ptr, places, between, exists,
     MODES: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
-    """The states before a chunk: those after another one, at the places ``between`` in (B, N,
-    D), or those handed in if it ``is_first``, in (B, D, N); zeros if there are none."""
+    """The states that the chunk walked before this one left, at the places ``between`` in
+    (B, N, D), or those handed in, in (B, D, N), if this ``is_first``; zeros if there are
+    none."""
     h = tl.zeros(between.shape, tl.float32)
     if state_ptr is not None:
         there = exists & is_first

@@ -99,8 +99,8 @@ def walk_kernel(
     decay = load_decay(power_ptr, T, PAIRS)
     powers = load_powers(power_ptr, step + 1 if LATE_FIRST else T - 1 - step, PAIRS)
     p0, p1 = scaled(powers, b, COMPLEX, T, PAIRS)
-    # Halves of pairs are multiplied apart: an operand that was joined is laid out for
-    # numbers of 16 bits, and each number moved before a product.
+    # Halves of pairs are multiplied separately: an operand made by tl.join gets a layout for
+    # numbers of 16 bits, and each number is moved before the product.
     into0, into1 = tf32_parts(p0, IN_PARTS), tf32_parts(p1, IN_PARTS)
     if y_ptr is not None:
         c = load_row(c_ptr + channel * modes, modes, PAIRS)

@@ -125,6 +125,6 @@ def is_recurrence(length: int, modes: int, compiled: bool) -> bool:
 
 
 def in_parts(u: Tensor) -> bool:
-    """Whether products take numbers in parts: those of 16 bits are exact in tf32, which has
-    11."""
+    """Whether products take numbers in parts. For u of 16 bits one product of tf32 will do:
+    u is exact in it, and the rest is rounded to 11 bits, where y has no more."""
     return u.dtype == torch.float32 and takes_tf32(u.device)
