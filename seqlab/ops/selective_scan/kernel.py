@@ -60,7 +60,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.chunks import scan_summaries, tile_coordinates
+from seqlab.ops.device.chunks import scan_summaries, store_summary, tile_coordinates
 from seqlab.ops.device.combines import AFFINE
 from seqlab.ops.device.exponentials import LOG2_E
 from seqlab.ops.device.pairs import laid_out
@@ -77,8 +77,8 @@ from seqlab.ops.selective_scan.steps import (
     load_weights,
     over_channels,
     phi,
-    places_between,
     places_of,
+    places_of_tile,
     state_before,
     step_sizes,
     store_states,
@@ -103,10 +103,9 @@ def forward_kernel(
     entry = (tl.program_id(0) // tl.cdiv(width, BLOCK) % batch).to(tl.int64)
     row = entry * (length + MARGIN) + chunk * span
     channel, now, states = channel[None, :], now[None, :], states[None, :]
-    state, exists = tl.arange(0, STATES)[:, None], channel < width
-    places = places_of(state, states, MODES)
-    between = places_between(state, channel, entry, width, MODES)
-    count = batch.to(tl.int64) * MODES * width
+    state, exists, places, between, count = places_of_tile(
+        entry, channel, states, batch, width, MODES, STATES
+    )
     rate, bias = load_fixed(a_ptr, bias_ptr, state, channel, width, MODES, STATES)
     h = state_before(
         chunk == 0, state_ptr, carry_ptr, places, (chunk - 1) * count + between, exists,
@@ -155,17 +154,14 @@ def forward_kernel(
         store_states(last_ptr + places, QUARTER, h, is_last, MODES, STATES)
     else:
         decay = tl.where(broken != 0, 0.0, tl.exp2(total * rate))
-        summary_ptr += turn * count + between
         mask = exists & (state < MODES)
-        tl.store(summary_ptr, h, mask=mask)
-        tl.store(summary_ptr + (chunks - 1) * count, decay, mask=mask)
+        store_summary(summary_ptr, (h, decay), turn, chunks, between, count, mask)
 
 
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
 def flow_kernel(
     delta_ptr, a_ptr, c_ptr, z_ptr, bias_ptr, begins_ptr, grad_y_ptr, grad_last_ptr,
-    summary_ptr,
-    batch, length, width, MODES: tl.constexpr, chunks, span,
+    summary_ptr, batch, length, width, MODES: tl.constexpr, chunks, span,
     SOFTPLUS: tl.constexpr,
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -176,10 +172,9 @@ def flow_kernel(
     entry = (tl.program_id(0) // tl.cdiv(width, BLOCK) % batch).to(tl.int64)
     row = entry * (length + MARGIN) + chunk * span
     channel, now, states = channel[None, :], now[None, :], states[None, :]
-    state, exists = tl.arange(0, STATES)[:, None], channel < width
-    places = places_of(state, states, MODES)
-    between = places_between(state, channel, entry, width, MODES)
-    count = batch.to(tl.int64) * MODES * width
+    state, exists, places, between, count = places_of_tile(
+        entry, channel, states, batch, width, MODES, STATES
+    )
     rate, bias = load_fixed(a_ptr, bias_ptr, state, channel, width, MODES, STATES)
     g = state_before(
         turn == 0, grad_last_ptr, None, places, between, exists, MODES, STATES
@@ -207,10 +202,8 @@ def flow_kernel(
             total += dt[k]
             broken |= begins
     decay = tl.where(broken != 0, 0.0, tl.exp2(total * rate))
-    summary_ptr += turn * count + between
     mask = exists & (state < MODES)
-    tl.store(summary_ptr, g, mask=mask)
-    tl.store(summary_ptr + (chunks - 1) * count, decay, mask=mask)
+    store_summary(summary_ptr, (g, decay), turn, chunks, between, count, mask)
 
 
 @triton.jit(
@@ -240,11 +233,10 @@ def backward_kernel(
     channel = (block * BLOCK + tl.arange(0, BLOCK))[None, :]
     now = (entry * length + chunk * span) * width + channel
     row, states = entry * (length + MARGIN) + chunk * span, entry * width + channel
-    state, exists = tl.arange(0, STATES)[:, None], channel < width
+    state, exists, places, between, count = places_of_tile(
+        entry, channel, states, batch, width, MODES, STATES
+    )
     both = tl.arange(0, 2 * STATES)[:, None]
-    places = places_of(state, states, MODES)
-    between = places_between(state, channel, entry, width, MODES)
-    count = batch.to(tl.int64) * MODES * width
     rate, bias = load_fixed(a_ptr, bias_ptr, state, channel, width, MODES, STATES)
     g = state_before(
         turn == 0, grad_last_ptr, flow_ptr, places, (turn - 1) * count + between, exists,

@@ -212,12 +212,20 @@ def store_states(pointers, apart, h, exists, MODES: tl.constexpr, STATES: tl.con
 
 
 @triton.jit
-def places_between(state, channel, entry, width, MODES: tl.constexpr):
-    """The tile's places in (B, N, D). At these a program reads and writes once, so number
-    by number will do. The compiler is told of no alignment: it would put four channels into
-    a lane, which would then hold fewer states of each."""
+def places_of_tile(
+    entry, channel, states, batch, width, MODES: tl.constexpr, STATES: tl.constexpr
+):  # fmt: skip
+    """The numbers of a tile's states, (STATES, 1); which of its channels exist, (1, BLOCK);
+    its first quarter's places in (B, D, N); its own in (B, N, D), and how many there are.
+
+    At the latter a program reads and writes once, so number by number will do. The compiler
+    is told of no alignment: it would put four channels into a lane, which would then hold
+    fewer states of each."""
+    state = tl.arange(0, STATES)[:, None]
     between = entry * MODES * width + (state * width + channel)
-    return tl.multiple_of(between, (1, 1))
+    between = tl.multiple_of(between, (1, 1))
+    count = batch.to(tl.int64) * MODES * width
+    return state, channel < width, places_of(state, states, MODES), between, count
 
 
 @triton.jit
