@@ -7,7 +7,7 @@ import numpy as np
 
 from seqlab.ops.arguments import choice
 from seqlab.tasks.synthetic import Drawn
-from seqlab.tasks.task import UNJUDGED
+from seqlab.tasks.task import UNJUDGED, check_at_least
 
 JUDGED = ("last", "all")
 PLACES = 5
@@ -110,8 +110,7 @@ def formal_language(
         ValueError: an argument is out of its range.
     """
     automaton = LANGUAGES[choice("language", language, LANGUAGES)]
-    if shortest < 1:
-        raise ValueError(f"shortest: expected at least 1, got {shortest}")
+    check_at_least("shortest", shortest, 1)
     if length < shortest:
         raise ValueError(
             f"length: expected at least shortest = {shortest}, got {length}"

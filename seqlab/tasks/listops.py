@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 
 from seqlab.tasks.synthetic import Drawn
+from seqlab.tasks.task import check_at_least
 
 TOKENS = (*"0123456789", "[MIN", "[MAX", "[MED", "[SM", "]")
 """What an expression is made of; in code, a token is its index here."""
@@ -59,9 +60,8 @@ def listops(
         ValueError: an argument is out of its range, or no expression of that depth is as
             long as `shortest`.
     """
-    for name, value in (("depth", depth), ("arguments", arguments)):
-        if value < 2:
-            raise ValueError(f"{name}: expected at least 2, got {value}")
+    check_at_least("depth", depth, 2)
+    check_at_least("arguments", arguments, 2)
     if not 1 <= shortest <= longest:
         raise ValueError(
             "shortest, longest: expected 1 <= shortest <= longest, got "

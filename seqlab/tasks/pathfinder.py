@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqlab.tasks.synthetic import Drawn
+from seqlab.tasks.task import check_at_least
 
 DASH, GAP = 2.0, 1.0  # pixels along a curve
 LINE_WIDTH, DOT_RADIUS = 0.5, 1.5
@@ -41,13 +42,9 @@ def pathfinder(
     Raises:
         ValueError: an argument is out of its range.
     """
-    for name, value, least in (
-        ("side", side, 16),
-        ("dashes", dashes, 2),
-        ("distractors", distractors, 0),
-    ):
-        if value < least:
-            raise ValueError(f"{name}: expected at least {least}, got {value}")
+    check_at_least("side", side, 16)
+    check_at_least("dashes", dashes, 2)
+    check_at_least("distractors", distractors, 0)
 
     def draw(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
         drawn = [picture(random, side, dashes, distractors) for _ in range(count)]

@@ -5,7 +5,7 @@ import numpy as np
 
 from seqlab.ops.arguments import choice
 from seqlab.tasks.synthetic import Drawn
-from seqlab.tasks.task import UNJUDGED
+from seqlab.tasks.task import UNJUDGED, check_at_least
 
 JUDGED = ("last", "all")
 POWER = 0.01  # of the cumulative distribution of the gaps of `zoology_recall`
@@ -37,9 +37,8 @@ def associative_recall(
     Raises:
         ValueError: an argument is out of its range.
     """
-    for name, value in (("keys", keys), ("values", values)):
-        if value < 2:
-            raise ValueError(f"{name}: expected at least 2, got {value}")
+    check_at_least("keys", keys, 2)
+    check_at_least("values", values, 2)
     if length < 4 or length % 2:
         raise ValueError(f"length: expected an even number from 4 on, got {length}")
     choice("judged", judged, JUDGED)
@@ -94,9 +93,8 @@ def induction_heads(
     Raises:
         ValueError: an argument is out of its range.
     """
-    for name, value, least in (("symbols", symbols, 2), ("length", length, 3)):
-        if value < least:
-            raise ValueError(f"{name}: expected at least {least}, got {value}")
+    check_at_least("symbols", symbols, 2)
+    check_at_least("length", length, 3)
     choice("judged", judged, JUDGED)
     places = length - 2  # of the first mark, which a symbol follows
 
@@ -144,14 +142,10 @@ def multi_query_recall(
     Raises:
         ValueError: an argument is out of its range.
     """
-    for name, value, least in (
-        ("pairs", pairs, 1),
-        ("keys", keys, pairs),
-        ("values", values, 2),
-        ("length", length, 3 * pairs),
-    ):
-        if value < least:
-            raise ValueError(f"{name}: expected at least {least}, got {value}")
+    check_at_least("pairs", pairs, 1)
+    check_at_least("keys", keys, pairs)
+    check_at_least("values", values, 2)
+    check_at_least("length", length, 3 * pairs)
     blank = keys + values
 
     def draw(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -206,13 +200,9 @@ def zoology_recall(
     Raises:
         ValueError: an argument is out of its range.
     """
-    for name, value, least in (
-        ("pairs", pairs, 1),
-        ("length", length, 4 * pairs),
-        ("vocabulary", vocabulary, length + 1),
-    ):
-        if value < least:
-            raise ValueError(f"{name}: expected at least {least}, got {value}")
+    check_at_least("pairs", pairs, 1)
+    check_at_least("length", length, 4 * pairs)
+    check_at_least("vocabulary", vocabulary, length + 1)
     if length % 2:
         raise ValueError(f"length: expected an even number, got {length}")
     values = vocabulary - vocabulary // 2
@@ -263,8 +253,7 @@ def nearest_neighbor(length: int = 64, seed: int = 0) -> Drawn:
     Raises:
         ValueError: length is out of its range.
     """
-    if length < 2:
-        raise ValueError(f"length: expected at least 2, got {length}")
+    check_at_least("length", length, 2)
 
     def draw(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
         angle = random.uniform(0, 2 * np.pi, (count, length))

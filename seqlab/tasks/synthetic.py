@@ -10,6 +10,7 @@ from torch import Tensor
 from seqlab.tasks.task import (
     UNJUDGED,
     Task,
+    check_at_least,
     check_batch_size,
     random_generator,
     to_tensor,
@@ -61,7 +62,7 @@ def delay(length: int = 64, lag: int = 16, seed: int = 0) -> Drawn:
     Raises:
         ValueError: an argument is out of its range.
     """
-    _at_least("length", length, 1)
+    check_at_least("length", length, 1)
     if not 0 <= lag < length:
         raise ValueError(f"lag: expected 0 <= lag < length = {length}, got {lag}")
 
@@ -100,7 +101,7 @@ def adding(length: int = 100, seed: int = 0) -> Drawn:
     Raises:
         ValueError: an argument is out of its range.
     """
-    _at_least("length", length, 2)
+    check_at_least("length", length, 2)
     half = length // 2
 
     def draw(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -152,9 +153,9 @@ def copying(
     Raises:
         ValueError: an argument is out of its range.
     """
-    _at_least("symbols", symbols, 2)
-    _at_least("memorize", memorize, 1)
-    _at_least("blanks", blanks, 1)
+    check_at_least("symbols", symbols, 2)
+    check_at_least("memorize", memorize, 1)
+    check_at_least("blanks", blanks, 1)
     length = 2 * memorize + blanks
     blank, go = symbols, symbols + 1
 
@@ -201,9 +202,9 @@ def selective_copying(
     Raises:
         ValueError: an argument is out of its range.
     """
-    _at_least("symbols", symbols, 2)
-    _at_least("memorize", memorize, 1)
-    _at_least("length", length, 2 * memorize)
+    check_at_least("symbols", symbols, 2)
+    check_at_least("memorize", memorize, 1)
+    check_at_least("length", length, 2 * memorize)
     places = length - memorize
     blank, go = symbols, symbols + 1
 
@@ -229,8 +230,3 @@ def selective_copying(
         draw=draw,
         seed=seed,
     )
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{name}: expected at least {least}, got {value}")

@@ -106,11 +106,16 @@ class Task(ABC):
             )
 
 
+def check_at_least(name: str, value: int, least: int) -> None:
+    """Raise ValueError where the argument of that name is below `least`."""
+    if value < least:
+        raise ValueError(f"{name}: expected at least {least}, got {value}")
+
+
 def check_batch_size(batch_size: int, available: int | None = None) -> None:
     """Raise ValueError where `batch_size` is below 1 or above the number of training
     sequences available."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    check_at_least("batch_size", batch_size, 1)
     if available is not None and batch_size > available:
         raise ValueError(
             f"batch_size: expected at most {available}, the whole training set, got {batch_size}"
