@@ -30,9 +30,8 @@ from seqlab.tasks import Task, shakespeare
 
 LENGTH, FURTHEST = 256, 4096
 TEXTS = 16  # of FURTHEST characters, read from their beginning
-BLOCKS: dict[
-    str, Callable[[int, int, int, int], nn.Module]
-] = {  # of a width, heads, and a place among so many
+Make = Callable[[int, int, int, int], nn.Module]  # of a width, heads, and a place among so many
+BLOCKS: dict[str, Make] = {
     "attention": lambda width, heads, n, depth: Transformer(width, heads),
     "RWKV-4": lambda width, heads, n, depth: RWKVBlock(width, layer=n, depth=depth),
     "mLSTM": lambda width, heads, n, depth: MLSTMBlock(width, heads),

@@ -7,6 +7,8 @@ many products it is in, and the NaN of inf - inf is not repaired: an infinite nu
 its row or column NaN.
 """
 
+from functools import cache
+
 import torch
 import triton
 import triton.language as tl
@@ -34,6 +36,7 @@ def tf32_product(x, y, IN_PARTS: tl.constexpr):
         return tl.dot(x[0], y[0], input_precision="tf32")
 
 
+@cache
 def takes_tf32(device: torch.device) -> bool:
     """Whether tensor cores take tf32, from compute capability 8.0 on; also on a CPU, where
     the interpreter tries the same code. Other GPUs multiply float32 numbers as they are, and

@@ -14,9 +14,9 @@ def transpose_kernel(
     in_ptr, out_ptr, rows, columns, in_row, out_row, in_batch, out_batch, TILE: tl.constexpr
 ):  # fmt: skip
     """out[b, j, i] = in[b, i, j], for ``rows`` of i and ``columns`` of j. Numbers of a row
-    are neighbors; rows lie ``in_row`` and ``out_row`` apart. Sizes are
-    specialized: unless the compiler knows that 16 divides them, a mask may end anywhere, and
-    numbers are moved one at a time."""
+    are neighbors; rows lie ``in_row`` and ``out_row`` apart. Sizes are specialized:
+    unless the compiler knows that 16 divides them, a mask may end anywhere, and numbers are
+    moved one at a time."""
     across = tl.cdiv(columns, TILE)
     tiles = tl.cdiv(rows, TILE) * across
     entry = (tl.program_id(0) // tiles).to(tl.int64)

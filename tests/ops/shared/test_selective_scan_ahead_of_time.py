@@ -27,8 +27,8 @@ def told():
 NAMES = ("forward_kernel", "flow_kernel", "backward_kernel")
 
 
-def assembly(batch, length, width, with_state=False):
-    """That of the kernels launched last for such a shape, with all that Mamba asks for."""
+def compiled_for(batch, length, width, with_state=False):
+    """The assembly of the kernels launched last for such a shape, with all that Mamba asks for."""
     from launches import recorded
 
     with recorded() as launches:
@@ -51,7 +51,7 @@ def assembly(batch, length, width, with_state=False):
 @pytest.fixture(scope="module")
 def compiled():
     """At the chapter's first and third shape."""
-    return assembly(8, 2048, 2048) | assembly(64, 512, 1024)
+    return compiled_for(8, 2048, 2048) | compiled_for(64, 512, 1024)
 
 
 def test_sums_over_states_take_no_shuffles_in_any_loop():
@@ -59,7 +59,7 @@ def test_sums_over_states_take_no_shuffles_in_any_loop():
     that which is handed in."""
     from assembly import inner_loops, instructions_of
 
-    for text in (*assembly(8, 2048, 2048).values(), *assembly(8, 2048, 2048, with_state=True).values()):
+    for text in (*compiled_for(8, 2048, 2048).values(), *compiled_for(8, 2048, 2048, True).values()):
         for begin, end in inner_loops(text):
             assert not any("SHFL" in each for each in instructions_of(text)[begin:end])
 

@@ -24,8 +24,8 @@ def ssm_convolution(
 
     Differentiable in ``A_bar``, ``B_bar``, ``C``, ``u``, ``state`` and through both
     results; complex gradients follow PyTorch's convention. As these are matrix products,
-    what is not finite in u may spread to earlier times of its channel, and come
-    out as NaN where it would be infinite.
+    what is not finite in u may spread to earlier times of its channel, and come out
+    as NaN where it would be infinite.
 
     Args:
         A_bar: decay of each mode, (D, N), of a modulus of at most about 1. Real or
