@@ -22,7 +22,6 @@ has 64 bits.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -218,6 +217,17 @@ class Shape(NamedTuple):
     values: int
     chunks: int
 
+    @property
+    def of_state(self) -> tuple[int, int, int, int]:
+        """Of a state: (B, H, K, V)."""
+        return self.batch, self.heads, self.keys, self.values
+
+    @property
+    def of_states(self) -> tuple[int]:
+        """Of the states before all chunks, in a row: PyTorch would not trace an axis that is
+        1 for some lengths and more for others."""
+        return (self.chunks * self.batch * self.heads * self.keys * self.values,)
+
 
 def shape_of(k: Tensor, v: Tensor, CHUNK: int) -> Shape:
     """The sizes of keys (B, L, H, K) and values (B, L, H, V) in chunks of CHUNK steps."""
@@ -254,34 +264,32 @@ def parts_of(chunks: int, programs: int, on_gpu: bool) -> tuple[int, int]:
 
 def walk(
     kernel: JITFunction,
-    like: Tensor,
     inputs: Sequence[Tensor | None],
-    of_states: Sequence[int],
+    states: Tensor,
+    of_state: Sequence[int],
     over_states: int,
     parts: int,
     constants: Sequence[Any],
     options: Mapping[str, int],
-) -> Tensor:
-    """Launches 1 to 3, or launch 3 alone where time is one part: the states before every
-    chunk and after the last, in float32.
+) -> None:
+    """Launches 1 to 3, or launch 3 alone where time is one part.
 
     Args:
         kernel: of launches 1 and 3. It takes the inputs, the states after parts (parts - 1,
             ...), a place for the states between chunks, one for summaries and one for what
             is left of a state after a part, and the constants. What it shall not read or
             write is None.
-        like: a tensor on the device.
-        inputs: of the op.
-        of_states: their shape, (chunks + 1, ...).
+        inputs: of the op, and places for its last state.
+        states: the place for the states between chunks, in float32.
+        of_state: the shape of one, (B, H, ...).
         over_states: programs for a part.
         parts: of time.
         constants: sizes and the tiling.
         options: of the launches.
     """
-    run, carried = runner(kernel, like), None
-    states = like.new_empty(of_states, dtype=torch.float32)
+    run, carried = runner(kernel, states), None
     if parts > 1:
-        carried = states.new_empty((parts - 1, *states.shape[1:]))
+        carried = states.new_empty((parts - 1, *of_state))
         decays = states.new_empty(carried.shape[:-1])
         run[((parts - 1) * over_states,)](
             *inputs, None, None, carried, decays, *constants, **options
@@ -290,12 +298,12 @@ def walk(
     run[(parts * over_states,)](
         *inputs, carried, states, None, None, *constants, **options
     )
-    return states
 
 
 def carry(summaries: Tensor, decays: Tensor) -> None:
     """Launch 2: summaries become the states after each part."""
-    parts, count = summaries.shape[0], summaries[0].numel()
+    parts = summaries.shape[0]
+    count = summaries.numel() // parts
     # One warp has all parts of a number in one thread, and so scans without a word.
     PARTS, BLOCK = (8, 128) if summaries.is_cuda else (2, 8)
     runner(carry_kernel, summaries)[(ceil_div(count, BLOCK),)](

@@ -64,7 +64,8 @@ COMPILED = {
 
 @triton.jit(do_not_specialize=SIZES)
 def states_kernel(
-    writer_ptr, v_ptr, g_ptr, first_ptr, carry_ptr, state_ptr, summary_ptr, decay_ptr,
+    writer_ptr, v_ptr, g_ptr, first_ptr, last_ptr,
+    carry_ptr, state_ptr, summary_ptr, decay_ptr,
     scale, batch, length, heads, keys, values, chunks, span,
     REVERSED: tl.constexpr, STRICT: tl.constexpr,
     STEPS: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr,
@@ -98,8 +99,9 @@ def states_kernel(
         )
         log_decay += of_chunk
     if summary_ptr is None:
-        is_last = (part + 1) * span >= chunks
-        tl.store(state_ptr + chunks * count + place, state, mask=exists & is_last)
+        if last_ptr is not None:
+            is_last = (part + 1) * span >= chunks
+            tl.store(last_ptr + place, state, mask=exists & is_last)
     else:
         tl.store(summary_ptr + part * count + place, state, mask=exists)
         rows = (part * batch * heads + head) * keys + key
@@ -219,21 +221,22 @@ def scan(
     state: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """y, the last state, and for backward the states before all chunks and after the last,
-    (chunks + 1, B, H, K, V)."""
+    """y, the last state, and for backward the states before all chunks, (chunks, B, H, K, V)
+    in a row."""
     q, k, v = map(laid_out, (q, k, v))
     bonus, state = (None if x is None else laid_out(x) for x in (bonus, state))
     log_decay = of_all_steps(log_decay, v)
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, tiles_for(v, COMPILED), v.is_cuda)
     strict = bonus is not None
-    states = walk(k, v, log_decay, state, scale, shape, plan, False, strict)
+    last = log_decay.new_empty(shape.of_state)
+    states = walk(k, v, log_decay, state, last, scale, shape, plan, False, strict)
     y = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
         q, k, v, log_decay, bonus, states, y,
         scale, *shape, False, *plan.tiles.values, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
-    return y, states[-1].clone(), states
+    return y, last, states
 
 
 def gradients(
@@ -242,26 +245,32 @@ def gradients(
     v: Tensor,
     log_decay: Tensor,
     bonus: Tensor | None,
+    state: Tensor | None,
     states: Tensor,
     grad_y: Tensor,
     grad_last: Tensor | None,
     scale: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor]:
-    """Gradients to q, k, v, the logarithms of the decays, the bonus and the first state."""
+) -> tuple[Tensor | None, ...]:
+    """Gradients to q, k, v, the logarithms of the decays, the bonus and the first state,
+    None where that is None."""
     q, k, v, grad_y = map(laid_out, (q, k, v, grad_y))
     bonus, grad_last = (None if x is None else laid_out(x) for x in (bonus, grad_last))
     fixed, log_decay = log_decay.ndim == 1, of_all_steps(log_decay, v)
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, tiles_for(v, COMPILED), v.is_cuda)
     strict = bonus is not None
-    flows = walk(q, grad_y, log_decay, grad_last, scale, shape, plan, True, strict)
+    grad_state = None if state is None else log_decay.new_empty(shape.of_state)
+    flows = walk(
+        q, grad_y, log_decay, grad_last, grad_state, scale, shape, plan, True, strict
+    )
     grad_v = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
         k, q, grad_y, log_decay, bonus, flows, grad_v,
         scale, *shape, True, *plan.tiles.values, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     grad_q, grad_k = torch.empty_like(q), torch.empty_like(k)
-    grad_log = log_decay.new_empty((plan.blocks, *log_decay.shape))
+    several = (plan.blocks,) if plan.blocks > 1 else ()
+    grad_log = log_decay.new_empty((*several, *log_decay.shape))
     grad_bonus = None
     if bonus is not None:
         grad_bonus = bonus.new_empty((shape.chunks, shape.batch, *bonus.shape))
@@ -270,10 +279,11 @@ def gradients(
         grad_q, grad_k, grad_log, grad_bonus,
         scale, *shape, *plan.tiles.keys, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
-    grad_log = grad_log.sum((0, 1, 2) if fixed else 0)
+    axes = tuple(range(grad_log.ndim - 1 if fixed else len(several)))
+    grad_log = grad_log.sum(axes) if axes else grad_log
     if grad_bonus is not None:
         grad_bonus = grad_bonus.sum((0, 1))
-    return grad_q, grad_k, grad_v, grad_log, grad_bonus, flows[-1].clone()
+    return grad_q, grad_k, grad_v, grad_log, grad_bonus, grad_state
 
 
 def walk(
@@ -281,20 +291,22 @@ def walk(
     v: Tensor,
     log_decay: Tensor,
     first: Tensor | None,
+    last: Tensor | None,
     scale: float,
     shape: Shape,
     plan: Plan,
     reverse: bool,
     strict: bool,
 ) -> Tensor:
-    """The states before every chunk and after the last; in reversed time what flows into
-    them, in the order of turns."""
-    of_states = shape.chunks + 1, shape.batch, shape.heads, shape.keys, shape.values
-    return matrix_state.walk(
-        states_kernel, v, (writer, v, log_decay, first), of_states, plan.over_states, plan.parts,
+    """The states before every chunk; in reversed time what flows into them, in the order of
+    turns. ``last`` gets the one after all."""
+    states = log_decay.new_empty(shape.of_states)
+    matrix_state.walk(
+        states_kernel, (writer, v, log_decay, first, last), states, shape.of_state, plan.over_states, plan.parts,
         (scale, *shape, plan.span, reverse, strict, *plan.tiles.states),
         {"num_warps": WARPS, "num_stages": STAGES},
     )  # fmt: skip
+    return states
 
 
 def of_all_steps(log_decay: Tensor, v: Tensor) -> Tensor:
@@ -309,7 +321,6 @@ def steps_of(like: Tensor) -> int:
     return tiles_for(like, COMPILED)[0][0]
 
 
-def kept_shape(k: Tensor, v: Tensor) -> tuple[int, ...]:
+def kept_shape(k: Tensor, v: Tensor) -> tuple[int]:
     """The shape of what ``scan`` keeps for backward."""
-    batch, _, heads, keys, values, chunks = shape_of(k, v, steps_of(v))
-    return chunks + 1, batch, heads, keys, values
+    return shape_of(k, v, steps_of(v)).of_states

@@ -107,7 +107,8 @@ def to_middle(at, step, half, STRICT: tl.constexpr):
 
 @triton.jit(do_not_specialize=SIZES)
 def states_kernel(
-    writer_ptr, v_ptr, g_ptr, first_ptr, carry_ptr, state_ptr, summary_ptr, decay_ptr,
+    writer_ptr, v_ptr, g_ptr, first_ptr, last_ptr,
+    carry_ptr, state_ptr, summary_ptr, decay_ptr,
     scale, batch, length, heads, keys, values, chunks, span,
     REVERSED: tl.constexpr, STRICT: tl.constexpr, FIXED: tl.constexpr,
     STEPS: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr,
@@ -146,8 +147,9 @@ def states_kernel(
         )
         log_decay += of_chunk
     if summary_ptr is None:
-        is_last = (part + 1) * span >= chunks
-        tl.store(state_ptr + chunks * count + place, state, mask=exists & is_last)
+        if last_ptr is not None:
+            is_last = (part + 1) * span >= chunks
+            tl.store(last_ptr + place, state, mask=exists & is_last)
     else:
         tl.store(summary_ptr + part * count + place, state, mask=exists)
         rows = (part * batch * heads + head) * keys + key
@@ -348,8 +350,8 @@ def scan(
     state: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """y, the last state, and for backward the states before all chunks and after the last,
-    (chunks + 1, B, H, K, V), and the scores within chunks, (B, L, H, STEPS)."""
+    """y, the last state, and for backward the states before all chunks, (chunks, B, H, K, V)
+    in a row, and the scores within chunks, (B, L, H, STEPS)."""
     q, k, v, log_decay, bonus, state = (
         None if x is None else laid_out(x) for x in (q, k, v, log_decay, bonus, state)
     )
@@ -362,14 +364,15 @@ def scan(
         scale, *shape, fixed, *plan.constants, plan.levels,
         num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
-    states = walk(k, v, log_decay, state, scale, shape, plan, False, strict)
+    last = log_decay.new_empty(shape.of_state)
+    states = walk(k, v, log_decay, state, last, scale, shape, plan, False, strict)
     y = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
         q, v, log_decay, scores, states, y,
         scale, *shape, False, strict, fixed, *plan.constants,
         num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
-    return y, states[-1].clone(), states, scores
+    return y, last, states, scores
 
 
 def gradients(
@@ -378,13 +381,15 @@ def gradients(
     v: Tensor,
     log_decay: Tensor,
     bonus: Tensor | None,
+    state: Tensor | None,
     states: Tensor,
     scores: Tensor,
     grad_y: Tensor,
     grad_last: Tensor | None,
     scale: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor]:
-    """Gradients to q, k, v, the logarithms of the decays, the bonus and the first state."""
+) -> tuple[Tensor | None, ...]:
+    """Gradients to q, k, v, the logarithms of the decays, the bonus and the first state,
+    None where that is None."""
     q, k, v, log_decay, bonus, grad_y, grad_last = (
         None if x is None else laid_out(x)
         for x in (q, k, v, log_decay, bonus, grad_y, grad_last)
@@ -392,7 +397,10 @@ def gradients(
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, v.dtype, v.is_cuda)
     fixed, strict = log_decay.ndim == 2, bonus is not None
-    flows = walk(q, grad_y, log_decay, grad_last, scale, shape, plan, True, strict)
+    grad_state = None if state is None else log_decay.new_empty(shape.of_state)
+    flows = walk(
+        q, grad_y, log_decay, grad_last, grad_state, scale, shape, plan, True, strict
+    )
     grad_v = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
         k, grad_y, log_decay, scores, flows, grad_v,
@@ -414,7 +422,7 @@ def gradients(
         grad_log = grad_log.sum((0, 1))
     if grad_bonus is not None:
         grad_bonus = grad_bonus.sum((0, 1))
-    return grad_q, grad_k, grad_v, grad_log, grad_bonus, flows[-1].clone()
+    return grad_q, grad_k, grad_v, grad_log, grad_bonus, grad_state
 
 
 def walk(
@@ -422,21 +430,23 @@ def walk(
     v: Tensor,
     log_decay: Tensor,
     first: Tensor | None,
+    last: Tensor | None,
     scale: float,
     shape: Shape,
     plan: Plan,
     reverse: bool,
     strict: bool,
 ) -> Tensor:
-    """The states before every chunk and after the last; in reversed time what flows into
-    them, in the order of turns."""
-    of_states = shape.chunks + 1, shape.batch, shape.heads, shape.keys, shape.values
+    """The states before every chunk; in reversed time what flows into them, in the order of
+    turns. ``last`` gets the one after all."""
+    states = log_decay.new_empty(shape.of_states)
     fixed = log_decay.ndim == 2
-    return matrix_state.walk(
-        states_kernel, v, (writer, v, log_decay, first), of_states, plan.over_states, plan.parts,
+    matrix_state.walk(
+        states_kernel, (writer, v, log_decay, first, last), states, shape.of_state, plan.over_states, plan.parts,
         (scale, *shape, plan.span, reverse, strict, fixed, *plan.constants),
         {"num_warps": WARPS, "num_stages": STAGES},
     )  # fmt: skip
+    return states
 
 
 def steps_of(like: Tensor) -> int:
@@ -447,6 +457,6 @@ def steps_of(like: Tensor) -> int:
 def kept_shapes(k: Tensor, v: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The shapes of what ``scan`` keeps for backward."""
     STEPS = steps_of(v)
-    batch, length, heads, keys, values, chunks = shape_of(k, v, STEPS)
-    states = chunks + 1, batch, heads, keys, values
-    return states, (batch, length, heads, STEPS)
+    shape = shape_of(k, v, STEPS)
+    scores = shape.batch, shape.length, shape.heads, STEPS
+    return shape.of_states, scores

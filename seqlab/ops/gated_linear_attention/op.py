@@ -216,19 +216,15 @@ def _forward(
     scale: float,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """y, the last state, and what the kernels keep: the states before all chunks and after
-    the last, and where channels have decays of their own the scores within chunks."""
+    """y, the last state, and what the kernels keep: the states before all chunks, and where
+    channels have decays of their own the scores within chunks."""
     inputs = q, k, v, log_decay, bonus, state, scale
     if backend == "triton" and not _per_head(log_decay):
         return kernel_of("gated_linear_attention").scan(*inputs)
     if backend == "triton":
-        y, last, states = kernel_of("gated_linear_attention", "head_decay").scan(
-            *inputs
-        )
-    else:
-        y, last = portable.scan(*inputs)
-        states = last.new_empty((0, *last.shape))
-    return y, last, states, last.new_empty(0)
+        kernel = kernel_of("gated_linear_attention", "head_decay")
+        return *kernel.scan(*inputs), None
+    return *portable.scan(*inputs), None, None  # type: ignore[return-value]
 
 
 def _backward(
@@ -238,8 +234,8 @@ def _backward(
     log_decay: Tensor,
     bonus: Tensor | None,
     state: Tensor | None,
-    states: Tensor,
-    scores: Tensor,
+    states: Tensor | None,
+    scores: Tensor | None,
     grad_y: Tensor | None,
     grad_last: Tensor | None,
     grad_states: Tensor | None,
@@ -247,7 +243,7 @@ def _backward(
     scale: float,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    inputs = q, k, v, log_decay, bonus
+    inputs = q, k, v, log_decay, bonus, state
     grad_y = torch.zeros_like(v) if grad_y is None else grad_y
     if backend == "triton" and _per_head(log_decay):
         kernel = kernel_of("gated_linear_attention", "head_decay")
@@ -255,8 +251,9 @@ def _backward(
     if backend == "triton":
         kernel = kernel_of("gated_linear_attention")
         return kernel.gradients(*inputs, states, scores, grad_y, grad_last, scale)
-    found = portable.gradients(*inputs, state, grad_y, grad_last, scale)
-    return found  # type: ignore[return-value]  # None for a bonus that was None
+    *found, first = portable.gradients(*inputs, grad_y, grad_last, scale)
+    # None for a bonus or a state that was None.
+    return *found, None if state is None else first  # type: ignore[return-value]
 
 
 def _save(arguments, outputs):
@@ -266,13 +263,14 @@ def _save(arguments, outputs):
 def _fake(q, k, v, log_decay, bonus, state, scale, backend):
     batch, _, heads, keys = k.shape
     last = log_decay.new_empty((batch, heads, keys, v.shape[-1]))
-    kept: tuple[tuple[int, ...], ...] = (0, *last.shape), (0,)
+    states = scores = None
     if backend == "triton" and _per_head(log_decay):
         kernel = kernel_of("gated_linear_attention", "head_decay")
-        kept = kernel.kept_shape(k, v), (0,)
+        states = last.new_empty(kernel.kept_shape(k, v))
     elif backend == "triton":
         kept = kernel_of("gated_linear_attention").kept_shapes(k, v)
-    return v.new_empty(v.shape), last, *map(last.new_empty, kept)
+        states, scores = map(last.new_empty, kept)
+    return v.new_empty(v.shape), last, states, scores
 
 
 def _fake_backward(
@@ -281,9 +279,8 @@ def _fake_backward(
 ):  # fmt: skip
     grads = [x.new_empty(x.shape) for x in (q, k, v, log_decay)]
     grad_bonus = None if bonus is None else bonus.new_empty(bonus.shape)
-    batch, _, heads, keys = k.shape
-    first = log_decay.new_empty((batch, heads, keys, v.shape[-1]))
-    return *grads, grad_bonus, first
+    of_state = None if state is None else state.new_empty(state.shape)
+    return *grads, grad_bonus, of_state
 
 
 _attention = register(

@@ -50,9 +50,9 @@ MOST = {
     ("causal_convolution", "as many taps as times"): (1, 1, 3, 2),
     ("dplr_kernel", "S4"): (68, 1, 184, 1),
     ("wkv", "RWKV-4"): (3, 1, 9, 1),
-    ("gated_linear_attention", "a decay a channel"): (5, 3, 12, 3),
-    ("gated_linear_attention", "a decay a head"): (5, 2, 10, 3),
-    ("gated_linear_attention", "RWKV-6"): (5, 3, 14, 3),
+    ("gated_linear_attention", "a decay a channel"): (4, 3, 7, 3),
+    ("gated_linear_attention", "a decay a head"): (3, 2, 6, 3),
+    ("gated_linear_attention", "RWKV-6"): (4, 3, 9, 3),
     ("flashconv", "as many taps as times"): (3, 1, 11, 2),
     ("flashconv", "a system"): (4, 1, 10, 1),
     ("hyena", "order 2"): (4, 2, 10, 4),
@@ -61,7 +61,7 @@ MOST = {
     ("selective_scan", "complex A"): (9, 1, 26, 1),
     ("h3", "head_dim = 1"): (10, 2, 30, 4),
     ("linear_attention", "a layer"): (11, 3, 24, 3),
-    ("mlstm", "mLSTM"): (11, 3, 39, 4),
+    ("mlstm", "mLSTM"): (6, 3, 12, 5),
     ("slstm", "sLSTM"): (6, 1, 29, 1),
 }  # fmt: skip
 

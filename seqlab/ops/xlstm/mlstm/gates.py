@@ -20,7 +20,8 @@ def gates_kernel(
     i_ptr, f_ptr, before_ptr, gates_ptr, last_ptr,
     scale, batch, length, heads, STEPS: tl.constexpr,
 ):  # fmt: skip
-    """``gates_ptr`` (3, B, L, H) gets m, g and the key's weight, scale included."""
+    """``gates_ptr`` (4, B, L, H) gets m, g and the key's weight, scale included; the rest is
+    for n . q."""
     head = tl.program_id(0).to(tl.int64)
     begin = head // heads * length * heads + head % heads
     count = batch.to(tl.int64) * length * heads
@@ -62,13 +63,13 @@ def normalizer_of(nq, m):
 
 @triton.jit(do_not_specialize=["count"])
 def normalizer_kernel(
-    h_ptr, rest_ptr, grad_h_ptr, gates_ptr, nq_ptr, inverse_ptr, grad_nq_ptr,
+    h_ptr, rest_ptr, grad_h_ptr, gates_ptr, normalizer_ptr,
     count, values, ROWS: tl.constexpr, BLOCK_V: tl.constexpr,
 ):  # fmt: skip
-    """1 over the normalizer, and the gradient of n . q, for each of ``count`` = B L H
-    tokens."""
+    """``normalizer_ptr`` (2, B, L, H) gets 1 over the normalizer, and the gradient of n . q,
+    for each of ``count`` = B L H tokens."""
     token = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    alive = token < count
+    alive, count = token < count, count.to(tl.int64)
     dot = tl.zeros((ROWS,), tl.float32)
     for first in range(0, values, BLOCK_V):
         value = first + tl.arange(0, BLOCK_V)
@@ -78,12 +79,36 @@ def normalizer_kernel(
         dot += tl.sum(h * load_rows(grad_h_ptr, token, value, values, alive), 1)
     m, nq = (
         load_steps(gates_ptr, token, alive, 0.0),
-        load_steps(nq_ptr, token, alive, 0.0),
+        load_steps(gates_ptr + 3 * count, token, alive, 0.0),
     )
     size = normalizer_of(nq, m)
     inverse = 1.0 / tl.where(size == 0.0, 1.0, size)
     sign = tl.where(nq < 0.0, 1.0, -1.0)
     # Where n . q is no number, neither is this.
     grad = tl.where(tl.abs(nq) <= tl.exp(-m), 0.0, sign * dot * inverse)
-    store_steps(inverse_ptr, inverse, token, alive)
-    store_steps(grad_nq_ptr, grad, token, alive)
+    store_steps(normalizer_ptr, inverse, token, alive)
+    store_steps(normalizer_ptr + count, grad, token, alive)
+
+
+@triton.jit(do_not_specialize=["count", "blocks"])
+def gate_gradients_kernel(
+    partial_ptr, f_ptr, of_i_ptr, of_g_ptr, grad_i_ptr, grad_f_ptr,
+    count, blocks, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Gradients of i and f at each of ``count`` = B L H tokens. ``partial_ptr`` (2, blocks of
+    keys, B, L, H) is what comes by these to i and to the logarithm of a decay, ``of_i_ptr``
+    and ``of_g_ptr`` (B, L, H) what the last m gives to both, if they are not None."""
+    token = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    alive, count = token < count, count.to(tl.int64)
+    di, dg = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
+    for block in range(blocks):
+        di += load_steps(partial_ptr + block * count, token, alive, 0.0)
+        dg += load_steps(partial_ptr + (blocks + block) * count, token, alive, 0.0)
+    if of_i_ptr is not None:
+        di += load_steps(of_i_ptr, token, alive, 0.0)
+        dg += load_steps(of_g_ptr, token, alive, 0.0)
+    f = load_steps(f_ptr, token, alive, 0.0)
+    # In float64, as a large f is an exponent whose rounding would be seen.
+    forgotten = tl.sigmoid(-f.to(tl.float64)).to(tl.float32)
+    store_steps(grad_i_ptr, di, token, alive)
+    store_steps(grad_f_ptr, dg * forgotten, token, alive)

@@ -60,6 +60,7 @@ from seqlab.ops.xlstm.mlstm import portable
 from seqlab.ops.xlstm.mlstm.gates import (
     SCAN,
     SCAN_WARPS,
+    gate_gradients_kernel,
     gates_kernel,
     normalizer_kernel,
     normalizer_of,
@@ -75,7 +76,7 @@ COMPILED = {
 
 @triton.jit(do_not_specialize=SIZES)
 def states_kernel(
-    writer_ptr, v_ptr, weight_ptr, inverse_ptr, column_ptr, g_ptr,
+    writer_ptr, v_ptr, gates_ptr, normalizer_ptr,
     first_ptr, first_n_ptr, last_ptr, last_n_ptr,
     carry_ptr, state_ptr, summary_ptr, decay_ptr,
     batch, length, heads, keys, values, chunks, span,
@@ -85,7 +86,7 @@ def states_kernel(
     """From chunk to chunk of a part of ``span`` of them: weighted keys write values into a
     state, or in reversed time queries write gradients over the normalizer. Launch 1 with a
     place for summaries. A state is C and n, K V + K numbers; the last one is also written
-    in two tensors of its own."""
+    in two tensors of its own, if there are any."""
     over_values = tl.cdiv(values, BLOCK_V)
     blocks = tl.cdiv(keys, BLOCK_K) * over_values
     block, head, part = coordinates(batch, heads, blocks)
@@ -101,6 +102,7 @@ def states_kernel(
     place = (part - 1) * count + head * size
     C = state_before(part == 0, first_ptr, carry_ptr, own, place + inside, exists)
     n = state_before(part == 0, first_n_ptr, carry_ptr, own_n, place + inside_n, has_n)
+    tokens_in_all = batch.to(tl.int64) * length * heads
     log_decay = 0.0
     for turn in range(part * span, tl.minimum((part + 1) * span, chunks)):
         place = turn * count + head * size
@@ -109,16 +111,23 @@ def states_kernel(
             tl.store(state_ptr + place + inside_n, n, mask=has_n)
         chunk = chunks - 1 - turn if REVERSED else turn
         tokens, alive, left, of_chunk = writers_of_chunk(
-            g_ptr, head, chunk, length, heads, REVERSED, False, STEPS
+            gates_ptr + tokens_in_all,
+            head,
+            chunk,
+            length,
+            heads,
+            REVERSED,
+            False,
+            STEPS,
         )
-        if weight_ptr is not None:
-            left *= load_steps(weight_ptr, tokens, alive, 0.0)
+        if not REVERSED:
+            left *= load_steps(gates_ptr + 2 * tokens_in_all, tokens, alive, 0.0)
         writer = load_rows(writer_ptr, tokens, key, keys, alive)
         v = load_rows(v_ptr, tokens, value, values, alive)
         column = left
-        if inverse_ptr is not None:
-            column *= load_steps(column_ptr, tokens, alive, 0.0)
-            left *= load_steps(inverse_ptr, tokens, alive, 0.0)
+        if REVERSED:
+            column *= load_steps(normalizer_ptr + tokens_in_all, tokens, alive, 0.0)
+            left *= load_steps(normalizer_ptr, tokens, alive, 0.0)
         decay = tl.exp(of_chunk)
         C = product(tl.trans(writer), v * left[:, None], C * decay)
         n = n * decay + tl.sum(writer * column[:, None], 0)
@@ -128,8 +137,9 @@ def states_kernel(
         place = chunks * count + head * size
         tl.store(state_ptr + place + inside, C, mask=exists & is_last)
         tl.store(state_ptr + place + inside_n, n, mask=has_n & is_last)
-        tl.store(last_ptr + own, C, mask=exists & is_last)
-        tl.store(last_n_ptr + own_n, n, mask=has_n & is_last)
+        if last_ptr is not None:
+            tl.store(last_ptr + own, C, mask=exists & is_last)
+            tl.store(last_n_ptr + own_n, n, mask=has_n & is_last)
     else:
         place = part * count + head * size
         tl.store(summary_ptr + place + inside, C, mask=exists)
@@ -140,15 +150,15 @@ def states_kernel(
 
 @triton.jit(do_not_specialize=SIZES)
 def values_kernel(
-    reader_ptr, writer_ptr, v_ptr, gates_ptr, inverse_ptr, state_ptr,
-    y_ptr, rest_ptr, nq_ptr,
+    reader_ptr, writer_ptr, v_ptr, gates_ptr, normalizer_ptr, state_ptr,
+    y_ptr, rest_ptr,
     batch, length, heads, keys, values, chunks,
     REVERSED: tl.constexpr, STEPS: tl.constexpr, BLOCK_K: tl.constexpr,
     BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     """h, where queries read what keys wrote; in reversed time the gradient of v, where keys
-    read what queries wrote. ``rest_ptr`` gets what rounding takes off h, ``nq_ptr`` (B, L,
-    H) n . q."""
+    read what queries wrote. ``rest_ptr`` gets what rounding takes off h, and the last part of
+    ``gates_ptr`` n . q."""
     block, head, turn = coordinates(batch, heads, tl.cdiv(values, BLOCK_V))
     chunk = chunks - 1 - turn if REVERSED else turn
     steps, begin, step = steps_of_chunk(head, chunk, length, heads, REVERSED, STEPS)
@@ -171,7 +181,7 @@ def values_kernel(
     y *= reach[:, None]
     scores *= decays_between(g, row, v_ptr.dtype.element_ty, False)
     if REVERSED:
-        scores *= load_steps(inverse_ptr, tokens, alive, 0.0)[None, :]
+        scores *= load_steps(normalizer_ptr, tokens, alive, 0.0)[None, :]
         y = product(scores, v, y)
         y *= weight[:, None]
     else:
@@ -182,7 +192,7 @@ def values_kernel(
         nothing = (size == 0.0) & (tl.sum(tl.where(y == 0.0, 0, 1), 1) == 0)
         y *= (1.0 / tl.where(nothing, 1.0, size))[:, None]
         if block == 0:
-            tl.store(nq_ptr + tokens, nq, mask=alive)
+            tl.store(gates_ptr + 3 * count + tokens, nq, mask=alive)
     store_rows(y_ptr, y, tokens, value, values, alive)
     if rest_ptr is not None:
         rest = y - y.to(y_ptr.dtype.element_ty).to(tl.float32)
@@ -191,14 +201,15 @@ def values_kernel(
 
 @triton.jit(do_not_specialize=SIZES)
 def keys_kernel(
-    q_ptr, k_ptr, v_ptr, grad_h_ptr, gates_ptr, inverse_ptr, grad_nq_ptr,
-    state_ptr, flow_ptr, grad_q_ptr, grad_k_ptr, grad_i_ptr, grad_g_ptr,
+    q_ptr, k_ptr, v_ptr, grad_h_ptr, gates_ptr, normalizer_ptr,
+    state_ptr, flow_ptr, grad_q_ptr, grad_k_ptr, partial_ptr,
     batch, length, heads, keys, values, chunks,
     STEPS: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr,
 ):  # fmt: skip
-    """``grad_i_ptr`` and ``grad_g_ptr`` (blocks of keys, B, L, H) get what comes by
-    these."""
-    block, head, chunk = coordinates(batch, heads, tl.cdiv(keys, BLOCK_K))
+    """``partial_ptr`` (2, blocks of keys, B, L, H) gets what comes by these to i and to the
+    logarithm of a decay."""
+    blocks = tl.cdiv(keys, BLOCK_K)
+    block, head, chunk = coordinates(batch, heads, blocks)
     steps, begin, _ = steps_of_chunk(head, chunk, length, heads, False, STEPS)
     row = tl.arange(0, STEPS)
     key = block * BLOCK_K + tl.arange(0, BLOCK_K)
@@ -206,8 +217,8 @@ def keys_kernel(
     count = batch.to(tl.int64) * length * heads
     g = load_decays(gates_ptr + count, tokens, heads, row, steps, False)
     weight = load_steps(gates_ptr + 2 * count, tokens, alive, 0.0)
-    inverse = load_steps(inverse_ptr, tokens, alive, 0.0)
-    grad_nq = load_steps(grad_nq_ptr, tokens, alive, 0.0)
+    inverse = load_steps(normalizer_ptr, tokens, alive, 0.0)
+    grad_nq = load_steps(normalizer_ptr + count, tokens, alive, 0.0)
     size = keys * (values + 1)
     state_ptr += (chunk * batch * heads + head) * size
     flow_ptr += ((chunks - 1 - chunk) * batch * heads + head) * size
@@ -232,11 +243,11 @@ def keys_kernel(
     grad_k = product(tl.trans(pairs), q, of_flow)
     store_rows(grad_k_ptr, grad_k, tokens, key, keys, alive)
     partial = block * count + tokens
-    store_steps(grad_i_ptr, tl.sum(grad_k * k, 1), partial, alive)
+    store_steps(partial_ptr, tl.sum(grad_k * k, 1), partial, alive)
 
     past *= tl.exp(tl.sum(g))
     grad_g = gradient_of_decays(q, k, pairs, of_state, of_flow, past, row, False)
-    store_steps(grad_g_ptr, grad_g, partial, alive)
+    store_steps(partial_ptr + blocks * count, grad_g, partial, alive)
 
 
 def scan(
@@ -249,15 +260,14 @@ def scan(
     n: Tensor | None,
     m: Tensor | None,
     differentiable: bool = True,
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor | None, ...]:
     """h, the last state, and for backward the states between chunks, what became of the
-    gates, n . q, and what rounding took off h, if its numbers have 16 bits and if h is to
-    be ``differentiable``."""
+    gates with n . q, and what rounding took off h, if its numbers have 16 bits and if h is
+    to be ``differentiable``."""
     q, k, v, i, f = map(laid_out, (q, k, v, i, f))
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, tiles_for(v, COMPILED), v.is_cuda)
-    gates, nq = i.new_empty((3, *i.shape)), torch.empty_like(i)
-    last = i.new_empty(i[:, 0].shape)
+    gates, last = i.new_empty((4, *i.shape)), i.new_empty((shape.batch, shape.heads))
     STEPS = SCAN[0] if v.is_cuda else SCAN[1]
     m = None if m is None else laid_out(m)
     runner(gates_kernel, v)[(shape.batch * shape.heads,)](
@@ -265,15 +275,17 @@ def scan(
         shape.keys**-0.5, shape.batch, shape.length, shape.heads, STEPS,
         num_warps=SCAN_WARPS,
     )  # fmt: skip
-    states, C, n = walk(k, v, gates, None, None, C, n, shape, plan)
+    first = C, n
+    C, n = i.new_empty(shape.of_state), i.new_empty(shape.of_state[:3])
+    states = walk(k, v, gates, None, first, (C, n), shape, plan)
     # Of h, backward takes differences: the digits of 16 bits are too few for it.
     keeps = differentiable and v.itemsize == 2
     h, rest = torch.empty_like(v), torch.empty_like(v) if keeps else None
     runner(values_kernel, v)[plan.over_values](
-        q, k, v, gates, None, states, h, rest, nq,
+        q, k, v, gates, None, states, h, rest,
         *shape, False, *plan.tiles.values, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
-    return h, C, n, last, states, gates, nq, i.new_empty(0) if rest is None else rest
+    return h, C, n, last, states, gates, rest
 
 
 def gradients(
@@ -288,92 +300,95 @@ def gradients(
     h: Tensor,
     states: Tensor,
     gates: Tensor,
-    nq: Tensor,
-    rest: Tensor,
+    rest: Tensor | None,
     grad_h: Tensor,
     grad_C: Tensor | None,
     grad_n: Tensor | None,
     grad_m: Tensor | None,
-) -> tuple[Tensor, ...]:
-    """Gradients to q, k, v, i, f and the parts of the first state."""
+) -> tuple[Tensor | None, ...]:
+    """Gradients to q, k, v, i, f and the parts of the first state, None where that is
+    None."""
     q, k, v, i, f, grad_h = map(laid_out, (q, k, v, i, f, grad_h))
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, tiles_for(v, COMPILED), v.is_cuda)
-    inverse, grad_nq = torch.empty_like(nq), torch.empty_like(nq)
+    normalizer, count = i.new_empty((2, *i.shape)), i.numel()
     ROWS, BLOCK_V = (16, 64) if v.is_cuda else (8, 4)
-    runner(normalizer_kernel, v)[(ceil_div(nq.numel(), ROWS),)](
-        h, rest if rest.numel() else None, grad_h, gates, nq, inverse, grad_nq,
-        nq.numel(), shape.values, ROWS, BLOCK_V,
-    )  # fmt: skip
-    flows, of_C, of_n = walk(
-        q, grad_h, gates, inverse, grad_nq, grad_C, grad_n, shape, plan
+    runner(normalizer_kernel, v)[(ceil_div(count, ROWS),)](
+        h, rest, grad_h, gates, normalizer, count, shape.values, ROWS, BLOCK_V
+    )
+    of_C, of_n, of_m = None, None, None
+    if C is not None:
+        of_C, of_n = i.new_empty(shape.of_state), i.new_empty(shape.of_state[:3])
+    flows = walk(
+        q, grad_h, gates, normalizer, (grad_C, grad_n), (of_C, of_n), shape, plan
     )
     grad_v = torch.empty_like(v)
     runner(values_kernel, v)[plan.over_values](
-        k, q, grad_h, gates, inverse, flows, grad_v, None, None,
+        k, q, grad_h, gates, normalizer, flows, grad_v, None,
         *shape, True, *plan.tiles.values, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     grad_q, grad_k = torch.empty_like(q), torch.empty_like(k)
-    written, grad_g = (i.new_empty((plan.blocks, *i.shape)) for _ in range(2))
+    partial = i.new_empty((2, plan.blocks, *i.shape))
     runner(keys_kernel, v)[plan.over_keys](
-        q, k, v, grad_h, gates, inverse, grad_nq, states, flows,
-        grad_q, grad_k, written, grad_g,
+        q, k, v, grad_h, gates, normalizer, states, flows, grad_q, grad_k, partial,
         *shape, *plan.tiles.keys, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
-    dm = None
+    of_i = of_g = of_first = None
     if grad_C is not None or grad_n is not None or grad_m is not None:
         dm = -(states[-1] * flows[0]).sum(-1)
         dm = dm if grad_m is None else dm + grad_m
-    log_f = torch.nn.functional.logsigmoid(f)
-    before = gates[0, :, 0].new_full(gates[0, :, 0].shape, portable.LOWEST)
-    before = before if m is None else m.clamp(min=portable.LOWEST)
-    past = torch.cat([before[:, None], gates[0, :, :-1]], dim=1) + log_f
-    grad_i, grad_f, dm = portable.gate_gradients(
-        written.sum(0), grad_g.sum(0), i, f, past, dm
+        past = maxima_before(m, gates[0]) + torch.nn.functional.logsigmoid(f)
+        of_i, of_g, of_first = portable.gradients_of_maximum(i, past, dm)
+    grad_i, grad_f = torch.empty_like(i), torch.empty_like(f)
+    BLOCK = 256 if v.is_cuda else 8
+    runner(gate_gradients_kernel, v)[(ceil_div(count, BLOCK),)](
+        partial, f, of_i, of_g, grad_i, grad_f, count, plan.blocks, BLOCK
     )
-    dm = dm + (states[0] * flows[-1]).sum(-1)
-    return grad_q, grad_k, grad_v, grad_i, grad_f, of_C, of_n, dm
+    if m is not None:
+        of_m = (states[0] * flows[-1]).sum(-1)
+        of_m = of_m if of_first is None else of_m + of_first
+    return grad_q, grad_k, grad_v, grad_i, grad_f, of_C, of_n, of_m
+
+
+def maxima_before(first: Tensor | None, m: Tensor) -> Tensor:
+    """m before every step, (B, L, H), of the one that is handed in and those after."""
+    if first is None:
+        first = m.new_full((m.shape[0], m.shape[2]), portable.LOWEST)
+    first = first.clamp(min=portable.LOWEST)
+    return torch.cat([first[:, None], m[:, :-1]], dim=1)
 
 
 def walk(
     writer: Tensor,
     v: Tensor,
     gates: Tensor,
-    inverse: Tensor | None,
-    column: Tensor | None,
-    first: Tensor | None,
-    first_n: Tensor | None,
+    normalizer: Tensor | None,
+    first: tuple[Tensor | None, Tensor | None],
+    last: tuple[Tensor | None, Tensor | None],
     shape: Shape,
     plan: Plan,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The states before every chunk and after the last, (chunks + 1, B, H, K V + K), and
-    of the last one C and n; with the normalizer, in reversed time, what flows into
-    them."""
-    of_heads, keys, values = (shape.batch, shape.heads), shape.keys, shape.values
-    C, n = (
-        gates.new_empty((*of_heads, keys, values)),
-        gates.new_empty((*of_heads, keys)),
-    )
-    weight = gates[2] if inverse is None else None
-    first, first_n = (None if x is None else laid_out(x) for x in (first, first_n))
-    states = matrix_state.walk(
-        states_kernel, v,
-        (writer, v, weight, inverse, column, gates[1], first, first_n, C, n),
-        (shape.chunks + 1, *of_heads, keys * (values + 1)), plan.over_states, plan.parts,
-        (*shape, plan.span, inverse is not None, *plan.tiles.states),
+) -> Tensor:
+    """The states before every chunk and after the last, (chunks + 1, B, H, K V + K); with
+    the normalizer, in reversed time, what flows into them. ``first`` and ``last`` are C and
+    n, and places for them."""
+    of_state = shape.batch, shape.heads, shape.keys * (shape.values + 1)
+    states = gates.new_empty((shape.chunks + 1, *of_state))
+    C, n = (None if x is None else laid_out(x) for x in first)
+    matrix_state.walk(
+        states_kernel, (writer, v, gates, normalizer, C, n, *last),
+        states, of_state, plan.over_states, plan.parts,
+        (*shape, plan.span, normalizer is not None, *plan.tiles.states),
         {"num_warps": WARPS, "num_stages": STAGES},
     )  # fmt: skip
-    return states, C, n
+    return states
 
 
 def kept_shapes(k: Tensor, v: Tensor) -> tuple[tuple[int, ...], ...]:
-    """Shapes of what ``scan`` keeps for backward, the last of v's dtype where it has 16
-    bits, all others in float32."""
+    """Shapes of what ``scan`` keeps for backward in float32."""
     shape = shape_of(k, v, steps_of(v))
     states = shape.chunks + 1, shape.batch, shape.heads, shape.keys * (shape.values + 1)
     tokens = shape.batch, shape.length, shape.heads
-    rest = v.shape if v.itemsize == 2 else (0,)
-    return states, (3, *tokens), tokens, rest
+    return states, (4, *tokens)
 
 
 def steps_of(like: Tensor) -> int:

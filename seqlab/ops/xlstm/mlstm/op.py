@@ -168,15 +168,13 @@ def _forward(
     n: Tensor | None,
     m: Tensor | None,
     backend: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """h, the last state, and what the kernel keeps: the states between chunks, the gates,
-    the normalizer, and what rounding takes off h."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """h, the last state, and what the kernel keeps: the states between chunks, the gates
+    with the normalizer, and what rounding takes off h."""
     inputs = q, k, v, i, f, C, n, m
     if backend == "triton":
         return kernel_of("xlstm.mlstm").scan(*inputs)
-    nothing = [i.new_empty(0) for _ in range(4)]
-    h, C, n, m = portable.scan(*inputs)
-    return h, C, n, m, *nothing  # type: ignore[return-value]
+    return *portable.scan(*inputs), None, None, None  # type: ignore[return-value]
 
 
 def _inference(
@@ -189,7 +187,7 @@ def _inference(
     n: Tensor | None,
     m: Tensor | None,
     backend: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Likewise, without what rounding takes off h."""
     if backend == "triton":
         kernel = kernel_of("xlstm.mlstm")
@@ -207,17 +205,15 @@ def _backward(
     n: Tensor | None,
     m: Tensor | None,
     h: Tensor,
-    states: Tensor,
-    gates: Tensor,
-    nq: Tensor,
-    rest: Tensor,
+    states: Tensor | None,
+    gates: Tensor | None,
+    rest: Tensor | None,
     grad_h: Tensor | None,
     grad_C: Tensor | None,
     grad_n: Tensor | None,
     grad_m: Tensor | None,
     grad_states: Tensor | None,
     grad_gates: Tensor | None,
-    grad_nq: Tensor | None,
     grad_rest: Tensor | None,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -225,8 +221,11 @@ def _backward(
     grads = torch.zeros_like(h) if grad_h is None else grad_h, grad_C, grad_n, grad_m
     if backend == "triton":
         kernel = kernel_of("xlstm.mlstm")
-        return kernel.gradients(*inputs, h, states, gates, nq, rest, *grads)
-    return portable.gradients(*inputs, *grads)  # type: ignore[return-value]
+        rest = rest if q.itemsize == 2 else None
+        return kernel.gradients(*inputs, h, states, gates, rest, *grads)
+    *found, dC, dn, dm = portable.gradients(*inputs, *grads)
+    of_state = (None, None, None) if C is None else (dC, dn, dm)
+    return *found, *of_state
 
 
 def _save(arguments, outputs):
@@ -237,20 +236,17 @@ def _save(arguments, outputs):
 def _fake(q, k, v, i, f, C, n, m, backend):
     batch, _, heads, keys = k.shape
     C = i.new_empty((batch, heads, keys, v.shape[-1]))
-    kept = [i.new_empty(0) for _ in range(4)]
-    if backend == "triton":
-        *shapes, rest = kernel_of("xlstm.mlstm").kept_shapes(k, v)
-        of_16_bits = v.itemsize == 2
-        kept = [*map(i.new_empty, shapes), (v if of_16_bits else i).new_empty(rest)]
     last = C, C.new_empty(C.shape[:3]), C.new_empty(C.shape[:2])
-    return v.new_empty(v.shape), *last, *kept
+    states = gates = rest = None
+    if backend == "triton":
+        states, gates = map(i.new_empty, kernel_of("xlstm.mlstm").kept_shapes(k, v))
+        rest = v.new_empty(v.shape) if v.itemsize == 2 else None
+    return v.new_empty(v.shape), *last, states, gates, rest
 
 
 def _fake_backward(q, k, v, i, f, C, n, m, *rest):
-    batch, _, heads, keys = k.shape
-    C = i.new_empty((batch, heads, keys, v.shape[-1]))
-    grads = [x.new_empty(x.shape) for x in (q, k, v, i, f)]
-    return *grads, C, C.new_empty(C.shape[:3]), C.new_empty(C.shape[:2])
+    inputs = q, k, v, i, f, C, n, m
+    return tuple(None if x is None else x.new_empty(x.shape) for x in inputs)
 
 
 _mlstm = register(

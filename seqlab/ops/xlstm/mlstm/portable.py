@@ -128,10 +128,14 @@ def gradients(
     if grad_C is not None or grad_n is not None or grad_m is not None:
         dm = -(flow * chunks.last).sum((-1, -2))
         dm = dm if grad_m is None else dm + grad_m
-    di, df, dm = gate_gradients(written, dg, i, f, gates.past, dm)
-    dm = dm + (flow_first * first).sum((-1, -2))
-    grads = dq.to(q.dtype), dk.to(k.dtype), dv.to(v.dtype), di, df
-    return *grads, flow_first[..., :-1].contiguous(), flow_first[..., -1].clone(), dm
+    dm_first = (flow_first * first).sum((-1, -2))
+    if dm is not None:
+        of_i, of_g, of_first = gradients_of_maximum(i, gates.past, dm)
+        written, dg, dm_first = written + of_i, dg + of_g, dm_first + of_first
+    df = dg * torch.sigmoid(-f)
+    grads = dq.to(q.dtype), dk.to(k.dtype), dv.to(v.dtype), written, df
+    dC, dn = flow_first[..., :-1].contiguous(), flow_first[..., -1].clone()
+    return *grads, dC, dn, dm_first
 
 
 def normalizer_gradient(dot: Tensor, nq: Tensor, m: Tensor) -> Tensor:
@@ -149,27 +153,16 @@ def grad_of_last(last: Tensor, grad_C: Tensor | None, grad_n: Tensor | None) -> 
     return flow
 
 
-def gate_gradients(
-    written: Tensor,
-    dg: Tensor,
-    i: Tensor,
-    f: Tensor,
-    past: Tensor,
-    dm: Tensor | None,
+def gradients_of_maximum(
+    i: Tensor, past: Tensor, dm: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients to i, f and the m before the first step, from those of the weights and of
-    the logarithms of the decays, and from that of the last m, which is for the one
-    exponent that was the maximum."""
-    dm_first = torch.zeros_like(i[:, 0])
-    if dm is not None:
-        is_past = past >= i
-        stays = is_past.flip(1).cumprod(1).flip(1).bool()
-        later = pad(stays[:, 1:], (0, 0, 0, 1), value=True)
-        dm = dm[:, None]
-        written = written + torch.where(later & ~is_past, dm, 0)
-        dg = dg + torch.where(stays, dm, 0)
-        dm_first = torch.where(stays[:, 0], dm[:, 0], 0)
-    return written, dg * torch.sigmoid(-f), dm_first
+    """What the gradient of the last m gives to every i, to the logarithm of every decay and
+    to the m before the first step: it is for the one exponent that was the maximum."""
+    is_past = past >= i
+    stays = is_past.flip(1).cumprod(1).flip(1).bool()
+    later = pad(stays[:, 1:], (0, 0, 0, 1), value=True)
+    of_i = torch.where(later & ~is_past, dm[:, None], 0)
+    return of_i, torch.where(stays, dm[:, None], 0), torch.where(stays[:, 0], dm, 0)
 
 
 def _state(C: Tensor | None, n: Tensor | None, m: Tensor | None) -> State | None:
