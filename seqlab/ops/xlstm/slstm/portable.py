@@ -83,25 +83,31 @@ def scan(
 def mix(R: Tensor, h: Tensor) -> Tensor:
     """What every gate gets of the features of its own head: (B, 4, H, D)."""
     gates, heads, width, _ = R.shape
-    turned = R.permute(1, 3, 0, 2).reshape(heads, width, gates * width)
+    turned = in_memory(R.permute(1, 3, 0, 2), h.dtype).flatten(2)
     mixed = torch.bmm(h.transpose(0, 1), turned)
     return mixed.view(heads, -1, gates, width).permute(1, 2, 0, 3)
 
 
 def outputs_before(h: Tensor, first: Tensor | None) -> Tensor:
-    """h before every step, (B, L, H, D), of the dtype of h."""
-    shape = h.shape[0], 1, *h.shape[2:]
-    before = h.new_zeros(shape) if first is None else first[:, None].to(h.dtype)
+    """h before every step, (B, L, H, D), in float32 at least."""
+    wide = accumulation_dtype(h.dtype)
+    if first is None:
+        before = h.new_zeros((h.shape[0], 1, *h.shape[2:]), dtype=wide)
+    else:  # as a product took it
+        before = first[:, None].to(h.dtype).to(wide)
     return torch.cat([before, h[:, :-1]], dim=1)
+
+
+def in_memory(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """A contiguous copy of that dtype, by one operation."""
+    return x.to(dtype, copy=True, memory_format=torch.contiguous_format)
 
 
 def pre_activations(
     gates: Tensor, R: Tensor, b: Tensor | None, h_before: Tensor
 ) -> Tensor:
     """Of all steps, (B, L, 4, H, D), in float32 at least."""
-    wide = accumulation_dtype(gates.dtype)
-    steps = h_before.to(wide).flatten(0, 1)
-    x = gates + mix(R.to(wide), steps).view(gates.shape)
+    x = gates + mix(R, h_before.flatten(0, 1)).view(gates.shape)
     return (x if b is None else x + b).contiguous()
 
 
@@ -112,11 +118,11 @@ def parameter_gradients(
     steps of grad_x h^T."""
     gates, heads, width, _ = R.shape
     steps = grad_x.flatten(0, 1)  # (B L, 4, H, D)
-    h = h_before.to(grad_x.dtype).flatten(0, 1)  # (B L, H, D)
+    h = h_before.flatten(0, 1)  # (B L, H, D)
     turned = steps.permute(2, 1, 3, 0).reshape(heads, gates * width, -1)
     grad_R = torch.bmm(turned, h.transpose(0, 1)).view(heads, gates, width, width)
     grad_b = None if b is None else steps.sum(0).to(b.dtype)
-    return grad_R.transpose(0, 1).to(R.dtype).contiguous(), grad_b
+    return in_memory(grad_R.transpose(0, 1), R.dtype), grad_b
 
 
 def grad_of_m(
