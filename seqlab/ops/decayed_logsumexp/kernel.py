@@ -24,7 +24,7 @@ import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.device.chunks import (
-    launch,
+    Recurrence,
     load_steps,
     state_before,
     store_summary,
@@ -121,24 +121,24 @@ def backward_kernel(
 
 def scan(x: Tensor, *inputs: Tensor | None) -> tuple[Tensor, ...]:
     """m, the last of it and the states before groups, from x, w and the first state."""
+    launch = Recurrence(forward_kernel, (x, *inputs), 3, LOG_ADD, tiling(x))
     m = torch.empty_like(x, memory_format=torch.contiguous_format)
     batch, _, width = x.shape
     last = x.new_empty((batch, width), dtype=torch.float32)
     # In a row, as PyTorch would not trace an axis that is 1 for some lengths alone.
     starts = last.new_empty(groups_in(x) * batch * width)
-    launch(forward_kernel, (x, *inputs), (m, last, starts), LOG_ADD, tiling(x))
+    launch(m, last, starts)
     return m, last, starts
 
 
 def gradients(x: Tensor, *inputs: Tensor | None) -> tuple[Tensor, ...]:
     """Gradients to x, w and the first state, from those of m and of the last of it."""
+    launch = Recurrence(backward_kernel, (x, *inputs), 3, AFFINE, tiling(x))
     grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-    batch, length, width = x.shape
-    chunks = ceil_div(length, tiling(x)["CHUNK"])
+    batch, _, width, chunks = launch.plan.sizes
     grad_w = x.new_empty((chunks, batch, width), dtype=torch.float32)
     grad_state = x.new_empty((batch, width), dtype=torch.float32)
-    outputs = grad_x, grad_w, grad_state
-    launch(backward_kernel, (x, *inputs), outputs, AFFINE, tiling(x))
+    launch(grad_x, grad_w, grad_state)
     return grad_x, grad_w.sum((0, 1)), grad_state
 
 

@@ -220,48 +220,60 @@ def plan_launches(shape: torch.Size, CHUNK: int, BLOCK: int) -> Plan:
     return Plan(((chunks - 1) * programs,), (chunks * programs,), sizes)
 
 
-def launch(
-    kernel: JITFunction,
-    inputs: Sequence[Tensor | None],
-    outputs: Sequence[Tensor | None],
-    combine: Combine,
-    tiling: Mapping[str, int],
-) -> None:
-    """Launch 1, the carry and launch 3, or launch 3 alone for a single chunk.
+class Recurrence:
+    """The three launches of a kernel over inputs: 1 and 2 when it is made, 3 when it is
+    called, so that what outputs are written to is allocated while the GPU works."""
 
-    Args:
-        kernel: of launches 1 and 3. It takes the inputs, the states between chunks
-            (numbers, chunks - 1, B, D), in the order of turns, the outputs, a place for
-            summaries of the same shape, the sizes batch, length, width and chunks, and
-            the tiling. What it shall not read or write is None: in launch 1 the states
-            and the outputs, in launch 3 the summaries, and the states of a single chunk.
-        inputs: the first of them (B, L, D).
-        outputs: contiguous tensors, or None for one that is not asked for.
-        combine: what summaries are joined by.
-        tiling: CHUNK and BLOCK, and further constants of the kernel.
-    """
-    like = inputs[0]
-    assert like is not None
-    batch, _, width = like.shape
-    plan = plan_launches(like.shape, tiling["CHUNK"], tiling["BLOCK"])
-    chunks = plan.sizes[-1]
-    inputs = [None if x is None else laid_out(x) for x in inputs]
-    run = runner(kernel, like)
-    between = None
-    if chunks > 1:
-        shape = len(combine.neutral), chunks - 1, batch, width
-        between = like.new_empty(shape, dtype=torch.float32)
-        nothing = (None,) * (1 + len(outputs))
-        run[plan.all_but_one](*inputs, *nothing, between, *plan.sizes, **tiling)
-        scan_summaries(between, combine)
-    run[plan.grid](*inputs, between, *outputs, None, *plan.sizes, **tiling)
+    def __init__(
+        self,
+        kernel: JITFunction,
+        inputs: Sequence[Tensor | None],
+        outputs: int,
+        combine: Combine,
+        tiling: Mapping[str, int],
+    ):
+        """
+        Args:
+            kernel: of launches 1 and 3. It takes the inputs, the states between chunks
+                (numbers, chunks - 1, B, D), in the order of turns, the outputs, a place
+                for summaries of the same shape, the sizes batch, length, width and
+                chunks, and the tiling. What it shall not read or write is None: in
+                launch 1 the states and the outputs, in launch 3 the summaries, and the
+                states of a single chunk.
+            inputs: the first of them (B, L, D).
+            outputs: how many there are.
+            combine: what summaries are joined by.
+            tiling: CHUNK and BLOCK, and further constants of the kernel.
+        """
+        like = inputs[0]
+        assert like is not None
+        batch, _, width = like.shape
+        self.plan = plan_launches(like.shape, tiling["CHUNK"], tiling["BLOCK"])
+        self.inputs = [None if x is None else laid_out(x) for x in inputs]
+        self.run, self.tiling = runner(kernel, like), tiling
+        self.between = None
+        chunks = self.plan.sizes[-1]
+        if chunks > 1:
+            shape = len(combine.neutral), chunks - 1, batch, width
+            self.between = like.new_empty(shape, dtype=torch.float32)
+            nothing = (None,) * (1 + outputs)
+            self.run[self.plan.all_but_one](
+                *self.inputs, *nothing, self.between, *self.plan.sizes, **tiling
+            )
+            scan_summaries(self.between, combine)
+
+    def __call__(self, *outputs: Tensor | None) -> None:
+        """Into contiguous tensors, or None for one that is not asked for."""
+        self.run[self.plan.grid](
+            *self.inputs, self.between, *outputs, None, *self.plan.sizes, **self.tiling
+        )
 
 
 def scan_summaries(summaries: Tensor, combine: Combine) -> None:
-    """Launch 2: summaries (numbers, chunks - 1, B, D) become their prefixes, the first
-    numbers of which are states."""
-    chunks = summaries.shape[1]
-    count = summaries[0, 0].numel()
+    """Launch 2: summaries (numbers, chunks - 1, B, D), or of several numbers a channel,
+    become their prefixes, the first numbers of which are states."""
+    numbers, chunks, *_ = summaries.shape
+    count = summaries.numel() // (numbers * chunks)
     CHUNKS, BLOCK, num_warps = carry_tiling(chunks, summaries.is_cuda)
     runner(carry_kernel, summaries)[(ceil_div(count, BLOCK),)](
         summaries, chunks, count, *combine, CHUNKS, BLOCK, num_warps=num_warps

@@ -229,13 +229,13 @@ def flow_kernel(
 @triton.jit(do_not_specialize=["batch", "length", "chunks"])
 def backward_kernel(
     u_ptr, a_ptr, b_ptr, c_ptr, state_ptr, between_ptr, grad_y_ptr, grad_last_ptr, flow_ptr,
-    grad_u_ptr, grad_a_ptr, grad_b_ptr, grad_c_ptr, grad_state_ptr,
+    grad_u_ptr, grad_a_ptr, grad_b_ptr, partial_ptr, grad_state_ptr,
     batch, length, width, chunks, modes,
     FIXED: tl.constexpr, COMPLEX: tl.constexpr,
     CHUNK: tl.constexpr, STEPS: tl.constexpr, BLOCK: tl.constexpr, PAIRS: tl.constexpr,
 ):  # fmt: skip
-    """Launch 3 of it. ``grad_c_ptr`` (chunks, B, D, modes) gets the sum over each chunk,
-    and so do those of a fixed A_bar and B_bar."""
+    """Launch 3 of it. ``partial_ptr`` (chunks, B, D, modes) gets the sum over each chunk for
+    C, and behind it those for a fixed A_bar and B_bar."""
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, True, CHUNK, BLOCK
     )
@@ -337,10 +337,12 @@ def backward_kernel(
     mask = exists & (chunk == 0)
     store_conjugate(grad_state_ptr + place, g0, g1, mask, COMPLEX, BLOCK, PAIRS)
     place += chunk * count * modes
-    store_conjugate(grad_c_ptr + place, dc0, dc1, exists, COMPLEX, BLOCK, PAIRS)
+    store_conjugate(partial_ptr + place, dc0, dc1, exists, COMPLEX, BLOCK, PAIRS)
     if FIXED:
-        store_conjugate(grad_a_ptr + place, da0, da1, exists, COMPLEX, BLOCK, PAIRS)
-        store_conjugate(grad_b_ptr + place, db0, db1, exists, COMPLEX, BLOCK, PAIRS)
+        place += chunks * count * modes
+        store_conjugate(partial_ptr + place, da0, da1, exists, COMPLEX, BLOCK, PAIRS)
+        place += chunks * count * modes
+        store_conjugate(partial_ptr + place, db0, db1, exists, COMPLEX, BLOCK, PAIRS)
 
 
 @triton.jit
@@ -355,28 +357,21 @@ def scan(
     u: Tensor, A_bar: Tensor, B_bar: Tensor, C: Tensor, state: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """y (B, L, D), the last state (B, D, N), and the states between chunks, pairs (2,
-    chunks - 1, B, D, PAIRS) in a row, None if there is one chunk."""
-    plan = plan_launches(u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda)
-    y = torch.empty_like(u, memory_format=torch.contiguous_format)
-    last = C.new_empty((len(u), *C.shape))
+    chunks - 1, B, D, PAIRS) with what led to them, in a row, None if there is one chunk."""
+    plan = plan_of(u, A_bar)
     inputs = tuple(laid_out(x) for x in (u, A_bar, B_bar, C))
     first = None if state is None else laid_out(state)
-    fixed = A_bar.ndim == 2
-    run = runner(forward_kernel, u)
-    carry = between = None
+    run, between = runner(forward_kernel, u), None
     if plan.chunks > 1:
-        summaries = u.new_empty((2 if fixed else 4, *plan.between), dtype=torch.float32)
+        between = u.new_empty(plan.between, dtype=torch.float32)
         run[plan.all_but_one](
-            *inputs, first, None, None, None, summaries,
-            *plan.sizes, fixed, plan.complex, **plan.tiling,
-        )  # fmt: skip
-        carry_over(summaries, inputs[1], plan)
-        carry, between = summaries, summaries[:2].flatten()
-    run[plan.grid](
-        *inputs, first, carry, y, last, None,
-        *plan.sizes, fixed, plan.complex, **plan.tiling,
-    )  # fmt: skip
-    return y, last, between
+            *inputs, first, None, None, None, between, *plan.sizes, **plan.tiling
+        )
+        carry_over(between, inputs[1], plan)
+    y = torch.empty_like(u, memory_format=torch.contiguous_format)
+    last = C.new_empty((len(u), *C.shape))
+    run[plan.grid](*inputs, first, between, y, last, None, *plan.sizes, **plan.tiling)
+    return y, last, None if between is None else between.view(-1)
 
 
 def gradients(
@@ -389,43 +384,41 @@ def gradients(
     grad_y: Tensor,
     grad_last: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients to u, A_bar, B_bar, C and the first state; ``between`` is read if there are
-    several chunks."""
-    plan = plan_launches(u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda)
-    fixed = A_bar.ndim == 2
-    grad_u = torch.empty_like(u, memory_format=torch.contiguous_format)
-    grad_state = C.new_empty((len(u), *C.shape))
-    sums = plan.chunks, len(u), *C.shape
-    shape = sums if fixed else A_bar.shape
-    grad_A, grad_B, grad_C = (C.new_empty(x) for x in (shape, shape, sums))
+    """Gradients to u, A_bar, B_bar, C and the first state. Of one chunk none is between."""
+    plan = plan_of(u, A_bar)
     inputs = tuple(laid_out(x) for x in (u, A_bar, B_bar, C))
     dy, c = laid_out(grad_y), inputs[3]
     flowing = None if grad_last is None else laid_out(grad_last)
     flow = None
     if plan.chunks > 1:
-        flow = u.new_empty((2 if fixed else 4, *plan.between), dtype=torch.float32)
+        flow = u.new_empty(plan.between, dtype=torch.float32)
         runner(flow_kernel, u)[plan.all_but_one](
-            dy, inputs[1], c, flowing, flow,
-            *plan.sizes, fixed, plan.complex, **plan.tiling,
-        )  # fmt: skip
+            dy, inputs[1], c, flowing, flow, *plan.sizes, **plan.tiling
+        )
         carry_over(flow, inputs[1], plan)
+    grad_u = torch.empty_like(u, memory_format=torch.contiguous_format)
+    shape = None if plan.fixed else A_bar.shape
+    grad_A, grad_B = (None if shape is None else C.new_empty(shape) for _ in "AB")
+    several = (3,) if plan.fixed else ()
+    partial = C.new_empty((*several, plan.chunks * len(u), *C.shape))
+    grad_state = C.new_empty((len(u), *C.shape))
     runner(backward_kernel, u)[plan.grid](
         *inputs, None if state is None else laid_out(state),
         between if plan.chunks > 1 else None, dy, flowing, flow,
-        grad_u, grad_A, grad_B, grad_C, grad_state,
-        *plan.sizes, fixed, plan.complex, **plan.tiling,
+        grad_u, grad_A, grad_B, partial, grad_state, *plan.sizes, **plan.tiling,
     )  # fmt: skip
-    if fixed:
-        grad_A, grad_B = grad_A.sum((0, 1)), grad_B.sum((0, 1))
-    return grad_u, grad_A, grad_B, grad_C.sum((0, 1)), grad_state
+    parts = partial.unbind() if plan.fixed else (partial,)
+    grad_C, *of_fixed = (x.sum(0) for x in parts)
+    grad_A, grad_B = of_fixed or (grad_A, grad_B)
+    return grad_u, grad_A, grad_B, grad_C, grad_state
 
 
 def carry_over(summaries: Tensor, A_bar: Tensor, plan: "Plan") -> None:
     """Launch 2."""
-    if A_bar.ndim == 2:
+    if plan.fixed:
         scan_states(summaries, A_bar, plan.tiling["CHUNK"])
     else:
-        scan_summaries(summaries.flatten(2), plan.combine)
+        scan_summaries(summaries, plan.combine)
 
 
 class Plan(NamedTuple):
@@ -438,23 +431,32 @@ class Plan(NamedTuple):
     """Programs of launch 3."""
     sizes: tuple[int, int, int, int, int]
     """batch, length, width, chunks, modes"""
-    complex: bool
+    fixed: bool
     combine: Combine
-    between: tuple[int, int, int, int]
-    """Of states between chunks: chunks - 1, B, D, PAIRS."""
+    between: tuple[int, int, int, int, int]
+    """Of summaries and of states between chunks: numbers, chunks - 1, B, D, PAIRS."""
     kept: tuple[int]
     tiling: dict[str, int]
+    """FIXED, COMPLEX, sizes of tiles, and warps."""
+
+
+def plan_of(u: Tensor, A_bar: Tensor) -> Plan:
+    """The launches for these inputs."""
+    N, fixed = A_bar.shape[-1], A_bar.ndim == 2
+    return plan_launches(u.shape, N, A_bar.is_complex(), fixed, u.is_cuda)
 
 
 @lru_cache(maxsize=1024)
-def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -> Plan:
+def plan_launches(
+    shape: torch.Size, N: int, is_complex: bool, fixed: bool, compiled: bool
+) -> Plan:
     """The launches for u of such a shape and N modes."""
     batch, length, width = shape
     modes = 2 * N if is_complex else N
     PAIRS = power_of_two(ceil_div(modes, 2))
-    tiling = {**(COMPILED if compiled else INTERPRETED), "PAIRS": PAIRS}
-    if compiled:
-        tiling["BLOCK"] = max(1, min(32, LANES // PAIRS))
+    tiling = {"FIXED": fixed, "COMPLEX": is_complex, "PAIRS": PAIRS}
+    tiling["BLOCK"] = max(1, min(32, LANES // PAIRS))
+    tiling |= COMPILED if compiled else INTERPRETED  # which has a BLOCK of its own
     chunks = ceil_div(length, tiling["CHUNK"])
     programs = batch * ceil_div(width, tiling["BLOCK"])
     return Plan(
@@ -462,29 +464,29 @@ def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -
         ((chunks - 1) * programs,),
         (chunks * programs,),
         (batch, length, width, chunks, modes),
-        is_complex,
+        fixed,
         AFFINE_COMPLEX if is_complex else AFFINE_EACH,
-        (chunks - 1, batch, width, PAIRS),
-        kept_shape(shape, N, is_complex, compiled),
+        (2 if fixed else 4, chunks - 1, batch, width, PAIRS),
+        kept_shape(shape, N, is_complex, compiled, fixed),
         tiling,
     )
 
 
 def kept_shape(
-    shape: torch.Size, N: int, is_complex: bool, compiled: bool
+    shape: torch.Size, N: int, is_complex: bool, compiled: bool, fixed: bool = True
 ) -> tuple[int]:
-    """Of the states between chunks, with room for one where there is none: PyTorch would
-    not trace a tensor that is empty for some lengths. The sizes may be symbols."""
+    """Of the states between chunks, and of as many decays unless these are fixed, with room
+    for one where there is none: PyTorch would not trace a tensor that is empty for some
+    lengths. The sizes may be symbols."""
     batch, length, width = shape
     pairs = power_of_two(N if is_complex else ceil_div(N, 2))
     borders = torch.sym_max((length - 1) // steps_of_chunk(compiled), 1)
-    return (2 * borders * batch * width * pairs,)
+    return ((2 if fixed else 4) * borders * batch * width * pairs,)
 
 
 def room_for_states(u: Tensor, A_bar: Tensor) -> Tensor:
     """The same room where one chunk is all there is: nothing that is read."""
-    plan = plan_launches(u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda)
-    return u.new_empty(plan.kept, dtype=torch.float32)
+    return u.new_empty(plan_of(u, A_bar).kept, dtype=torch.float32)
 
 
 def steps_of_chunk(compiled: bool) -> int:

@@ -211,7 +211,7 @@ def _fake(u, A_bar, B_bar, C, state, backend):
     kept = (0,)
     if backend == "triton":
         kept = kernel_of("ssm").kept_shape(
-            u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda
+            u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda, A_bar.ndim == 2
         )
     return u.new_empty(u.shape), last, u.new_empty(kept, dtype=torch.float32)
 

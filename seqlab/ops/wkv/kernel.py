@@ -31,7 +31,7 @@ import triton.language as tl
 from torch import Tensor
 
 from seqlab.ops.device.chunks import (
-    launch,
+    Recurrence,
     load_steps,
     state_before,
     store_summary,
@@ -165,12 +165,12 @@ def forward_kernel(
 @triton.jit(do_not_specialize=["batch", "length", "chunks"])
 def backward_kernel(
     k_ptr, v_ptr, w_ptr, u_ptr, start_ptr, last_ptr, grad_y_ptr, grad_last_ptr, flow_ptr,
-    grad_k_ptr, grad_v_ptr, grad_w_ptr, grad_u_ptr, grad_state_ptr, summary_ptr,
+    grad_k_ptr, grad_v_ptr, partial_ptr, grad_state_ptr, summary_ptr,
     batch, length, width, chunks,
     CHUNK: tl.constexpr, STEPS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Likewise. ``grad_w_ptr`` and ``grad_u_ptr`` (chunks, B, C) get the sums over each
-    chunk."""
+    """Likewise. ``partial_ptr`` (2, chunks, B, C) gets the sums over each chunk, for w and
+    u."""
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, True, CHUNK, BLOCK
     )
@@ -245,12 +245,14 @@ def backward_kernel(
     a, b, m = load_sums(start_ptr, chunk * CHUNK // STEPS, states, count, exists)
     before = a * inverse_of(b)
     if summary_ptr is None:
-        tl.store(grad_w_ptr + chunk * count + states, dw, mask=exists)
-        tl.store(grad_u_ptr + chunk * count + states, du, mask=exists)
-        is_first, place = exists & (chunk == 0), grad_state_ptr + states + rows
-        tl.store(place, da, mask=is_first)
-        tl.store(place + width, db - before * da, mask=is_first)
-        tl.store(place + 2 * width, b * db, mask=is_first)
+        partial = partial_ptr + chunk * count + states
+        tl.store(partial, dw, mask=exists)
+        tl.store(partial + chunks * count, du, mask=exists)
+        if grad_state_ptr is not None:
+            is_first, place = exists & (chunk == 0), grad_state_ptr + states + rows
+            tl.store(place, da, mask=is_first)
+            tl.store(place + width, db - before * da, mask=is_first)
+            tl.store(place + 2 * width, b * db, mask=is_first)
     else:
         # A product of p over the chunk would err with each step, and come back with each
         # chunk: from its first exponent to its last, what is left is one exponential.
@@ -268,16 +270,17 @@ def scan(
     v: Tensor,
     state: Tensor | None,
     differentiable: bool = True,
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """y, the last state and, if y is to be ``differentiable``, the sums before groups, in a
     row: PyTorch would not trace an axis that is 1 for some lengths and more for others."""
+    launch = Recurrence(forward_kernel, (k, v, w, u, state), 3, WEIGHTED, tiling(v))
     y = torch.empty_like(v, memory_format=torch.contiguous_format)
     batch, _, width = v.shape
     last = w.new_empty((batch, 3, width))
-    groups = groups_in(v) if differentiable else 0
-    starts = w.new_empty(groups * 3 * batch * width)
-    outputs = y, last, starts if groups else None
-    launch(forward_kernel, (k, v, w, u, state), outputs, WEIGHTED, tiling(v))
+    starts = None
+    if differentiable:
+        starts = w.new_empty(groups_in(v) * 3 * batch * width)
+    launch(y, last, starts)
     return y, last, starts
 
 
@@ -286,22 +289,24 @@ def gradients(
     u: Tensor,
     k: Tensor,
     v: Tensor,
+    state: Tensor | None,
     starts: Tensor,
     last: Tensor,
     grad_y: Tensor,
     grad_last: Tensor | None,
-) -> tuple[Tensor, ...]:
-    """Gradients to w, u, k, v and the first state, from the inputs, the sums before
-    groups, the last state and the gradients of y and of that state."""
+) -> tuple[Tensor | None, ...]:
+    """Gradients to w, u, k, v and the first state, None where that is None, from the inputs,
+    the sums before groups, the last state and the gradients of y and of that state."""
+    inputs = k, v, w, u, starts, last, grad_y, grad_last
+    launch = Recurrence(backward_kernel, inputs, 4, AFFINE_SHEAR, tiling(v))
     grad_k = torch.empty_like(k, memory_format=torch.contiguous_format)
     grad_v = torch.empty_like(v, memory_format=torch.contiguous_format)
-    chunks = ceil_div(v.shape[1], tiling(v)["CHUNK"])
-    grad_w = w.new_empty((chunks, v.shape[0], v.shape[2]))
-    grad_u = torch.empty_like(grad_w)
-    outputs = grad_k, grad_v, grad_w, grad_u, torch.empty_like(last)
-    inputs = k, v, w, u, starts, last, grad_y, grad_last
-    launch(backward_kernel, inputs, outputs, AFFINE_SHEAR, tiling(v))
-    return grad_w.sum((0, 1)), grad_u.sum((0, 1)), grad_k, grad_v, outputs[4]
+    batch, _, width, chunks = launch.plan.sizes
+    partial = w.new_empty((2, chunks * batch, width))
+    grad_state = None if state is None else torch.empty_like(last)
+    launch(grad_k, grad_v, partial, grad_state)
+    grad_w, grad_u = (x.sum(0) for x in partial.unbind())
+    return grad_w, grad_u, grad_k, grad_v, grad_state
 
 
 def tiling(like: Tensor) -> dict[str, int]:

@@ -132,10 +132,8 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y, the last state, and what the kernel keeps: the sums before groups of steps."""
     if backend == "triton":
-        y, last, starts = kernel_of("wkv").scan(w, u, k, v, state)
-        return y, last, starts
-    y, last = portable.scan(w, u, k, v, state)
-    return y, last, last.new_empty(0)
+        return kernel_of("wkv").scan(w, u, k, v, state)
+    return *portable.scan(w, u, k, v, state), None  # type: ignore[return-value]
 
 
 def _inference(
@@ -154,7 +152,7 @@ def _backward(
     v: Tensor,
     state: Tensor | None,
     last: Tensor,
-    starts: Tensor,
+    starts: Tensor | None,
     grad_y: Tensor | None,
     grad_last: Tensor | None,
     grad_starts: Tensor | None,
@@ -163,8 +161,9 @@ def _backward(
     grad_y = torch.zeros_like(v) if grad_y is None else grad_y
     if backend == "triton":
         kernel = kernel_of("wkv")
-        return kernel.gradients(w, u, k, v, starts, last, grad_y, grad_last)
-    return portable.gradients(w, u, k, v, state, last, grad_y, grad_last)
+        return kernel.gradients(w, u, k, v, state, starts, last, grad_y, grad_last)
+    *found, first = portable.gradients(w, u, k, v, state, last, grad_y, grad_last)
+    return *found, None if state is None else first  # type: ignore[return-value]
 
 
 def _save(arguments, outputs):
@@ -173,16 +172,18 @@ def _save(arguments, outputs):
 
 def _fake(w, u, k, v, state, backend):
     batch, _, channels = v.shape
-    kept = kernel_of("wkv").groups_in(v) if backend == "triton" else 0
-    last = w.new_empty((batch, 3, channels))
-    return v.new_empty(v.shape), last, w.new_empty(kept * 3 * batch * channels)
+    last, starts = w.new_empty((batch, 3, channels)), None
+    if backend == "triton":
+        groups = kernel_of("wkv").groups_in(v)
+        starts = w.new_empty(groups * 3 * batch * channels)
+    return v.new_empty(v.shape), last, starts
 
 
 def _fake_backward(
     w, u, k, v, state, last, starts, grad_y, grad_last, grad_starts, backend
 ):
-    grads = [x.new_empty(x.shape) for x in (w, u, k, v, last)]
-    return tuple(grads)
+    inputs = w, u, k, v, state
+    return tuple(None if x is None else x.new_empty(x.shape) for x in inputs)
 
 
 _wkv = register("wkv", _forward, _backward, _save, _fake, _fake_backward, _inference)
