@@ -11,6 +11,8 @@ if not has_triton():
 
 import triton
 import triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
 
 from seqlab.ops.device.angles import cos_and_sin
 from seqlab.ops.interpreter import runner
@@ -53,3 +55,12 @@ def test_what_has_no_angle_left_is_still_a_turn_and_what_is_none_is_nan():
     with np.errstate(invalid="ignore"):
         nothing = computed(torch.tensor([torch.nan, torch.inf, -torch.inf, torch.nan]))
     assert all(found.isnan().all() for found in nothing)
+
+
+def test_no_instruction_of_the_units_that_exponentials_wait_for():
+    """Rounding to a whole number has one of its own, FRND, on the same units as e^x, and as slow."""
+    signature = {"angle_ptr": "*fp32", "cos_ptr": "*fp32", "sin_ptr": "*fp32", "BLOCK": "constexpr"}
+    source = ASTSource(both_kernel, signature=signature, constexprs={"BLOCK": 128})
+    assembly = triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["sass"]
+    assert "FFMA" in assembly
+    assert not {"MUFU", "FRND", "F2I", "I2F"} & {word.split(".")[0] for word in assembly.split()}
