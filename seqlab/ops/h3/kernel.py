@@ -33,8 +33,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.pairs import laid_out, real_numbers
-from seqlab.ops.device.powers import Tables, make_tables
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
 from seqlab.ops.shift_ssm import kernel as sliding
 from seqlab.ops.shift_ssm.kernel import weighed
@@ -42,12 +41,7 @@ from seqlab.ops.sizes import ceil_div
 from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution import kernel as convolution
 from seqlab.ops.ssm.convolution.parameter_gradients import parameter_gradients
-from seqlab.ops.ssm.convolution.plan import (
-    Plan,
-    kept_by_recurrence,
-    kept_shapes,
-    plan_launches,
-)
+from seqlab.ops.ssm.convolution.plan import kept, kept_shapes, plan_launches
 
 __all__ = ["forward", "gradients", "kept_shapes"]
 
@@ -127,29 +121,30 @@ def forward(
     steps."""
     plan = plan_launches(q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda)
     q, k, v, shift = (laid_out(x) for x in (q, k, v, shift))
-    y = torch.empty_like(q)
     whole = plan.chunks * plan.tiling["T"]
-    middle, between = memory, None
+    last, between = memory, None
     if plan.chunks:
         rows = products(k, v, shift, window, whole)
-        tables, b, c = tables_of(A_bar, B_bar, C, D_skip, plan)
+        tables, b, c = convolution.tables_of(A_bar, B_bar, C, D_skip, plan)
         first = None if memory is None else laid_out(memory)
-        between = convolution.states_between(rows, A_bar, b, tables, first, plan, False)
-        middle = A_bar.new_empty((len(q), *A_bar.shape))
-        convolution.walk(rows, rows, b, c, tables, first, between, middle, plan, False)
+        between = convolution.states_between(rows, b, tables, first, plan, False)
+        last = A_bar.new_empty((len(q), *A_bar.shape))
+        convolution.walk(rows, rows, b, c, tables, first, between, last, plan, False)
+    y = torch.empty_like(q)
+    if plan.chunks:
         spread(q, rows, y)
+    middle = None
     if whole < q.shape[1]:
+        middle = last if plan.chunks else None
         _, kv, window = rest_products(k, v, shift, window, whole)
-        read, last, made = recurrence.scan(kv, A_bar, B_bar, C, middle)
+        read, last, made = recurrence.scan(kv, A_bar, B_bar, C, last)
         total = with_skip(read, kv, D_skip)
         torch.mul(from_time(q, whole), total, out=from_time(y, whole))
-        if between is None or middle is None:  # there are no chunks
-            between, middle = kept_by_recurrence(A_bar, made, plan)
-        return y, window, last, between.flatten(), middle
-    assert middle is not None
-    assert between is not None
-    window = last_keys(k, window, shift.shape[1] - 1)
-    return y, window, middle.clone(), between.flatten(), middle
+        between = between if plan.chunks else made
+    else:
+        window = last_keys(k, window, shift.shape[1] - 1)
+    assert last is not None
+    return y, window, last, *kept(A_bar, between, middle, plan)
 
 
 def gradients(
@@ -173,9 +168,12 @@ def gradients(
     plan = plan_launches(q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda)
     q, k, v, shift, grad_y = (laid_out(x) for x in (q, k, v, shift, grad_y))
     whole = plan.chunks * plan.tiling["T"]
-    grad_q, grad_keys, grad_v = (torch.empty_like(q) for _ in "qkv")
     flow = grad_memory
     found = []  # gradients to A_bar, B_bar, C and D_skip, of the rest and of the chunks
+    if plan.chunks:
+        rows = products(k, v, shift, window, whole)
+        dread = products(q, grad_y, None, None, whole)
+    grad_q, grad_keys, grad_v = (torch.empty_like(q) for _ in "qkv")
     if whole < q.shape[1]:
         keys, kv, _ = rest_products(k, v, shift, window, whole)
         first = middle if plan.chunks else memory
@@ -193,24 +191,19 @@ def gradients(
         grad_D = None if D_skip is None else (grad_read * kv).sum((0, 1))
         found.append((*sums, grad_D))
     if plan.chunks:
-        rows = products(k, v, shift, window, whole)
-        dread = products(q, grad_y, None, None, whole)
-        tables, b, c = tables_of(A_bar, B_bar, C, D_skip, plan)
+        tables, b, c = convolution.tables_of(A_bar, B_bar, C, D_skip, plan)
         first = None if memory is None else laid_out(memory)
         last = None if flow is None else laid_out(flow)
-        read = torch.empty_like(rows)
-        convolution.walk(
-            rows, read, b, c, tables, first, between, torch.empty_like(middle), plan,
-            False,
-        )  # fmt: skip
+        states = between if plan.segments > 1 else None
+        read, flow = torch.empty_like(rows), A_bar.new_empty((len(q), *A_bar.shape))
+        # The last memory, which nobody reads, goes where the gradient to the first will be.
+        convolution.walk(rows, read, b, c, tables, first, states, flow, plan, False)
         spread(grad_y, read, grad_q)
-        flows = convolution.states_between(dread, A_bar, c, tables, last, plan, True)
-        sums, by_lag = parameter_gradients(
-            rows, dread, A_bar, b, c, tables, first, between, last, flows, plan
+        flows = convolution.states_between(dread, c, tables, last, plan, True)
+        sums, grad_D = parameter_gradients(
+            rows, dread, A_bar, b, c, D_skip, tables, first, states, last, flows, plan
         )
-        grad_D = None if D_skip is None else by_lag.diagonal(dim1=2, dim2=3).sum((0, 2))
         found.append((*sums, grad_D))
-        flow = A_bar.new_empty((len(q), *A_bar.shape))
         convolution.walk(dread, dread, c, b, tables, last, flows, flow, plan, True)
         spread(v, dread, grad_keys, k, shift, window, grad_v)
     of_parameters = (total_of(parts) for parts in zip(*found, strict=True))
@@ -269,19 +262,6 @@ def spread(
         x, rows, out, k, taps, sliding.before(window), grad_v,
         length, width, steps, count, tile,
     )  # fmt: skip
-
-
-def tables_of(
-    A_bar: Tensor, B_bar: Tensor, C: Tensor, D_skip: Tensor | None, plan: Plan
-) -> tuple[Tables, Tensor, Tensor]:
-    """The convolution's tables, D_skip in the first number of its kernel, and the real
-    numbers of B_bar and C."""
-    b, c = real_numbers(B_bar), real_numbers(C)
-    T, PAIRS = plan.tiling["T"], plan.tiling["PAIRS"]
-    tables = make_tables(A_bar, b, c, plan.sizes[3], T, PAIRS)
-    if D_skip is not None:
-        tables.k[:, 0] += D_skip
-    return tables, b, c
 
 
 def rest_products(
