@@ -61,10 +61,12 @@ def tile_of_program(length, width, steps, TILE: tl.constexpr):
 
 @triton.jit(do_not_specialize=["length"])
 def products_kernel(
-    a_ptr, b_ptr, taps_ptr, window_ptr, rows_ptr, length, width, steps,
+    a_ptr, b_ptr, taps_ptr, window_ptr, rows_ptr, last_ptr, length, width, steps,
     TAPS: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
-    """rows (B, D, steps): a b, where a is first weighed by the taps if there are any."""
+    """rows (B, D, steps): a b, where a is first weighed by the taps if there are any. And
+    of a the last TAPS - 1 before ``steps``, (B, TAPS - 1, D), if there is a place for them.
+    """
     entry, time, channel, exists = tile_of_program(length, width, steps, TILE)
     place = (entry * length + time[:, None]) * width + channel[None, :]
     x = tl.load(b_ptr + place, mask=exists, other=0.0).to(tl.float32)
@@ -78,6 +80,15 @@ def products_kernel(
     place = (entry * width + channel[:, None]) * steps + time[None, :]
     x = tl.trans(x.to(rows_ptr.dtype.element_ty))
     tl.store(rows_ptr + place, x, mask=tl.trans(exists))
+    if last_ptr is not None:
+        begin = tl.program_id(0) // tl.cdiv(width, TILE) % tl.cdiv(steps, TILE) * TILE
+        if begin + TILE > steps - (TAPS - 1):
+            row = (time - steps + (TAPS - 1))[:, None]
+            late = exists & (row >= 0)
+            place = (entry * length + time[:, None]) * width + channel[None, :]
+            a = tl.load(a_ptr + place, mask=late)
+            place = (entry * (TAPS - 1) + row) * width + channel[None, :]
+            tl.store(last_ptr + place, a, mask=late)
 
 
 @triton.jit(do_not_specialize=["length"])
@@ -124,7 +135,7 @@ def forward(
     whole = plan.chunks * plan.tiling["T"]
     last, between = memory, None
     if plan.chunks:
-        rows = products(k, v, shift, window, whole)
+        rows, window = first_products(k, v, shift, window, whole)
         tables, b, c = convolution.tables_of(A_bar, B_bar, C, D_skip, plan)
         first = None if memory is None else laid_out(memory)
         between = convolution.states_between(rows, b, tables, first, plan, False)
@@ -141,9 +152,8 @@ def forward(
         total = with_skip(read, kv, D_skip)
         torch.mul(from_time(q, whole), total, out=from_time(y, whole))
         between = between if plan.chunks else made
-    else:
-        window = last_keys(k, window, shift.shape[1] - 1)
     assert last is not None
+    assert window is not None
     return y, window, last, *kept(A_bar, between, middle, plan)
 
 
@@ -169,13 +179,14 @@ def gradients(
     q, k, v, shift, grad_y = (laid_out(x) for x in (q, k, v, shift, grad_y))
     whole = plan.chunks * plan.tiling["T"]
     flow = grad_memory
+    before = window
     found = []  # gradients to A_bar, B_bar, C and D_skip, of the rest and of the chunks
     if plan.chunks:
-        rows = products(k, v, shift, window, whole)
+        rows, before = first_products(k, v, shift, window, whole)
         dread = products(q, grad_y, None, None, whole)
     grad_q, grad_keys, grad_v = (torch.empty_like(q) for _ in "qkv")
     if whole < q.shape[1]:
-        keys, kv, _ = rest_products(k, v, shift, window, whole)
+        keys, kv, _ = rest_products(k, v, shift, before, whole)
         first = middle if plan.chunks else memory
         read, _, _ = recurrence.scan(kv, A_bar, B_bar, C, first)
         dy = from_time(grad_y, whole).to(kv.dtype)
@@ -221,26 +232,37 @@ def total_of(parts: tuple[Tensor | None, ...]) -> Tensor | None:
     return first
 
 
+def first_products(
+    k: Tensor, v: Tensor, shift: Tensor, window: Tensor | None, whole: int
+) -> tuple[Tensor, Tensor]:
+    """The windows of keys before the time ``whole`` times the values, (B, D, whole), and
+    the last of those keys."""
+    count = shift.shape[1] - 1
+    if count > whole:
+        rows = products(k, v, shift, window, whole)
+        return rows, last_keys(k[:, :whole], window, count)
+    last = k.new_empty((k.shape[0], count, k.shape[2]))
+    return products(k, v, shift, window, whole, last), last
+
+
 def products(
-    a: Tensor, b: Tensor, taps: Tensor | None, window: Tensor | None, steps: int
+    a: Tensor,
+    b: Tensor,
+    taps: Tensor | None,
+    window: Tensor | None,
+    steps: int,
+    last: Tensor | None = None,
 ) -> Tensor:
-    """The first steps of a b as (B, D, steps), a weighed by taps if there are any."""
+    """The first steps of a b as (B, D, steps), a weighed by taps if there are any; and the
+    last of these steps of a to ``last``."""
     batch, length, width = a.shape
     rows = a.new_empty((batch, width, steps))
     count = 1 if taps is None else taps.shape[1]
     tile = tile_size(a)
     runner(products_kernel, a)[(grid(batch, steps, width, tile),)](
-        a,
-        b,
-        taps,
-        sliding.before(window),
-        rows,
-        length,
-        width,
-        steps,
-        count,
-        tile,
-    )
+        a, b, taps, sliding.before(window), rows, last,
+        length, width, steps, count, tile,
+    )  # fmt: skip
     return rows
 
 
@@ -268,9 +290,7 @@ def rest_products(
     k: Tensor, v: Tensor, shift: Tensor, window: Tensor | None, whole: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The windows of keys from the time ``whole`` on, and their products with the values,
-    in the dtype of the taps; and the last keys of all."""
-    if whole:
-        window = last_keys(k[:, :whole], window, shift.shape[1] - 1)
+    in the dtype of the taps, and the last keys of all; ``window`` are those before."""
     before = None if window is None else window.to(shift.dtype)
     later = from_time(k, whole).to(shift.dtype)
     keys, last = sliding.convolve(later, shift, before)
@@ -287,13 +307,10 @@ def with_skip(read: Tensor, kv: Tensor, D_skip: Tensor | None) -> Tensor:
 
 
 def last_keys(k: Tensor, window: Tensor | None, count: int) -> Tensor:
-    """The last ``count`` keys, those of the window in front, zeros if it is None."""
-    length = k.shape[1]
-    if length >= count:
-        return k[:, length - count :].clone(memory_format=torch.contiguous_format)
+    """The last ``count`` of fewer keys and the window in front, zeros if it is None."""
     if window is None:
         window = k.new_zeros((k.shape[0], count, k.shape[2]))
-    return torch.cat([window[:, length:], k], dim=1)
+    return torch.cat([window[:, k.shape[1] :], k], dim=1)
 
 
 def grid(batch: int, steps: int, width: int, tile: int) -> int:
