@@ -9,8 +9,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.launch import as_real
-
 
 @triton.jit
 def times(x0, x1, y0, y1, COMPLEX: tl.constexpr):
@@ -96,9 +94,3 @@ def laid_out(x: Tensor) -> Tensor:
     launch takes a complex one for its real numbers (``seqlab/ops/launch.py``)."""
     x = x.resolve_neg() if x.is_neg() else x
     return (x.resolve_conj() if x.is_conj() else x).contiguous()
-
-
-def real_numbers(x: Tensor) -> Tensor:
-    """The tensor as contiguous real numbers, a complex one with its two parts side by
-    side along a further axis."""
-    return as_real(laid_out(x))

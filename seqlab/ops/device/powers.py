@@ -61,11 +61,12 @@ def step_on(decay, x0, x1, s0, s1, alive, COMPLEX: tl.constexpr):
 
 @triton.jit(do_not_specialize=["span"])
 def power_kernel(
-    a_ptr, b_ptr, c_ptr, power_ptr, k_ptr, over_ptr, span, modes,
+    a_ptr, b_ptr, c_ptr, skip_ptr, power_ptr, k_ptr, over_ptr, span, modes,
     COMPLEX: tl.constexpr, T: tl.constexpr, PAIRS: tl.constexpr,
 ):  # fmt: skip
     """A_bar^0 to A_bar^T and what float32 has no room for of the last one, (D, T + 2, 2
-    PAIRS); K (D, T); and A_bar^(T span) (D, modes). A program for each channel."""
+    PAIRS); K (D, T), to whose first number is added that of ``skip_ptr`` (D,), if any; and
+    A_bar^(T span) (D, modes). A program for each channel."""
     channel = tl.program_id(0).to(tl.int64)
     power_ptr += channel * (T + 2) * 2 * PAIRS
     step, column = tl.arange(0, T)[:, None], tl.arange(0, 2 * PAIRS)[None, :]
@@ -89,6 +90,8 @@ def power_kernel(
     g0, g1 = times(b0.to(tl.float64), b1.to(tl.float64), c0, c1, COMPLEX)
     p0, p1 = times(g0, g1, p0, p1, COMPLEX)
     k = tl.sum(p0 if COMPLEX else p0 + p1, 1)
+    if skip_ptr is not None:
+        k += tl.where(tl.arange(0, T) == 0, tl.load(skip_ptr + channel), 0.0)
     tl.store(k_ptr + channel * T + tl.arange(0, T), k.to(tl.float32))
     e0 = tl.full((1, PAIRS), 1.0, tl.float64)
     e1 = tl.full((1, PAIRS), 0.0 if COMPLEX else 1.0, tl.float64)
@@ -112,16 +115,23 @@ class Tables(NamedTuple):
 
 
 def make_tables(
-    A_bar: Tensor, b: Tensor, c: Tensor, span: int, T: int, PAIRS: int
+    A_bar: Tensor,
+    b: Tensor,
+    c: Tensor,
+    skip: Tensor | None,
+    span: int,
+    T: int,
+    PAIRS: int,
 ) -> Tables:
-    """Tables for chunks of T steps and segments of ``span`` chunks; b and c are the real
-    numbers of B_bar and C."""
+    """Tables for chunks of T steps and segments of ``span`` chunks; b and c are B_bar and C,
+    laid out, and ``skip`` (D,) is added to the first number of K."""
     channels, N = A_bar.shape
-    modes = 2 * N if A_bar.is_complex() else N
-    powers, k = b.new_empty((channels, T + 2, 2 * PAIRS)), b.new_empty((channels, T))
+    is_complex = A_bar.is_complex()
+    powers = A_bar.new_empty((channels, T + 2, 2 * PAIRS), dtype=torch.float32)
+    k = A_bar.new_empty((channels, T), dtype=torch.float32)
     over = torch.empty_like(A_bar, memory_format=torch.contiguous_format)
-    runner(power_kernel, b)[(channels,)](
-        laid_out(A_bar), b, c, powers, k, over,
-        span, modes, A_bar.is_complex(), T, PAIRS,
+    runner(power_kernel, k)[(channels,)](
+        laid_out(A_bar), b, c, skip, powers, k, over,
+        span, 2 * N if is_complex else N, is_complex, T, PAIRS,
     )  # fmt: skip
     return Tables(powers, k, over)

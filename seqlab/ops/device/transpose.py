@@ -35,8 +35,8 @@ def transpose(x: Tensor, out: Tensor, rows: int, columns: int) -> None:
     beginning of each entry of ``out`` (B, K, M). Both are contiguous."""
     TILE = 64 if x.is_cuda else 4
     tiles = ceil_div(rows, TILE) * ceil_div(columns, TILE)
+    (batch, I, J), (_, K, M) = x.shape, out.shape
     # One axis for both: CUDA ends a second one at 65535 programs.
-    runner(transpose_kernel, x)[(len(x) * tiles,)](
-        x, out, rows, columns, x.shape[2], out.shape[2],
-        x[0].numel(), out[0].numel(), TILE,
+    runner(transpose_kernel, x)[(batch * tiles,)](
+        x, out, rows, columns, J, M, I * J, K * M, TILE,
     )  # fmt: skip

@@ -33,8 +33,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from seqlab.ops.device.pairs import laid_out, real_numbers
-from seqlab.ops.device.powers import Tables, make_tables
+from seqlab.ops.device.pairs import laid_out
 from seqlab.ops.interpreter import runner
 from seqlab.ops.shift_ssm import kernel as sliding
 from seqlab.ops.shift_ssm.kernel import weighed
@@ -42,12 +41,7 @@ from seqlab.ops.sizes import ceil_div
 from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution import kernel as convolution
 from seqlab.ops.ssm.convolution.parameter_gradients import parameter_gradients
-from seqlab.ops.ssm.convolution.plan import (
-    Plan,
-    kept_by_recurrence,
-    kept_shapes,
-    plan_launches,
-)
+from seqlab.ops.ssm.convolution.plan import kept, kept_shapes, plan_launches
 
 __all__ = ["forward", "gradients", "kept_shapes"]
 
@@ -67,10 +61,12 @@ def tile_of_program(length, width, steps, TILE: tl.constexpr):
 
 @triton.jit(do_not_specialize=["length"])
 def products_kernel(
-    a_ptr, b_ptr, taps_ptr, window_ptr, rows_ptr, length, width, steps,
+    a_ptr, b_ptr, taps_ptr, window_ptr, rows_ptr, last_ptr, length, width, steps,
     TAPS: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
-    """rows (B, D, steps): a b, where a is first weighed by the taps if there are any."""
+    """rows (B, D, steps): a b, where a is first weighed by the taps if there are any. And
+    of a the last TAPS - 1 before ``steps``, (B, TAPS - 1, D), if there is a place for them.
+    """
     entry, time, channel, exists = tile_of_program(length, width, steps, TILE)
     place = (entry * length + time[:, None]) * width + channel[None, :]
     x = tl.load(b_ptr + place, mask=exists, other=0.0).to(tl.float32)
@@ -84,6 +80,15 @@ def products_kernel(
     place = (entry * width + channel[:, None]) * steps + time[None, :]
     x = tl.trans(x.to(rows_ptr.dtype.element_ty))
     tl.store(rows_ptr + place, x, mask=tl.trans(exists))
+    if last_ptr is not None:
+        begin = tl.program_id(0) // tl.cdiv(width, TILE) % tl.cdiv(steps, TILE) * TILE
+        if begin + TILE > steps - (TAPS - 1):
+            row = (time - steps + (TAPS - 1))[:, None]
+            late = exists & (row >= 0)
+            place = (entry * length + time[:, None]) * width + channel[None, :]
+            a = tl.load(a_ptr + place, mask=late)
+            place = (entry * (TAPS - 1) + row) * width + channel[None, :]
+            tl.store(last_ptr + place, a, mask=late)
 
 
 @triton.jit(do_not_specialize=["length"])
@@ -127,29 +132,29 @@ def forward(
     steps."""
     plan = plan_launches(q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda)
     q, k, v, shift = (laid_out(x) for x in (q, k, v, shift))
-    y = torch.empty_like(q)
     whole = plan.chunks * plan.tiling["T"]
-    middle, between = memory, None
+    last, between = memory, None
     if plan.chunks:
-        rows = products(k, v, shift, window, whole)
-        tables, b, c = tables_of(A_bar, B_bar, C, D_skip, plan)
+        rows, window = first_products(k, v, shift, window, whole)
+        tables, b, c = convolution.tables_of(A_bar, B_bar, C, D_skip, plan)
         first = None if memory is None else laid_out(memory)
-        between = convolution.states_between(rows, A_bar, b, tables, first, plan, False)
-        middle = A_bar.new_empty((len(q), *A_bar.shape))
-        convolution.walk(rows, rows, b, c, tables, first, between, middle, plan, False)
+        between = convolution.states_between(rows, b, tables, first, plan, False)
+        last = A_bar.new_empty((len(q), *A_bar.shape))
+        convolution.walk(rows, rows, b, c, tables, first, between, last, plan, False)
+    y = torch.empty_like(q)
+    if plan.chunks:
         spread(q, rows, y)
+    middle = None
     if whole < q.shape[1]:
+        middle = last if plan.chunks else None
         _, kv, window = rest_products(k, v, shift, window, whole)
-        read, last, made = recurrence.scan(kv, A_bar, B_bar, C, middle)
+        read, last, made = recurrence.scan(kv, A_bar, B_bar, C, last)
         total = with_skip(read, kv, D_skip)
         torch.mul(from_time(q, whole), total, out=from_time(y, whole))
-        if between is None or middle is None:  # there are no chunks
-            between, middle = kept_by_recurrence(A_bar, made, plan)
-        return y, window, last, between.flatten(), middle
-    assert middle is not None
-    assert between is not None
-    window = last_keys(k, window, shift.shape[1] - 1)
-    return y, window, middle.clone(), between.flatten(), middle
+        between = between if plan.chunks else made
+    assert last is not None
+    assert window is not None
+    return y, window, last, *kept(A_bar, between, middle, plan)
 
 
 def gradients(
@@ -173,11 +178,15 @@ def gradients(
     plan = plan_launches(q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda)
     q, k, v, shift, grad_y = (laid_out(x) for x in (q, k, v, shift, grad_y))
     whole = plan.chunks * plan.tiling["T"]
-    grad_q, grad_keys, grad_v = (torch.empty_like(q) for _ in "qkv")
     flow = grad_memory
+    before = window
     found = []  # gradients to A_bar, B_bar, C and D_skip, of the rest and of the chunks
+    if plan.chunks:
+        rows, before = first_products(k, v, shift, window, whole)
+        dread = products(q, grad_y, None, None, whole)
+    grad_q, grad_keys, grad_v = (torch.empty_like(q) for _ in "qkv")
     if whole < q.shape[1]:
-        keys, kv, _ = rest_products(k, v, shift, window, whole)
+        keys, kv, _ = rest_products(k, v, shift, before, whole)
         first = middle if plan.chunks else memory
         read, _, _ = recurrence.scan(kv, A_bar, B_bar, C, first)
         dy = from_time(grad_y, whole).to(kv.dtype)
@@ -193,24 +202,19 @@ def gradients(
         grad_D = None if D_skip is None else (grad_read * kv).sum((0, 1))
         found.append((*sums, grad_D))
     if plan.chunks:
-        rows = products(k, v, shift, window, whole)
-        dread = products(q, grad_y, None, None, whole)
-        tables, b, c = tables_of(A_bar, B_bar, C, D_skip, plan)
+        tables, b, c = convolution.tables_of(A_bar, B_bar, C, D_skip, plan)
         first = None if memory is None else laid_out(memory)
         last = None if flow is None else laid_out(flow)
-        read = torch.empty_like(rows)
-        convolution.walk(
-            rows, read, b, c, tables, first, between, torch.empty_like(middle), plan,
-            False,
-        )  # fmt: skip
+        states = between if plan.segments > 1 else None
+        read, flow = torch.empty_like(rows), A_bar.new_empty((len(q), *A_bar.shape))
+        # The last memory, which nobody reads, goes where the gradient to the first will be.
+        convolution.walk(rows, read, b, c, tables, first, states, flow, plan, False)
         spread(grad_y, read, grad_q)
-        flows = convolution.states_between(dread, A_bar, c, tables, last, plan, True)
-        sums, by_lag = parameter_gradients(
-            rows, dread, A_bar, b, c, tables, first, between, last, flows, plan
+        flows = convolution.states_between(dread, c, tables, last, plan, True)
+        sums, grad_D = parameter_gradients(
+            rows, dread, A_bar, b, c, D_skip, tables, first, states, last, flows, plan
         )
-        grad_D = None if D_skip is None else by_lag.diagonal(dim1=2, dim2=3).sum((0, 2))
         found.append((*sums, grad_D))
-        flow = A_bar.new_empty((len(q), *A_bar.shape))
         convolution.walk(dread, dread, c, b, tables, last, flows, flow, plan, True)
         spread(v, dread, grad_keys, k, shift, window, grad_v)
     of_parameters = (total_of(parts) for parts in zip(*found, strict=True))
@@ -228,26 +232,37 @@ def total_of(parts: tuple[Tensor | None, ...]) -> Tensor | None:
     return first
 
 
+def first_products(
+    k: Tensor, v: Tensor, shift: Tensor, window: Tensor | None, whole: int
+) -> tuple[Tensor, Tensor]:
+    """The windows of keys before the time ``whole`` times the values, (B, D, whole), and
+    the last of those keys."""
+    count = shift.shape[1] - 1
+    if count > whole:
+        rows = products(k, v, shift, window, whole)
+        return rows, last_keys(k[:, :whole], window, count)
+    last = k.new_empty((k.shape[0], count, k.shape[2]))
+    return products(k, v, shift, window, whole, last), last
+
+
 def products(
-    a: Tensor, b: Tensor, taps: Tensor | None, window: Tensor | None, steps: int
+    a: Tensor,
+    b: Tensor,
+    taps: Tensor | None,
+    window: Tensor | None,
+    steps: int,
+    last: Tensor | None = None,
 ) -> Tensor:
-    """The first steps of a b as (B, D, steps), a weighed by taps if there are any."""
+    """The first steps of a b as (B, D, steps), a weighed by taps if there are any; and the
+    last of these steps of a to ``last``."""
     batch, length, width = a.shape
     rows = a.new_empty((batch, width, steps))
     count = 1 if taps is None else taps.shape[1]
     tile = tile_size(a)
     runner(products_kernel, a)[(grid(batch, steps, width, tile),)](
-        a,
-        b,
-        taps,
-        sliding.before(window),
-        rows,
-        length,
-        width,
-        steps,
-        count,
-        tile,
-    )
+        a, b, taps, sliding.before(window), rows, last,
+        length, width, steps, count, tile,
+    )  # fmt: skip
     return rows
 
 
@@ -271,26 +286,11 @@ def spread(
     )  # fmt: skip
 
 
-def tables_of(
-    A_bar: Tensor, B_bar: Tensor, C: Tensor, D_skip: Tensor | None, plan: Plan
-) -> tuple[Tables, Tensor, Tensor]:
-    """The convolution's tables, D_skip in the first number of its kernel, and the real
-    numbers of B_bar and C."""
-    b, c = real_numbers(B_bar), real_numbers(C)
-    T, PAIRS = plan.tiling["T"], plan.tiling["PAIRS"]
-    tables = make_tables(A_bar, b, c, plan.sizes[3], T, PAIRS)
-    if D_skip is not None:
-        tables.k[:, 0] += D_skip
-    return tables, b, c
-
-
 def rest_products(
     k: Tensor, v: Tensor, shift: Tensor, window: Tensor | None, whole: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The windows of keys from the time ``whole`` on, and their products with the values,
-    in the dtype of the taps; and the last keys of all."""
-    if whole:
-        window = last_keys(k[:, :whole], window, shift.shape[1] - 1)
+    in the dtype of the taps, and the last keys of all; ``window`` are those before."""
     before = None if window is None else window.to(shift.dtype)
     later = from_time(k, whole).to(shift.dtype)
     keys, last = sliding.convolve(later, shift, before)
@@ -307,13 +307,10 @@ def with_skip(read: Tensor, kv: Tensor, D_skip: Tensor | None) -> Tensor:
 
 
 def last_keys(k: Tensor, window: Tensor | None, count: int) -> Tensor:
-    """The last ``count`` keys, those of the window in front, zeros if it is None."""
-    length = k.shape[1]
-    if length >= count:
-        return k[:, length - count :].clone(memory_format=torch.contiguous_format)
+    """The last ``count`` of fewer keys and the window in front, zeros if it is None."""
     if window is None:
         window = k.new_zeros((k.shape[0], count, k.shape[2]))
-    return torch.cat([window[:, length:], k], dim=1)
+    return torch.cat([window[:, k.shape[1] :], k], dim=1)
 
 
 def grid(batch: int, steps: int, width: int, tile: int) -> int:

@@ -199,7 +199,7 @@ def forward_kernel(
     FAR: tl.constexpr,
     LANES: tl.constexpr,
 ):
-    """h and the last state.
+    """h, which may take the place of b, and the last state if there is a place for it.
 
     ``step`` is the distance from one time to the next in scan order: width, or -width.
     """
@@ -245,8 +245,9 @@ def forward_kernel(
         last1 = tl.where(run + k < left, h1, last1)
         mask = exists & (run + k < left)
         store_pairs(h_ptr + begin + k * step + offsets, h0, h1, mask, RUNS, PAIRS)
-    ends = exists & (run < left) & (run + STEPS >= left)
-    store_pairs(last_ptr + states, last0, last1, ends, RUNS, PAIRS)
+    if last_ptr is not None:
+        ends = exists & (run < left) & (run + STEPS >= left)
+        store_pairs(last_ptr + states, last0, last1, ends, RUNS, PAIRS)
 
 
 @triton.jit(do_not_specialize=["batch", "length", "launch"])
@@ -371,6 +372,19 @@ def scan(
         *plan.constants, num_warps=plan.num_warps,
     )  # fmt: skip
     return h, last
+
+
+def scan_in_place(a: Tensor, b: Tensor, shape: torch.Size, reverse: bool) -> None:
+    """The same of a fixed decay, from nothing: the numbers of b, of that shape (B, L, D)
+    in a's dtype, become h. Both are contiguous, and b may be real numbers side by side."""
+    plan = plan_launch(shape, a.dtype, True, False, b.is_cuda)
+    step = -plan.width if reverse else plan.width
+    words, launch = status_words(plan.words, b)
+    runner(forward_kernel, b)[plan.grid](
+        a, b, None, b, None,
+        words, launch, shape[0], shape[1], plan.width, step,
+        *plan.constants, num_warps=plan.num_warps,
+    )  # fmt: skip
 
 
 def gradients(

@@ -28,6 +28,20 @@ def test_the_state_is_two_tensors_by_name():
     assert not torch.equal(again, y)
 
 
+@pytest.mark.skipif(not has_triton(), reason="no Triton")
+@pytest.mark.parametrize("length", [8, 9], ids=["whole chunks", "and a step"])
+@pytest.mark.parametrize("taps", [1, 2, 6, 9, 12])
+def test_the_last_keys_are_those_of_any_window(taps, length):
+    """One shorter than a tile, of several, and longer than the sequence, with keys of the pieces before."""
+    q, k, v = draw(3, 2, length, 3, dtype=torch.float32)
+    window, memory = draw(2, taps - 1, 3, dtype=torch.float32), draw(2, 3, 2, dtype=torch.float32)
+    arguments = q, k, v, draw(3, taps, dtype=torch.float32), *system(3, 2, torch.float32)
+    for state in (None, (window, memory)):
+        before = torch.zeros_like(window) if state is None else window
+        _, found = ops.h3(*arguments, state=state, backend="triton")
+        assert torch.equal(found.window, torch.cat([before, k], dim=1)[:, length:])
+
+
 def test_with_full_heads_and_no_decay_it_is_linear_attention_without_features_and_normalizer():
     q, k, v = draw(3, 2, 9, 6)
     ones = torch.ones(2, 1, dtype=torch.float64)

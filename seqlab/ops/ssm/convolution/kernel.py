@@ -39,7 +39,6 @@ from torch import Tensor
 
 from seqlab.ops.device.pairs import (
     laid_out,
-    real_numbers,
     split_pairs,
     store_pairs,
     times,
@@ -61,14 +60,13 @@ from seqlab.ops.device.segments import (
 from seqlab.ops.device.tf32_products import tf32_parts, tf32_product
 from seqlab.ops.device.transpose import transpose
 from seqlab.ops.interpreter import runner
-from seqlab.ops.launch import as_real
 from seqlab.ops.linear_scan import kernel as linear_scan
 from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution.parameter_gradients import parameter_gradients
 from seqlab.ops.ssm.convolution.plan import (
     Plan,
     in_parts,
-    kept_by_recurrence,
+    kept,
     plan_launches,
 )
 
@@ -147,27 +145,25 @@ def convolve(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """y (B, L, D), the last state (B, D, N), and what the backward pass needs: the states
     between segments, (B, segments - 1, D, modes) in a row, and that before the last few
-    steps."""
+    steps, which is read if there are any."""
     plan = plan_launches(u.shape, A_bar.shape[-1], A_bar.is_complex(), u.is_cuda)
     if plan.chunks == 0:
         y, last, between = recurrence.scan(u, A_bar, B_bar, C, state)
-        return y, last, *kept_by_recurrence(A_bar, between, plan)
-    middle = A_bar.new_empty((len(u), *A_bar.shape))
-    y = torch.empty_like(u, memory_format=torch.contiguous_format)
-    b, c = real_numbers(B_bar), real_numbers(C)
-    first = None if state is None else laid_out(state)
+        return y, last, *kept(A_bar, between, None, plan)
     rows = time_last(u, plan)
-    T, PAIRS = plan.tiling["T"], plan.tiling["PAIRS"]
-    tables = make_tables(A_bar, b, c, plan.sizes[3], T, PAIRS)
-    between = states_between(rows, A_bar, b, tables, first, plan, False)
-    walk(rows, rows, b, c, tables, first, between, middle, plan, False)
+    tables, b, c = tables_of(A_bar, B_bar, C, None, plan)
+    first = None if state is None else laid_out(state)
+    between = states_between(rows, b, tables, first, plan, False)
+    last = A_bar.new_empty((len(u), *A_bar.shape))
+    walk(rows, rows, b, c, tables, first, between, last, plan, False)
+    y = torch.empty_like(u, memory_format=torch.contiguous_format)
     channels_last(rows, y, plan)
-    between = between.flatten()
-    if plan.left == 0:
-        return y, middle.clone(), between, middle
-    whole = u.shape[1] - plan.left
-    y[:, whole:], last, _ = recurrence.scan(u[:, whole:], A_bar, B_bar, C, middle)
-    return y, last, between, middle
+    middle = None
+    if plan.left:
+        whole, middle = u.shape[1] - plan.left, last
+        rest = recurrence.scan(u[:, whole:], A_bar, B_bar, C, middle)
+        y[:, whole:], last, _ = rest
+    return y, last, *kept(A_bar, between, middle, plan)
 
 
 def gradients(
@@ -187,26 +183,26 @@ def gradients(
         return recurrence.gradients(
             u, A_bar, B_bar, C, state, between, grad_y, grad_last
         )
-    grad_u = torch.empty_like(u, memory_format=torch.contiguous_format)
+    rows, dy = time_last(u, plan), time_last(grad_y, plan)
     whole = u.shape[1] - plan.left
     if plan.left:
-        grad_u[:, whole:], *of_rest, grad_last = recurrence.gradients(
+        grad_rest, *of_rest, grad_last = recurrence.gradients(
             u[:, whole:], A_bar, B_bar, C, middle, between, grad_y[:, whole:], grad_last
         )
-    grad_state = A_bar.new_empty((len(u), *A_bar.shape))
-    b, c = real_numbers(B_bar), real_numbers(C)
+    tables, b, c = tables_of(A_bar, B_bar, C, None, plan)
     first = None if state is None else laid_out(state)
     last = None if grad_last is None else laid_out(grad_last)
-    rows, dy = time_last(u, plan), time_last(grad_y, plan)
-    T, PAIRS = plan.tiling["T"], plan.tiling["PAIRS"]
-    tables = make_tables(A_bar, b, c, plan.sizes[3], T, PAIRS)
-    flow = states_between(dy, A_bar, c, tables, last, plan, True)
+    states = between if plan.segments > 1 else None
+    flow = states_between(dy, c, tables, last, plan, True)
     found, _ = parameter_gradients(
-        rows, dy, A_bar, b, c, tables, first, between, last, flow, plan
+        rows, dy, A_bar, b, c, None, tables, first, states, last, flow, plan
     )
+    grad_state = A_bar.new_empty((len(u), *A_bar.shape))
     walk(dy, dy, c, b, tables, last, flow, grad_state, plan, True)
+    grad_u = torch.empty_like(u, memory_format=torch.contiguous_format)
     channels_last(dy, grad_u, plan)
     if plan.left:
+        grad_u[:, whole:] = grad_rest
         found = [x + y for x, y in zip(found, of_rest, strict=True)]
     return grad_u, *found, grad_state  # type: ignore[return-value]
 
@@ -225,33 +221,38 @@ def channels_last(rows: Tensor, y: Tensor, plan: Plan) -> None:
     transpose(rows, y, rows.shape[1], rows.shape[2])
 
 
+def tables_of(
+    A_bar: Tensor, B_bar: Tensor, C: Tensor, skip: Tensor | None, plan: Plan
+) -> tuple[Tables, Tensor, Tensor]:
+    """The tables, ``skip`` in the first number of K, and B_bar and C as the kernels read
+    them."""
+    b, c = laid_out(B_bar), laid_out(C)
+    T, PAIRS = plan.tiling["T"], plan.tiling["PAIRS"]
+    skip = None if skip is None else laid_out(skip)
+    return make_tables(A_bar, b, c, skip, plan.sizes[3], T, PAIRS), b, c
+
+
 def states_between(
     rows: Tensor,
-    A_bar: Tensor,
     b: Tensor,
     tables: Tables,
     state: Tensor | None,
     plan: Plan,
     late_first: bool,
-) -> Tensor:
-    """The states between segments, (B, segments - 1, D, modes), from the one handed in;
-    room for one that nothing reads where there is one segment."""
-    batch, channels = rows.shape[:2]
-    made = A_bar.new_empty((batch, max(plan.segments - 1, 1), *A_bar.shape))
-    numbers = as_real(made).view(batch, -1, channels, plan.modes)
+) -> Tensor | None:
+    """The states between segments, (B, segments - 1, D, modes) in a row, from the one
+    handed in; None where there is one segment."""
     if plan.segments == 1:
-        return numbers
+        return None
+    states = rows.new_empty(plan.kept[0], dtype=torch.float32)
     runner(walk_kernel, rows)[plan.all_but_one](
-        rows, b, None, tables.powers, None, state, None, None, numbers,
+        rows, b, None, tables.powers, None, state, None, None, states,
         *plan.sizes, plan.segments - 1, plan.modes,
         late_first, plan.complex, in_parts(rows), **plan.tiling,
     )  # fmt: skip
-    if plan.segments == 2:  # a state alone is joined with none
-        return numbers
-    states, _ = linear_scan.scan(
-        tables.over.flatten(), made.flatten(2), None, late_first
-    )
-    return as_real(states).view(numbers.shape)
+    if plan.segments > 2:  # a state alone is joined with none
+        linear_scan.scan_in_place(tables.over, states, plan.joined, late_first)
+    return states
 
 
 def walk(
@@ -261,15 +262,14 @@ def walk(
     c: Tensor,
     tables: Tables,
     state: Tensor | None,
-    between: Tensor,
+    between: Tensor | None,
     last: Tensor,
     plan: Plan,
     late_first: bool,
 ) -> None:
     """y of the rows u to ``out``, which may be the same, and the last state."""
     runner(walk_kernel, rows)[plan.grid](
-        rows, b, c, tables.powers, tables.k, state,
-        between if plan.segments > 1 else None, out, last,
+        rows, b, c, tables.powers, tables.k, state, between, out, last,
         *plan.sizes, plan.segments, plan.modes,
         late_first, plan.complex, in_parts(rows), **plan.tiling,
     )  # fmt: skip

@@ -7,6 +7,7 @@ products of outputs and inputs. Every program writes sums of its own, which a se
 launch adds in a fixed order.
 """
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -113,11 +114,13 @@ def sum_of_rows(x):
 @triton.jit(do_not_specialize=["groups"])
 def parameter_kernel(
     b_ptr, c_ptr, power_ptr, sum_ptr, lag_ptr, grad_a_ptr, grad_b_ptr, grad_c_ptr,
+    grad_skip_ptr,
     groups, channels, modes,
     COMPLEX: tl.constexpr, T: tl.constexpr, PAIRS: tl.constexpr,
 ):  # fmt: skip
     """The gradients of A_bar, B_bar and C, a program for each channel: the sums over its
-    groups of segments, and what goes through K."""
+    groups of segments, and what goes through K. And that of what was added to K_0, if there
+    is a place for it."""
     channel = tl.program_id(0).to(tl.int64)
     step, column = tl.arange(0, T), tl.arange(0, 2 * PAIRS)[None, :]
     output = step[:, None] + step[None, :]  # of each lag and input
@@ -150,6 +153,8 @@ def parameter_kernel(
     store_conjugate(grad_b_ptr + channel * modes, db, e0, e1, modes, COMPLEX, PAIRS)
     e0, e1 = times(b0, b1, level0, level1, COMPLEX)
     store_conjugate(grad_c_ptr + channel * modes, dc, e0, e1, modes, COMPLEX, PAIRS)
+    if grad_skip_ptr is not None:
+        tl.store(grad_skip_ptr + channel, tl.sum(tl.where(step == 0, dk, 0.0), 0))
 
 
 @triton.jit
@@ -168,28 +173,29 @@ def parameter_gradients(
     A_bar: Tensor,
     b: Tensor,
     c: Tensor,
+    skip: Tensor | None,
     tables: Tables,
     state: Tensor | None,
-    between: Tensor,
+    between: Tensor | None,
     grad_last: Tensor | None,
-    flow: Tensor,
+    flow: Tensor | None,
     plan: Plan,
-) -> tuple[list[Tensor], Tensor]:
-    """Gradients to A_bar, B_bar and C, and the sums of products dy_i u_j within chunks,
-    (groups, D, T, T)."""
-    found = [A_bar.new_empty(A_bar.shape) for _ in range(3)]
+) -> tuple[list[Tensor], Tensor | None]:
+    """Gradients to A_bar, B_bar and C, and to ``skip`` (D,), which was added to K_0, if
+    there is one."""
     T, PAIRS = plan.tiling["T"], plan.tiling["PAIRS"]
     channels, (programs,) = len(A_bar), plan.correlations
-    sums = b.new_empty((3, programs, 2 * PAIRS))
-    by_lag = b.new_empty((programs // channels, channels, T, T))
+    sums = A_bar.new_empty((3, programs, 2 * PAIRS), dtype=torch.float32)
+    by_lag = A_bar.new_empty((programs, T, T), dtype=torch.float32)
     runner(correlation_kernel, rows)[plan.correlations](
-        rows, dy, b, c, tables.powers, state, between if plan.segments > 1 else None,
-        grad_last, flow if plan.segments > 1 else None, sums, by_lag,
+        rows, dy, b, c, tables.powers, state, between, grad_last, flow, sums, by_lag,
         *plan.sizes, plan.segments, plan.modes, plan.complex, in_parts(rows),
         **plan.correlation_tiling,
     )  # fmt: skip
+    found = [A_bar.new_empty(A_bar.shape) for _ in range(3)]
+    grad_skip = None if skip is None else skip.new_empty(skip.shape)
     runner(parameter_kernel, rows)[(channels,)](
-        b, c, tables.powers, sums, by_lag, *found,
+        b, c, tables.powers, sums, by_lag, *found, grad_skip,
         programs // channels, channels, plan.modes, plan.complex, T, PAIRS,
     )  # fmt: skip
-    return found, by_lag
+    return found, grad_skip

@@ -44,6 +44,8 @@ class Plan(NamedTuple):
     complex: bool
     kept: tuple[tuple[int, ...], tuple[int, ...]]
     """What ``kept_shapes`` returns."""
+    joined: torch.Size
+    """Of the states between segments as a scan takes them, (B, segments - 1, D N)."""
     tiling: dict[str, int]
     correlation_tiling: dict[str, int]
 
@@ -75,6 +77,7 @@ def plan_launches(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -
         (batch, channels, chunks, span, segments),
         is_complex,
         kept_shapes(shape, N, is_complex, compiled),
+        torch.Size((batch, segments - 1, channels * N)),
         tiling,
         correlation_tiling,
     )
@@ -107,15 +110,13 @@ def kept_shapes(
     return (batch * borders * channels * modes,), (batch, channels, N)
 
 
-def kept_by_recurrence(
-    A_bar: Tensor, between: Tensor | None, plan: Plan
+def kept(
+    A_bar: Tensor, between: Tensor | None, middle: Tensor | None, plan: Plan
 ) -> tuple[Tensor, Tensor]:
-    """Tensors of these shapes where there are no chunks: the states between those of the
-    recurrence, if it has several; nothing else is read."""
-    shape, middle = plan.kept
+    """Both, and tensors of these shapes for what there is none of: nobody reads them."""
     if between is None:
-        between = A_bar.new_empty(shape, dtype=torch.float32)
-    return between, A_bar.new_empty(middle)
+        between = A_bar.new_empty(plan.kept[0], dtype=torch.float32)
+    return between, A_bar.new_empty(plan.kept[1]) if middle is None else middle
 
 
 def is_recurrence(length: int, modes: int, compiled: bool) -> bool:
