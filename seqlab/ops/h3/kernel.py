@@ -280,7 +280,7 @@ def tables_of(
     T, PAIRS = plan.tiling["T"], plan.tiling["PAIRS"]
     tables = make_tables(A_bar, b, c, plan.sizes[3], T, PAIRS)
     if D_skip is not None:
-        tables.k[:, 0] += D_skip
+        tables.k[:, T - 1] += D_skip
     return tables, b, c
 
 
