@@ -43,6 +43,15 @@ def load_powers(power_ptr, exponents, PAIRS: tl.constexpr):
 
 
 @triton.jit
+def load_mirrored(mirror_ptr, begin, numbers, T: tl.constexpr):
+    """T of the mirrored powers from place ``begin`` on, these numbers (M,) of each, as (T,
+    M). Tensor cores are handed several numbers of tf32 at once where those that a product
+    sums over are neighbors, as times are here."""
+    place = begin + tl.arange(0, T)
+    return tl.load(mirror_ptr + place[:, None] + numbers[None, :] * 2 * T)
+
+
+@triton.jit
 def load_decay(power_ptr, T: tl.constexpr, PAIRS: tl.constexpr):
     """A_bar^T, and what rounding dropped of it, which would be dropped at every chunk."""
     high = load_row(power_ptr + T * 2 * PAIRS, 2 * PAIRS, PAIRS)
@@ -61,12 +70,11 @@ def step_on(decay, x0, x1, s0, s1, alive, COMPLEX: tl.constexpr):
 
 @triton.jit(do_not_specialize=["span"])
 def power_kernel(
-    a_ptr, b_ptr, c_ptr, skip_ptr, power_ptr, k_ptr, over_ptr, span, modes,
+    a_ptr, b_ptr, c_ptr, skip_ptr, power_ptr, mirror_ptr, k_ptr, over_ptr, span, modes,
     COMPLEX: tl.constexpr, T: tl.constexpr, PAIRS: tl.constexpr,
 ):  # fmt: skip
-    """A_bar^0 to A_bar^T and what float32 has no room for of the last one, (D, T + 2, 2
-    PAIRS); K (D, T), to whose first number is added that of ``skip_ptr`` (D,), if any; and
-    A_bar^(T span) (D, modes). A program for each channel."""
+    """The ``Tables``, a program for each channel; ``skip_ptr`` (D,), if it is not None, is
+    added to the first number of K."""
     channel = tl.program_id(0).to(tl.int64)
     power_ptr += channel * (T + 2) * 2 * PAIRS
     step, column = tl.arange(0, T)[:, None], tl.arange(0, 2 * PAIRS)[None, :]
@@ -82,6 +90,12 @@ def power_kernel(
             a0, a1 = times(a0, a1, a0, a1, COMPLEX)
     powers = join_pairs(p0.to(tl.float32), p1.to(tl.float32), T, PAIRS)
     tl.store(power_ptr + step * 2 * PAIRS + column, powers)
+    mirror_ptr += channel * 4 * T * PAIRS + column * 2 * T
+    # Falling exponents at rising places, so that neighbors in memory are stored together.
+    tl.store(mirror_ptr + step, tl.gather(powers, T - 1 - step + 0 * column, 0))
+    tl.store(mirror_ptr + T - 1 + step, powers)
+    last = join_pairs(a0.to(tl.float32), a1.to(tl.float32), 1, PAIRS)
+    tl.store(mirror_ptr + 2 * T - 1, last)
     store_row(power_ptr + T * 2 * PAIRS, a0, a1, 2 * PAIRS, PAIRS)
     low0, low1 = a0 - a0.to(tl.float32), a1 - a1.to(tl.float32)
     store_row(power_ptr + (T + 1) * 2 * PAIRS, low0, low1, 2 * PAIRS, PAIRS)
@@ -92,7 +106,9 @@ def power_kernel(
     k = tl.sum(p0 if COMPLEX else p0 + p1, 1)
     if skip_ptr is not None:
         k += tl.where(tl.arange(0, T) == 0, tl.load(skip_ptr + channel), 0.0)
-    tl.store(k_ptr + channel * T + tl.arange(0, T), k.to(tl.float32))
+    k_ptr += channel * (2 * T - 1) + T - 1
+    tl.store(k_ptr - tl.arange(0, T), k.to(tl.float32))
+    tl.store(k_ptr + tl.arange(0, T), k.to(tl.float32))
     e0 = tl.full((1, PAIRS), 1.0, tl.float64)
     e1 = tl.full((1, PAIRS), 0.0 if COMPLEX else 1.0, tl.float64)
     for i in tl.static_range(31):
@@ -107,9 +123,12 @@ class Tables(NamedTuple):
     """What depends on the parameters alone."""
 
     powers: Tensor
-    """A_bar^0 to A_bar^T, the last one in two parts, (D, T + 2, 2 PAIRS)."""
+    """A_bar^0 to A_bar^T, and what float32 has no room for of the last one, (D, T + 2, 2
+    PAIRS)."""
+    mirrored: Tensor
+    """A_bar^(T-1) down to A_bar^0 and up to A_bar^T, time last, (D, 2 PAIRS, 2 T)."""
     k: Tensor
-    """K, (D, T)."""
+    """K_(T-1) down to K_0 and up to K_(T-1), (D, 2 T - 1)."""
     over: Tensor
     """The decay over a segment, (D, N), as A_bar has it."""
 
@@ -128,10 +147,11 @@ def make_tables(
     channels, N = A_bar.shape
     is_complex = A_bar.is_complex()
     powers = A_bar.new_empty((channels, T + 2, 2 * PAIRS), dtype=torch.float32)
-    k = A_bar.new_empty((channels, T), dtype=torch.float32)
+    mirrored = A_bar.new_empty((channels, 2 * PAIRS, 2 * T), dtype=torch.float32)
+    k = A_bar.new_empty((channels, 2 * T - 1), dtype=torch.float32)
     over = torch.empty_like(A_bar, memory_format=torch.contiguous_format)
     runner(power_kernel, k)[(channels,)](
-        laid_out(A_bar), b, c, skip, powers, k, over,
+        laid_out(A_bar), b, c, skip, powers, mirrored, k, over,
         span, 2 * N if is_complex else N, is_complex, T, PAIRS,
     )  # fmt: skip
-    return Tables(powers, k, over)
+    return Tables(powers, mirrored, k, over)

@@ -88,4 +88,16 @@ def test_powers_keep_what_rounding_drops():
     close(tables.over, exact ** (T * span), 1e-7)
     for j in range(T):
         close(powers[:, j], exact**j, 1e-7)
-        close(tables.k[:, j], (C * exact**j * B_bar).real.sum(-1), 1e-6)
+        close(tables.k[:, T - 1 + j], (C * exact**j * B_bar).real.sum(-1), 1e-6)
+
+
+def test_mirrored_tables_fall_to_exponent_zero_and_rise_again():
+    from seqlab.ops.device.powers import make_tables
+
+    A_bar, B_bar, C, *_ = drawn((1, 1, 3, 4), is_complex=True)
+    T = 16
+    tables = make_tables(A_bar, torch.view_as_real(B_bar), torch.view_as_real(C), span=5, T=T, PAIRS=4)
+    powers = tables.powers[:, : T + 1].mT
+    assert torch.equal(tables.mirrored[:, :, T - 1 :], powers)
+    assert torch.equal(tables.mirrored[:, :, :T], powers[:, :, :T].flip(2))
+    assert torch.equal(tables.k, tables.k.flip(1))

@@ -26,7 +26,8 @@ summed on another walk forward (``parameter_gradients.py``).
 
 Bytes, with e bytes a number and E = B L D: forward 7 e E, of which 4 e E for two
 transpositions and e E for what segments make of nothing; backward 11 e E, 6 e E of it for
-three. Extra memory: e E forward, 2 e E backward.
+three. Extra memory: e E forward, 2 e E backward, and about 3 T M float32 numbers a channel
+for the powers.
 
 Operations: T + 3 M multiply-adds a number forward, 2 T + 7 M backward, in products of
 matrices, of which float32 numbers take three each, of tf32 parts.
@@ -46,6 +47,7 @@ from seqlab.ops.device.pairs import (
 from seqlab.ops.device.powers import (
     Tables,
     load_decay,
+    load_mirrored,
     load_powers,
     load_row,
     make_tables,
@@ -71,16 +73,10 @@ from seqlab.ops.ssm.convolution.plan import (
 )
 
 
-@triton.jit
-def scaled(powers, x, COMPLEX: tl.constexpr, T: tl.constexpr, PAIRS: tl.constexpr):
-    """Powers (T, 2 PAIRS) times one pair for each mode."""
-    p0, p1 = split_pairs(powers, T, PAIRS)
-    return times(x[0], x[1], p0, p1, COMPLEX)
-
-
 @triton.jit(do_not_specialize=["batch", "chunks", "span", "segments", "walked"])
 def walk_kernel(
-    u_ptr, b_ptr, c_ptr, power_ptr, k_ptr, state_ptr, between_ptr, y_ptr, last_ptr,
+    u_ptr, b_ptr, c_ptr, power_ptr, mirror_ptr, k_ptr, state_ptr, between_ptr, y_ptr,
+    last_ptr,
     batch, channels, chunks, span, segments, walked, modes,
     LATE_FIRST: tl.constexpr, COMPLEX: tl.constexpr, IN_PARTS: tl.constexpr,
     T: tl.constexpr, ROWS: tl.constexpr, PAIRS: tl.constexpr,
@@ -91,24 +87,28 @@ def walk_kernel(
     channel, entry, segment, count, begin = segments_of_program(
         batch, channels, chunks, span, segments, walked, LATE_FIRST, ROWS, T
     )
-    step = tl.arange(0, T)
+    step, pair = tl.arange(0, T), tl.arange(0, PAIRS)
     power_ptr += channel * (T + 2) * 2 * PAIRS
-    b = load_row(b_ptr + channel * modes, modes, PAIRS)
     decay = load_decay(power_ptr, T, PAIRS)
-    powers = load_powers(power_ptr, step + 1 if LATE_FIRST else T - 1 - step, PAIRS)
-    p0, p1 = scaled(powers, b, COMPLEX, T, PAIRS)
+    mirror_ptr += channel * 4 * T * PAIRS
+    p0 = load_mirrored(mirror_ptr, T if LATE_FIRST else 0, 2 * pair, T)
+    p1 = load_mirrored(mirror_ptr, T if LATE_FIRST else 0, 2 * pair + 1, T)
+    b0, b1 = load_row(b_ptr + channel * modes, modes, PAIRS)
+    p0, p1 = times(b0, b1, p0, p1, COMPLEX)
     # Halves of pairs are multiplied separately: an operand made by tl.join gets a layout for
     # numbers of 16 bits, and each number is moved before the product.
     into0, into1 = tf32_parts(p0, IN_PARTS), tf32_parts(p1, IN_PARTS)
     if y_ptr is not None:
-        c = load_row(c_ptr + channel * modes, modes, PAIRS)
         powers = load_powers(power_ptr, T - 1 - step if LATE_FIRST else step + 1, PAIRS)
-        p0, p1 = scaled(powers, c, COMPLEX, T, PAIRS)
+        p0, p1 = split_pairs(powers, T, PAIRS)
+        c0, c1 = load_row(c_ptr + channel * modes, modes, PAIRS)
+        p0, p1 = times(c0, c1, p0, p1, COMPLEX)
         out0 = tf32_parts(tl.trans(p0), IN_PARTS)
         out1 = tf32_parts(tl.trans(-p1 if COMPLEX else p1), IN_PARTS)
-        lag = step[None, :] - step[:, None]
-        lag = -lag if LATE_FIRST else lag
-        toeplitz = tl.load(k_ptr + channel * T + lag, mask=lag >= 0, other=0.0)
+        k_ptr += channel * (2 * T - 1) + T - 1
+        ahead = step[:, None] - step[None, :]
+        taken = ahead >= 0 if LATE_FIRST else ahead <= 0
+        toeplitz = tl.load(k_ptr + ahead, mask=taken, other=0.0)
         toeplitz = tf32_parts(toeplitz, IN_PARTS)
     x0, x1 = load_states(
         state_ptr, between_ptr, channel, entry, segment, count, channels, segments, modes,
@@ -246,7 +246,7 @@ def states_between(
         return None
     states = rows.new_empty(plan.kept[0], dtype=torch.float32)
     runner(walk_kernel, rows)[plan.all_but_one](
-        rows, b, None, tables.powers, None, state, None, None, states,
+        rows, b, None, tables.powers, tables.mirrored, None, state, None, None, states,
         *plan.sizes, plan.segments - 1, plan.modes,
         late_first, plan.complex, in_parts(rows), **plan.tiling,
     )  # fmt: skip
@@ -269,7 +269,7 @@ def walk(
 ) -> None:
     """y of the rows u to ``out``, which may be the same, and the last state."""
     runner(walk_kernel, rows)[plan.grid](
-        rows, b, c, tables.powers, tables.k, state, between, out, last,
+        rows, b, c, tables.powers, tables.mirrored, tables.k, state, between, out, last,
         *plan.sizes, plan.segments, plan.modes,
         late_first, plan.complex, in_parts(rows), **plan.tiling,
     )  # fmt: skip
