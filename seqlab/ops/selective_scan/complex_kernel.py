@@ -74,7 +74,7 @@ from seqlab.ops.sizes import ceil_div, power_of_two
 def forward_kernel(
     u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, state_ptr, begins_ptr,
     carry_ptr, y_ptr, last_ptr, start_ptr, summary_ptr,
-    batch, length, width, MODES: tl.constexpr, chunks, span,
+    batch, length, width, chunks, span, MODES: tl.constexpr,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -134,7 +134,7 @@ def forward_kernel(
 def flow_kernel(
     delta_ptr, a_ptr, c_ptr, z_ptr, bias_ptr, begins_ptr, grad_y_ptr, grad_last_ptr,
     summary_ptr,
-    batch, length, width, MODES: tl.constexpr, chunks, span,
+    batch, length, width, chunks, span, MODES: tl.constexpr,
     SOFTPLUS: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -183,7 +183,7 @@ def backward_kernel(
     grad_y_ptr, grad_last_ptr, flow_ptr, inside_ptr,
     grad_u_ptr, grad_delta_ptr, grad_a_ptr, grad_b_ptr, grad_c_ptr, grad_d_ptr, grad_z_ptr,
     grad_bias_ptr, grad_state_ptr,
-    batch, length, width, MODES: tl.constexpr, chunks, span,
+    batch, length, width, chunks, span, MODES: tl.constexpr,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -389,7 +389,7 @@ def gradients(
 
 def _summaries(plan: Plan, like: Tensor) -> Tensor:
     """A place for them: numbers, chunks - 1, B, N, D."""
-    batch, _, width, modes, chunks, _ = plan.sizes
+    batch, _, width, chunks, _, modes = plan.sizes
     return like.new_empty((4, chunks - 1, batch, modes, width), dtype=torch.float32)
 
 

@@ -91,7 +91,7 @@ from seqlab.ops.sizes import ceil_div, power_of_two
 def forward_kernel(
     u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, state_ptr, begins_ptr,
     carry_ptr, y_ptr, last_ptr, start_ptr, summary_ptr,
-    batch, length, width, MODES: tl.constexpr, chunks, span,
+    batch, length, width, chunks, span, MODES: tl.constexpr,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -161,7 +161,7 @@ def forward_kernel(
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
 def flow_kernel(
     delta_ptr, a_ptr, c_ptr, z_ptr, bias_ptr, begins_ptr, grad_y_ptr, grad_last_ptr,
-    summary_ptr, batch, length, width, MODES: tl.constexpr, chunks, span,
+    summary_ptr, batch, length, width, chunks, span, MODES: tl.constexpr,
     SOFTPLUS: tl.constexpr,
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -214,7 +214,7 @@ def backward_kernel(
     start_ptr, grad_y_ptr, grad_last_ptr, flow_ptr, inside_ptr,
     grad_u_ptr, grad_delta_ptr, grad_a_ptr, sums_ptr, grad_d_ptr, grad_z_ptr,
     grad_bias_ptr, grad_state_ptr,
-    launched, together, batch, length, width, MODES: tl.constexpr, chunks, span,
+    launched, together, batch, length, width, chunks, span, MODES: tl.constexpr,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -366,7 +366,7 @@ def scan(
     run = runner(forward_kernel, u)
     options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, "WINDOW": plan.window}
     carry, starts = None, A.new_empty(kept_shape(u, A))
-    batch, _, width, modes, chunks, _ = plan.sizes
+    batch, _, width, chunks, _, modes = plan.sizes
     if chunks > 1:
         summaries = A.new_empty((2, chunks - 1, batch, modes, width))
         run[plan.all_but_one](
@@ -393,7 +393,7 @@ def gradients(
     not."""
     u, delta, A, B, _, D, z, delta_bias, *_ = inputs
     plan = plan_launches(u.shape, A.shape[1], True, u.is_cuda)
-    batch, length, width, modes, chunks, span = plan.sizes
+    batch, length, width, chunks, span, modes = plan.sizes
     given = _in_memory(inputs)
     dy = laid_out(grad_y)
     flowing = None if grad_last is None else laid_out(grad_last)

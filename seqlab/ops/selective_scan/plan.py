@@ -17,7 +17,7 @@ class Plan(NamedTuple):
     grid: tuple[int]
     """Programs of launch 3."""
     sizes: tuple[int, int, int, int, int, int]
-    """batch, length, width, modes, chunks, span"""
+    """batch, length, width, chunks, span, modes"""
     together: int
     """Tiles, each a chunk of a batch entry, that a launch 3 in waves takes at once."""
     window: int
@@ -29,7 +29,7 @@ class Plan(NamedTuple):
 
     @property
     def chunks(self) -> int:
-        return self.sizes[-2]
+        return self.sizes[3]
 
 
 def plan_tiles(
@@ -56,7 +56,8 @@ def plan_tiles(
         windows, min(chunks, ceil_div(windows, 2)) if chunks >= fewest else 1
     )
     chunks = ceil_div(windows, span)
-    sizes = batch, length, width, modes, chunks, span * window if chunks > 1 else length
+    span = span * window if chunks > 1 else length
+    sizes = batch, length, width, chunks, span, modes
     together = tiles = chunks * batch
     if wave is not None:
         together = min(tiles, ceil_div(wave // warps, blocks))
