@@ -260,8 +260,8 @@ def launch(
 def scan_summaries(summaries: Tensor, combine: Combine) -> None:
     """Launch 2: summaries (numbers, chunks - 1, B, D) become their prefixes, the first
     numbers of which are states."""
-    chunks = summaries.shape[1]
-    count = summaries[0, 0].numel()
+    numbers, chunks, *_ = summaries.shape
+    count = summaries.numel() // (numbers * chunks)
     CHUNKS, BLOCK, num_warps = carry_tiling(chunks, summaries.is_cuda)
     runner(carry_kernel, summaries)[(ceil_div(count, BLOCK),)](
         summaries, chunks, count, *combine, CHUNKS, BLOCK, num_warps=num_warps
