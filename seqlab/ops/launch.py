@@ -44,6 +44,11 @@ class Launcher:
     def __init__(self, kernel: JITFunction, device: torch.device):
         self.kernel, self.device = kernel, device.index
         at_run_time = [each for each in kernel.params if not each.is_constexpr]
+        if any(each.is_constexpr for each in kernel.params[: len(at_run_time)]):
+            raise TypeError(
+                f"{kernel.__name__}: expected parameters of run-time before constants, as "
+                "arguments are told apart by their position"
+            )
         self.looked_at = [not each.do_not_specialize for each in at_run_time]
         self.variants: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 

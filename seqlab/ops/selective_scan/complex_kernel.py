@@ -67,6 +67,7 @@ from seqlab.ops.selective_scan.steps import (
     over_channels,
     step_sizes,
 )
+from seqlab.ops.selective_scan.sums import OVER_BLOCKS, OVER_TILES, add_rows
 from seqlab.ops.sizes import ceil_div, power_of_two
 
 
@@ -74,7 +75,7 @@ from seqlab.ops.sizes import ceil_div, power_of_two
 def forward_kernel(
     u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, state_ptr, begins_ptr,
     carry_ptr, y_ptr, last_ptr, start_ptr, summary_ptr,
-    batch, length, width, MODES: tl.constexpr, chunks, span,
+    batch, length, width, chunks, span, MODES: tl.constexpr,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -134,7 +135,7 @@ def forward_kernel(
 def flow_kernel(
     delta_ptr, a_ptr, c_ptr, z_ptr, bias_ptr, begins_ptr, grad_y_ptr, grad_last_ptr,
     summary_ptr,
-    batch, length, width, MODES: tl.constexpr, chunks, span,
+    batch, length, width, chunks, span, MODES: tl.constexpr,
     SOFTPLUS: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -181,16 +182,15 @@ def flow_kernel(
 def backward_kernel(
     u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, begins_ptr, start_ptr,
     grad_y_ptr, grad_last_ptr, flow_ptr, inside_ptr,
-    grad_u_ptr, grad_delta_ptr, grad_a_ptr, grad_b_ptr, grad_c_ptr, grad_d_ptr, grad_z_ptr,
-    grad_bias_ptr, grad_state_ptr,
-    batch, length, width, MODES: tl.constexpr, chunks, span,
+    grad_u_ptr, grad_delta_ptr, grad_z_ptr, sums_ptr, totals_ptr, grad_state_ptr,
+    apart, batch, length, width, chunks, span, MODES: tl.constexpr,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 3 of it. ``inside_ptr`` (chunks, groups of a window, B, N, D) gets the states
-    before the groups of one window, ``grad_b_ptr`` and ``grad_c_ptr`` (blocks, B, L, N) the
-    sums over each block of channels, and ``grad_a_ptr`` (chunks, B, D, N), ``grad_d_ptr``
-    and ``grad_bias_ptr`` (chunks, B, D) those over each chunk."""
+    before the groups of one window, ``sums_ptr`` (blocks, 2, B, L, N) the sums over each
+    block of channels, for B and for C, and ``totals_ptr`` (chunks B, apart) those over each
+    chunk, for A (D, N), D and the bias in a row."""
     turn, chunk, left, row, now, channel, channels, state, between, count = tile(
         batch, length, width, MODES, chunks, True, span, BLOCK, STATES
     )
@@ -206,7 +206,8 @@ def backward_kernel(
     if d_ptr is not None:
         skip = tl.load(d_ptr + channel, mask=present, other=0.0)
     block = tl.program_id(0) % tl.cdiv(width, BLOCK)
-    rows_of_sums = block.to(tl.int64) * batch * length + row
+    rows = batch.to(tl.int64) * length
+    rows_of_sums = block * 2 * rows + row
     both = tl.arange(0, 2 * STATES)[:, None]  # real and imaginary parts, in turns
     da0, da1 = (
         tl.zeros((STATES, BLOCK), tl.float32),
@@ -267,7 +268,7 @@ def backward_kernel(
                     grad *= z[k] * s
                 g = g[0] + c[0] * grad, g[1] - c[1] * grad
                 dc = over_channels(h[k + 1][0] * grad, -h[k + 1][1] * grad)
-                tl.store(grad_c_ptr + sums, dc, mask=to_sum)
+                tl.store(sums_ptr + rows * (2 * MODES) + sums, dc, mask=to_sum)
 
                 # All decays and weights from here on are the conjugates.
                 decay = a[k][0], -a[k][1]
@@ -291,7 +292,7 @@ def backward_kernel(
                     db = g
                 weight = dt[k] * u[k]
                 db = over_channels(db[0] * weight, db[1] * weight)
-                tl.store(grad_b_ptr + sums, db, mask=to_sum)
+                tl.store(sums_ptr + sums, db, mask=to_sum)
                 du = tl.sum(du, 0, keep_dims=True) * dt[k] + skip * grad
                 du = du.to(grad_u_ptr.dtype.element_ty)
                 tl.store(grad_u_ptr + here + k * width, du, mask=to_store)
@@ -304,12 +305,13 @@ def backward_kernel(
                 tl.store(grad_delta_ptr + here + k * width, ddt, mask=to_store)
                 g = flow
     store_pair(grad_state_ptr, place, g, mask & (chunk == 0))
-    store_pair(grad_a_ptr, chunk * count + place, (da0, da1), mask)
-    place = chunk * batch * width + channels
+    totals_ptr += (tl.program_id(0) // tl.cdiv(width, BLOCK)).to(tl.int64) * apart
+    store_pair(totals_ptr, channel * MODES + state, (da0, da1), mask)
+    totals_ptr += 2 * MODES * width + channel
     if d_ptr is not None:
-        tl.store(grad_d_ptr + place, of_skip, mask=present)
+        tl.store(totals_ptr, of_skip, mask=present)
     if bias_ptr is not None:
-        tl.store(grad_bias_ptr + place, of_bias, mask=present)
+        tl.store(totals_ptr + width, of_bias, mask=present)
 
 
 def scan(
@@ -349,12 +351,13 @@ def gradients(
     not."""
     u, delta, A, B, C, D, z, delta_bias, *_ = inputs
     plan = plan_launches(u.shape, A.shape[1], True, u.is_cuda)
+    batch, _, width, chunks, _, modes = plan.sizes
     given = _in_memory(inputs)
     dy = laid_out(grad_y)
     flowing = None if grad_last is None else laid_out(grad_last)
     flow = None
     options = {"SOFTPLUS": delta_softplus, **plan.writing}
-    if plan.chunks > 1:
+    if chunks > 1:
         flow = _summaries(plan, u)
         runner(flow_kernel, u)[plan.all_but_one](
             given.delta, given.A, given.C, given.z, given.delta_bias, given.begins,
@@ -365,31 +368,33 @@ def gradients(
         torch.empty_like(x, memory_format=torch.contiguous_format) for x in (u, delta)
     )
     grad_z = None if z is None else torch.empty_like(grad_u)
-    sums = plan.chunks, len(u), u.shape[2]
-    grad_A = A.new_empty((*sums, A.shape[1]))
-    blocks = ceil_div(u.shape[2], plan.writing["BLOCK"])
-    grad_B, grad_C = (A.new_empty((blocks, *B.shape)) for _ in (B, C))
-    grad_D, grad_bias = (
-        None if x is None else x.new_empty(sums) for x in (D, delta_bias)
-    )
-    grad_state = A.new_empty((len(u), *A.shape))
+    grad_state = A.new_empty((batch, width, modes))
     groups = plan.window // plan.writing["STEPS"]
+    blocks = ceil_div(width, plan.writing["BLOCK"])
+    weights = 2 * B.numel()  # real numbers
+    sums = u.new_empty((blocks, 2 * weights), dtype=torch.float32)
+    apart = 2 * (modes + 1) * width
+    totals = u.new_empty((chunks * batch, apart), dtype=torch.float32)
     runner(backward_kernel, u)[plan.grid](
         *given[:8], given.begins, starts, dy, flowing, flow,
-        A.new_empty((plan.chunks, groups, len(u), A.shape[1], u.shape[2])),
-        grad_u, grad_delta, grad_A, grad_B, grad_C, grad_D, grad_z, grad_bias, grad_state,
-        *plan.sizes, ZOH=zoh, WINDOW=plan.window, **options,
+        A.new_empty((chunks, groups, batch, modes, width)),
+        grad_u, grad_delta, grad_z, sums, totals, grad_state,
+        apart, *plan.sizes, ZOH=zoh, WINDOW=plan.window, **options,
     )  # fmt: skip
+    grad_A, grad_B, grad_C = (x.new_empty(x.shape) for x in (A, B, C))
+    grad_D, grad_bias = (
+        None if x is None else x.new_empty(x.shape) for x in (D, delta_bias)
+    )
+    add_rows(sums, grad_B, grad_C, None, weights, OVER_BLOCKS)
+    add_rows(totals, grad_A, grad_D, grad_bias, width, OVER_TILES)
     return (
-        grad_u, grad_delta, grad_A.sum((0, 1)), grad_B.sum(0), grad_C.sum(0),
-        None if grad_D is None else grad_D.sum((0, 1)), grad_z,
-        None if grad_bias is None else grad_bias.sum((0, 1)), grad_state,
+        grad_u, grad_delta, grad_A, grad_B, grad_C, grad_D, grad_z, grad_bias, grad_state
     )  # fmt: skip
 
 
 def _summaries(plan: Plan, like: Tensor) -> Tensor:
     """A place for them: numbers, chunks - 1, B, N, D."""
-    batch, _, width, modes, chunks, _ = plan.sizes
+    batch, _, width, chunks, _, modes = plan.sizes
     return like.new_empty((4, chunks - 1, batch, modes, width), dtype=torch.float32)
 
 

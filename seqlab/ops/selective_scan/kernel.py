@@ -1,6 +1,6 @@
 """The selective scan as Triton kernels, for a real A: forward and backward in three launches
 each, or in the last of these where one chunk is all there is. Backward, that one comes in
-waves.
+waves. ``weights.py`` puts B and C where all of them read, ``sums.py`` adds up what they sum.
 
 Tiling. One program owns a chunk of ``span`` steps, in groups of STEPS, of BLOCK channels of
 one batch entry, with all their states in registers: a lane has a channel and its states,
@@ -54,6 +54,7 @@ bytes, from there too.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 import triton
@@ -84,19 +85,22 @@ from seqlab.ops.selective_scan.steps import (
     store_states,
     walk,
 )
+from seqlab.ops.selective_scan.sums import OVER_TILES, add_over_blocks, add_rows
+from seqlab.ops.selective_scan.weights import keep_weights, weights_in
 from seqlab.ops.sizes import ceil_div, power_of_two
 
 
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
 def forward_kernel(
-    u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, state_ptr, begins_ptr,
-    carry_ptr, y_ptr, last_ptr, start_ptr, summary_ptr,
-    batch, length, width, MODES: tl.constexpr, chunks, span,
+    u_ptr, delta_ptr, a_ptr, kept_ptr, d_ptr, z_ptr, bias_ptr, begins_ptr, state_ptr,
+    carry_ptr, y_ptr, last_ptr, summary_ptr,
+    batch, length, width, chunks, span, MODES: tl.constexpr,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 with a place for summaries (2, chunks - 1, B, N, D), else launch 3, where
-    ``start_ptr`` (windows, B, 4, D, STATES / 4) gets the states before windows."""
+    ``kept_ptr`` (``plan.kept_shape``) gets the states before windows. B and C are there."""
+    b_ptr, c_ptr = weights_in(kept_ptr, batch, length, width, MODES, WINDOW, STATES)
     turn, chunk, left, now, channel, states = tile_coordinates(
         batch, length, width, chunks, False, span, BLOCK
     )
@@ -113,7 +117,7 @@ def forward_kernel(
     )  # fmt: skip
     QUARTER: tl.constexpr = places.shape[1]
     if summary_ptr is None:
-        start_ptr += places_of(state, channel, QUARTER)
+        kept_ptr += places_of(state, channel, QUARTER)
     if d_ptr is not None:
         skip = tl.load(d_ptr + channel, mask=exists, other=0.0)
     total = tl.zeros((1, BLOCK), tl.float32)
@@ -126,8 +130,8 @@ def forward_kernel(
         if summary_ptr is None:
             if first % WINDOW == 0:
                 window = (chunk * span + first) // WINDOW * batch + entry
-                kept = start_ptr + window * STATES * width
-                store_states(kept, QUARTER * width, h, exists, STATES, STATES)
+                start = kept_ptr + window * STATES * width
+                store_states(start, QUARTER * width, h, exists, STATES, STATES)
             c = load_weights(c_ptr, row, state, channel, MODES, STEPS)
             if z_ptr is not None:
                 z = load_group(z_ptr, now, width, rest, exists, STEPS)
@@ -160,9 +164,9 @@ def forward_kernel(
 
 @triton.jit(do_not_specialize=["batch", "length", "chunks", "span"])
 def flow_kernel(
-    delta_ptr, a_ptr, c_ptr, z_ptr, bias_ptr, begins_ptr, grad_y_ptr, grad_last_ptr,
-    summary_ptr, batch, length, width, MODES: tl.constexpr, chunks, span,
-    SOFTPLUS: tl.constexpr,
+    delta_ptr, a_ptr, kept_ptr, z_ptr, bias_ptr, begins_ptr, grad_y_ptr, grad_last_ptr,
+    summary_ptr, batch, length, width, chunks, span, MODES: tl.constexpr,
+    SOFTPLUS: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Launch 1 of the backward pass: what flows into the time before each chunk."""
@@ -181,6 +185,8 @@ def flow_kernel(
     )
     total = tl.zeros((1, BLOCK), tl.float32)
     broken = 0
+    # Any earlier, and the compiler takes twice the registers.
+    c_ptr = weights_in(kept_ptr, batch, length, width, MODES, WINDOW, STATES)[1]
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
     for done in tl.range(groups, num_stages=STAGES):
         first = (groups - 1 - done) * STEPS
@@ -210,11 +216,10 @@ def flow_kernel(
     do_not_specialize=["launched", "together", "batch", "length", "chunks", "span"]
 )
 def backward_kernel(
-    u_ptr, delta_ptr, a_ptr, b_ptr, c_ptr, d_ptr, z_ptr, bias_ptr, begins_ptr,
-    start_ptr, grad_y_ptr, grad_last_ptr, flow_ptr, inside_ptr,
-    grad_u_ptr, grad_delta_ptr, grad_a_ptr, sums_ptr, grad_d_ptr, grad_z_ptr,
-    grad_bias_ptr, grad_state_ptr,
-    launched, together, batch, length, width, MODES: tl.constexpr, chunks, span,
+    u_ptr, delta_ptr, a_ptr, kept_ptr, d_ptr, z_ptr, bias_ptr, begins_ptr,
+    grad_y_ptr, grad_last_ptr, flow_ptr, inside_ptr,
+    grad_u_ptr, grad_delta_ptr, grad_z_ptr, sums_ptr, totals_ptr, grad_state_ptr,
+    launched, together, apart, batch, length, width, chunks, span, MODES: tl.constexpr,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, WINDOW: tl.constexpr,
     STEPS: tl.constexpr, STAGES: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
@@ -222,8 +227,9 @@ def backward_kernel(
     number ``launched`` on, ``together`` of them if they are not the last. ``inside_ptr``
     (together, groups of a window, 4, D, STATES / 4) gets the states before the groups of one
     window, ``sums_ptr`` (blocks, together, span, N, 2) the sums over each block of channels,
-    for B in turns with C, and ``grad_a_ptr`` (chunks, B, N, D), ``grad_d_ptr`` and
-    ``grad_bias_ptr`` (chunks, B, D) those over each chunk."""
+    for B in turns with C, and ``totals_ptr`` (tiles, apart) those over each tile, for A (D,
+    N), D and the bias in a row."""
+    b_ptr, c_ptr = weights_in(kept_ptr, batch, length, width, MODES, WINDOW, STATES)
     blocks = tl.cdiv(width, BLOCK)
     block, tile = tl.program_id(0) % blocks, tl.program_id(0) // blocks
     rows_of_sums = (block.to(tl.int64) * together + tile) * span
@@ -245,9 +251,9 @@ def backward_kernel(
     groups = tl.cdiv(tl.minimum(left, span), STEPS)
     GROUPS: tl.constexpr = WINDOW // STEPS
     QUARTER: tl.constexpr = places.shape[1]
-    kept = places_of(state, channel, QUARTER)
-    start_ptr += (chunk * (span // WINDOW) * batch + entry) * STATES * width + kept
-    inside_ptr += tile.to(tl.int64) * GROUPS * STATES * width + kept
+    of_window = places_of(state, channel, QUARTER)
+    kept_ptr += (chunk * (span // WINDOW) * batch + entry) * STATES * width + of_window
+    inside_ptr += tile.to(tl.int64) * GROUPS * STATES * width + of_window
     skip = tl.zeros((1, BLOCK), tl.float32)
     if d_ptr is not None:
         skip = tl.load(d_ptr + channel, mask=exists, other=0.0)
@@ -260,7 +266,7 @@ def backward_kernel(
         window = windows - 1 - done
         inner = tl.minimum(groups - window * GROUPS, GROUPS)
         tl.debug_barrier()  # the states of the window before have been read
-        start = start_ptr + window * batch * STATES * width
+        start = kept_ptr + window * batch * STATES * width
         h = load_states(start, QUARTER * width, exists, 0.0, STATES, STATES)
         store_states(inside_ptr, QUARTER * width, h, exists, STATES, STATES)
         walked = tl.where(done == 0, inner, inner - 1)
@@ -344,46 +350,47 @@ def backward_kernel(
                 g = tl.where(begins != 0, 0.0, flow)
     is_first = exists & (chunk == 0)
     store_states(grad_state_ptr + places, QUARTER, g, is_first, MODES, STATES)
-    mask = exists & (state < MODES)
-    tl.store(grad_a_ptr + chunk * count + between, da, mask=mask)
-    states += chunk * batch * width
+    totals_ptr += (launched + tile).to(tl.int64) * apart
+    of_tile = totals_ptr + places_of(state, channel, MODES)
+    store_states(of_tile, QUARTER, da, exists, MODES, STATES)
+    totals_ptr += MODES * width + channel
     if d_ptr is not None:
-        tl.store(grad_d_ptr + states, of_skip, mask=exists)
+        tl.store(totals_ptr, of_skip, mask=exists)
     if bias_ptr is not None:
-        tl.store(grad_bias_ptr + states, of_bias, mask=exists)
+        tl.store(totals_ptr + width, of_bias, mask=exists)
 
 
 def scan(
     inputs: Inputs, delta_softplus: bool, zoh: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """y (B, L, D), the last state (B, D, N), and the states before windows (windows, B,
-    4, D, STATES / 4), in a row."""
+    """y (B, L, D), the last state (B, D, N), and what is kept: the states before windows
+    (windows, B, 4, D, STATES / 4), B and C, in a row."""
     u, A = inputs.u, inputs.A
     plan = plan_launches(u.shape, A.shape[1], False, u.is_cuda)
-    given = _in_memory(inputs)
-    y = torch.empty_like(u, memory_format=torch.contiguous_format)
-    last = A.new_empty((len(u), *A.shape))
+    kept = A.new_empty(kept_shape(u, A))
+    keep_weights(inputs.B, inputs.C, kept, plan)
+    given = _in_memory(inputs, kept)
     run = runner(forward_kernel, u)
     options = {"SOFTPLUS": delta_softplus, "ZOH": zoh, "WINDOW": plan.window}
-    carry, starts = None, A.new_empty(kept_shape(u, A))
-    batch, _, width, modes, chunks, _ = plan.sizes
+    summaries = None
+    batch, _, width, chunks, _, modes = plan.sizes
     if chunks > 1:
         summaries = A.new_empty((2, chunks - 1, batch, modes, width))
         run[plan.all_but_one](
-            *given, None, None, None, None, summaries,
-            *plan.sizes, **options, **plan.summing,
-        )  # fmt: skip
+            *given, None, None, None, summaries, *plan.sizes, **options, **plan.summing
+        )
         scan_summaries(summaries, AFFINE)
-        carry = summaries[0]
+    y = torch.empty_like(u, memory_format=torch.contiguous_format)
+    last = A.new_empty((batch, width, modes))
     run[plan.grid](
-        *given, carry, y, last, starts, None, *plan.sizes, **options, **plan.writing
+        *given, summaries, y, last, None, *plan.sizes, **options, **plan.writing
     )
-    return y, last, starts
+    return y, last, kept
 
 
 def gradients(
     inputs: Inputs,
-    starts: Tensor,
+    kept: Tensor,
     grad_y: Tensor,
     grad_last: Tensor | None,
     delta_softplus: bool,
@@ -391,68 +398,60 @@ def gradients(
 ) -> tuple[Tensor | None, ...]:
     """Gradients to all inputs but the marks, that to the state whether there is one or
     not."""
-    u, delta, A, B, _, D, z, delta_bias, *_ = inputs
+    given = _in_memory(inputs, kept)
+    u, delta, A, _, D, z, delta_bias, begins, _ = given
     plan = plan_launches(u.shape, A.shape[1], True, u.is_cuda)
-    batch, length, width, modes, chunks, span = plan.sizes
-    given = _in_memory(inputs)
+    batch, _, width, chunks, span, modes = plan.sizes
+    options = {"SOFTPLUS": delta_softplus, "WINDOW": plan.window}
     dy = laid_out(grad_y)
     flowing = None if grad_last is None else laid_out(grad_last)
     flow = None
     if chunks > 1:
         flow = A.new_empty((2, chunks - 1, batch, modes, width))
         runner(flow_kernel, u)[plan.all_but_one](
-            given.delta, given.A, given.C, given.z, given.delta_bias, given.begins,
-            dy, flowing, flow,
-            *plan.sizes, SOFTPLUS=delta_softplus, **plan.summing,
+            delta, A, kept, z, delta_bias, begins, dy, flowing, flow,
+            *plan.sizes, **options, **plan.summing,
         )  # fmt: skip
         scan_summaries(flow, AFFINE)
-    grad_u, grad_delta = (
-        torch.empty_like(x, memory_format=torch.contiguous_format) for x in (u, delta)
-    )
-    grad_z = None if z is None else torch.empty_like(grad_u)
-    grad_A = A.new_empty((chunks, batch, modes, width))
+    grad_u, grad_delta = torch.empty_like(u), torch.empty_like(delta)
+    grad_z = None if z is None else torch.empty_like(z)
+    grad_state = A.new_empty((batch, width, modes))
     blocks = ceil_div(width, plan.writing["BLOCK"])
     tiles, together = chunks * batch, plan.together
-    rounded = B if B.dtype is torch.bfloat16 else A
-    sums = rounded.new_empty((blocks, together, span, modes, 2))
-    grad_D, grad_bias = (
-        None if x is None else A.new_empty((chunks, batch, width))
-        for x in (D, delta_bias)
-    )
-    grad_state = A.new_empty((batch, *A.shape))
     groups = plan.window // plan.writing["STEPS"]
     inside = A.new_empty((together, groups, plan.writing["STATES"], width))
-    parts = []
+    rounded = inputs.B if inputs.B.dtype is torch.bfloat16 else A
+    sums = rounded.new_empty((blocks, together, span, modes, 2))
+    # Rows begin where four numbers at once may be written.
+    totals = A.new_empty((tiles, ceil_div((modes + 2) * width, 16) * 16))
+    grad_B, grad_C = (x.new_empty(x.shape) for x in (inputs.B, inputs.C))
+    run = runner(backward_kernel, u)
     for first in range(0, tiles, together):
         some = min(together, tiles - first)
-        runner(backward_kernel, u)[(some * blocks,)](
-            *given[:-2], given.begins, starts, dy, flowing, flow, inside,
-            grad_u, grad_delta, grad_A, sums, grad_D, grad_z, grad_bias, grad_state,
-            first, together, *plan.sizes,
-            SOFTPLUS=delta_softplus, ZOH=zoh, WINDOW=plan.window, **plan.writing,
+        run[(some * blocks,)](
+            *given[:-1], dy, flowing, flow, inside,
+            grad_u, grad_delta, grad_z, sums, totals, grad_state,
+            first, together, totals.shape[1], *plan.sizes,
+            ZOH=zoh, **options, **plan.writing,
         )  # fmt: skip
-        of_wave = sums if some == tiles else sums[:, :some]
-        parts.append(of_wave.sum(0, dtype=A.dtype))
-    del sums, inside, of_wave  # as what follows needs memory too
-    weights = parts[0] if len(parts) == 1 else torch.cat(parts)
-    if chunks > 1:
-        weights = weights.view(batch, chunks * span, modes, 2)[:, :length]
-    grad_B, grad_C = (x.contiguous() for x in weights.to(B.dtype).unbind(-1))
+        add_over_blocks(sums, grad_B, grad_C, first, some, chunks)
+    grad_A = torch.empty_like(A)
+    grad_D = None if D is None else torch.empty_like(D)
+    grad_bias = None if delta_bias is None else torch.empty_like(delta_bias)
+    add_rows(totals, grad_A, grad_D, grad_bias, width, OVER_TILES)
     return (
-        grad_u, grad_delta, grad_A.sum((0, 1)).mT.contiguous(), grad_B, grad_C,
-        None if grad_D is None else grad_D.sum((0, 1)), grad_z,
-        None if grad_bias is None else grad_bias.sum((0, 1)), grad_state,
+        grad_u, grad_delta, grad_A, grad_B, grad_C, grad_D, grad_z, grad_bias, grad_state
     )  # fmt: skip
 
 
-def _in_memory(inputs: Inputs) -> Inputs:
-    """The inputs as kernels read them: B and C in float32, with rows of zeros behind."""
-    begins = None if inputs.begins is None else inputs.begins.to(torch.int32)
-    batch, length, modes = inputs.B.shape
-    weights = inputs.A.new_zeros((2, batch, length + MARGIN.value, modes))
-    weights[:, :, :length] = torch.stack((inputs.B, inputs.C))
-    given = inputs._replace(begins=begins, B=weights[0], C=weights[1])
-    return Inputs(*(None if x is None else laid_out(x) for x in given))
+def _in_memory(inputs: Inputs, kept: Tensor) -> tuple[Any, ...]:
+    """What the forward kernel reads, in its order: the inputs, but what is kept for B and C,
+    which are in there."""
+    u, delta, A, _, _, D, z, delta_bias, state, begins = inputs
+    if begins is not None:
+        begins = begins.to(torch.int32)
+    given = u, delta, A, kept, D, z, delta_bias, begins, state
+    return tuple(None if x is None else laid_out(x) for x in given)
 
 
 LANES = 512

@@ -17,7 +17,7 @@ class Plan(NamedTuple):
     grid: tuple[int]
     """Programs of launch 3."""
     sizes: tuple[int, int, int, int, int, int]
-    """batch, length, width, modes, chunks, span"""
+    """batch, length, width, chunks, span, modes"""
     together: int
     """Tiles, each a chunk of a batch entry, that a launch 3 in waves takes at once."""
     window: int
@@ -29,7 +29,7 @@ class Plan(NamedTuple):
 
     @property
     def chunks(self) -> int:
-        return self.sizes[-2]
+        return self.sizes[3]
 
 
 def plan_tiles(
@@ -56,7 +56,8 @@ def plan_tiles(
         windows, min(chunks, ceil_div(windows, 2)) if chunks >= fewest else 1
     )
     chunks = ceil_div(windows, span)
-    sizes = batch, length, width, modes, chunks, span * window if chunks > 1 else length
+    span = span * window if chunks > 1 else length
+    sizes = batch, length, width, chunks, span, modes
     together = tiles = chunks * batch
     if wave is not None:
         together = min(tiles, ceil_div(wave // warps, blocks))
@@ -71,6 +72,11 @@ def plan_tiles(
     )
 
 
+MARGIN = 8
+"""Rows of zeros after the last B_t and C_t of a batch entry, so that a group of steps that
+the end cuts off takes them without a mask."""
+
+
 def steps_of_window(compiled: bool) -> int:
     """Steps from one state that is kept to the next."""
     return 32 if compiled else 4
@@ -79,8 +85,10 @@ def steps_of_window(compiled: bool) -> int:
 def kept_shape(u: Tensor, A: Tensor) -> tuple[int]:
     """Of the states before windows, in a row: PyTorch would not trace an axis that is 1 for
     some lengths and more for others. Real ones are kept as a tile has them, whose states
-    are a power of two."""
+    are a power of two, and behind them B and C, (B, L + MARGIN, N) each."""
     batch, length, width = u.shape
-    windows = ceil_div(length, steps_of_window(u.is_cuda))
-    states = A.shape[1] if A.is_complex() else power_of_two(A.shape[1])
-    return (windows * batch * states * width,)
+    windows, modes = ceil_div(length, steps_of_window(u.is_cuda)), A.shape[1]
+    if A.is_complex():
+        return (windows * batch * modes * width,)
+    states = windows * batch * power_of_two(modes) * width
+    return (states + 2 * batch * (length + MARGIN) * modes,)

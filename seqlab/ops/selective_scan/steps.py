@@ -6,6 +6,7 @@ import triton.language as tl
 
 from seqlab.ops.device.exponentials import LOG2_E
 from seqlab.ops.device.gates import at_least
+from seqlab.ops.selective_scan import plan
 
 LEAST_RATE = tl.constexpr(-3.4e38)
 """-inf times a step of 0, as those past the end are, is no number."""
@@ -13,9 +14,7 @@ NO_RATE = tl.constexpr(-1e-38)
 """A of states and channels that do not exist: e^{dt A} is a number for every finite dt of
 either sign, so that their states stay 0. An infinite dt makes NaN of them, as its product
 with a B of 0 is none, and so of y at its time and after it where N is no power of two."""
-MARGIN = tl.constexpr(8)
-"""Rows of zeros after the last B_t and C_t of a batch entry, so that a group of steps that
-the end cuts off takes them without a mask."""
+MARGIN = tl.constexpr(plan.MARGIN)
 NEAR = tl.constexpr(0.5)
 """Below it phi_1 and its slope are sums of their series."""
 

@@ -184,6 +184,13 @@ def test_what_triton_did_not_compile_is_not_remembered(kernel, current, monkeypa
     assert not launcher.variants
 
 
+def test_constants_come_last(kernel, current):
+    """A constant amid arguments of run-time would be taken for one of them, and its value not be looked at."""
+    kernel.params = [*kernel.params[:4], *kernel.params[5:], kernel.params[4]]
+    with pytest.raises(TypeError, match="copy_kernel: expected parameters of run-time before constants"):
+        launcher_of(kernel)
+
+
 def test_only_constants_go_by_name(kernel, current):
     with pytest.raises(TypeError, match="copy_kernel: expected constants alone by name"):
         launcher_of(kernel)[GRID](tensor(), None, 0.5, 2, length=3, BLOCK=8, EVEN=True)

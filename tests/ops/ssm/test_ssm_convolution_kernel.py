@@ -96,7 +96,7 @@ def test_mirrored_tables_fall_to_exponent_zero_and_rise_again():
 
     A_bar, B_bar, C, *_ = drawn((1, 1, 3, 4), is_complex=True)
     T = 16
-    tables = make_tables(A_bar, torch.view_as_real(B_bar), torch.view_as_real(C), span=5, T=T, PAIRS=4)
+    tables = make_tables(A_bar, B_bar, C, None, span=5, T=T, PAIRS=4)
     powers = tables.powers[:, : T + 1].mT
     assert torch.equal(tables.mirrored[:, :, T - 1 :], powers)
     assert torch.equal(tables.mirrored[:, :, :T], powers[:, :, :T].flip(2))
