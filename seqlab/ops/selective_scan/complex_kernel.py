@@ -405,10 +405,11 @@ def _in_memory(inputs: Inputs) -> Inputs:
     return Inputs(*(None if x is None else laid_out(x) for x in given))
 
 
-LANES, LANES_BACKWARD = 256, 512
-"""Pairs that a program has in its registers."""
-BUSY = 4096
-"""Warps that keep a GPU busy."""
+LANES = 256
+"""Pairs that a warp has in its registers."""
+BUSY, BUSY_BACKWARD = 4096, 1024
+"""Warps that keep a GPU busy; backward as many as fit onto an H100, of 255 registers a
+lane."""
 STEPS, STEPS_BACKWARD = 4, 2
 """Of a group. Backward, 4 take five times as long to compile."""
 INTERPRETED = {"STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
@@ -422,12 +423,13 @@ def plan_launches(
     STATES = power_of_two(modes)
     tiling = {"STATES": STATES, **INTERPRETED}
     if compiled:
-        # The backward pass has many states at once.
-        warps = max(1, min(4, STATES // 4)) if backward else 1
-        lanes = LANES_BACKWARD if backward else LANES
-        BLOCK = max(1, min(32, lanes // STATES))
+        # A channel's states lie in one warp: more would wait for one another at every sum.
+        BLOCK = max(1, min(32, LANES // STATES))
         steps = STEPS_BACKWARD if backward else STEPS
+        warps = max(1, STATES // LANES) if backward else 1
         tiling |= {"STEPS": steps, "BLOCK": BLOCK, "num_warps": warps}
-    # Forward, chunks have each exponential, cosine and sine taken twice.
-    fewest = 12 if compiled and not backward else 2
+    if backward:
+        return plan_tiles(shape, modes, compiled, tiling, tiling, BUSY_BACKWARD)
+    # Chunks have each exponential, cosine and sine taken twice.
+    fewest = 12 if compiled else 2
     return plan_tiles(shape, modes, compiled, tiling, tiling, BUSY, fewest)

@@ -27,14 +27,16 @@ def told():
 NAMES = ("forward_kernel", "flow_kernel", "backward_kernel")
 
 
-def compiled_for(batch, length, width, with_state=False):
+def compiled_for(batch, length, width, with_state=False, of_A=torch.float32):
     """The assembly of the kernels launched last for such a shape, with all that Mamba asks for."""
     from launches import recorded
 
     with recorded() as launches:
         u, delta, z = torch.empty(3, batch, length, width, dtype=torch.bfloat16).requires_grad_()
-        B, C = torch.empty(2, batch, length, MODES, dtype=torch.bfloat16).requires_grad_()
-        A, (D, bias) = torch.empty(width, MODES).requires_grad_(), torch.empty(2, width).requires_grad_()
+        weights = of_A if of_A.is_complex else torch.bfloat16
+        B, C = torch.empty(2, batch, length, MODES, dtype=weights).requires_grad_()
+        A = torch.empty(width, MODES, dtype=of_A).requires_grad_()
+        D, bias = torch.empty(2, width).requires_grad_()
         state = torch.empty(batch, width, MODES).requires_grad_() if with_state else None
         y, last = ops.selective_scan(u, delta, A, B, C, D, z, bias, True, state)
         sent = (
@@ -98,3 +100,15 @@ def test_sixteen_warps_of_a_kernel_fit_onto_an_sm_and_eight_of_the_backward_one(
 def test_a_backward_warp_spills_little(compiled):
     moved = len(re.findall(r"\b(LDL|STL)\b", compiled["backward_kernel"]))
     assert 0 < moved < 0.05 * compiled["backward_kernel"].count("\n")
+
+
+def test_sums_over_complex_states_wait_for_no_other_warp():
+    """Each would cross two barriers, if states lay in several. Those over channels have one each, twice a step."""
+    from assembly import inner_loops, instructions_of
+
+    for name, text in compiled_for(8, 2048, 2048, of_A=torch.complex64).items():
+        found = inner_loops(text)
+        assert found, name
+        for begin, end in found:
+            barriers = sum("BAR" in each for each in instructions_of(text)[begin:end])
+            assert barriers <= (4 if name == "backward_kernel" else 0), name
