@@ -15,8 +15,8 @@ of the convolution's kernel, K_0. No state is written over time but those betwee
 Steps beyond the last whole chunk, fewer than T, are a recurrence on their own; so are all
 of them where that is one launch, or for a state too large for the chip.
 
-Backward, the same walk gives ``read`` once more, for dq = dy read; the walk from late to
-early turns q dy into the gradient g of kv, and the two kernels are used again:
+``read`` is kept for the backward pass, where dq = dy read. There the walk from late to early
+turns q dy into the gradient g of kv, and the two kernels are used again:
 
       q, dy     --- products_kernel --->  q dy
       v g, dv   <-- spread_kernel ------  g, with the window of k
@@ -25,7 +25,7 @@ The gradient of D_skip is the sum of products at lag 0 that the convolution's gr
 formed. What is left is the window's own backward pass (``seqlab/ops/shift_ssm``).
 
 Bytes, with e bytes a number and E = B L D: forward 9 e E, where 4 e E is the least; backward
-24 e E, where 7 e E is. Extra memory: e E forward, 4 e E backward.
+22 e E, where 7 e E is. Extra memory: e E forward, which is kept, 3 e E backward.
 """
 
 import torch
@@ -41,9 +41,14 @@ from seqlab.ops.sizes import ceil_div
 from seqlab.ops.ssm import kernel as recurrence
 from seqlab.ops.ssm.convolution import kernel as convolution
 from seqlab.ops.ssm.convolution.parameter_gradients import parameter_gradients
-from seqlab.ops.ssm.convolution.plan import kept, kept_shapes, plan_launches
+from seqlab.ops.ssm.convolution.plan import (
+    kept,
+    kept_shapes,
+    plan_launches,
+    steps_of_walk,
+)
 
-__all__ = ["forward", "gradients", "kept_shapes"]
+__all__ = ["forward", "gradients", "kept_read", "kept_shapes"]
 
 
 @triton.jit
@@ -126,10 +131,10 @@ def forward(
     D_skip: Tensor | None,
     window: Tensor | None,
     memory: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """y (B, L, D), the last keys (B, M - 1, D) and the last memory (B, D, N), and what the
-    backward pass needs: the states between segments, and that before the last few
-    steps."""
+    backward pass needs: ``read`` (B, D, steps) in a row, the states between segments, and
+    that before the last few steps."""
     plan = plan_launches(q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda)
     q, k, v, shift = (laid_out(x) for x in (q, k, v, shift))
     whole = plan.chunks * plan.tiling["T"]
@@ -144,6 +149,9 @@ def forward(
     y = torch.empty_like(q)
     if plan.chunks:
         spread(q, rows, y)
+        rows = rows.flatten()
+    else:
+        rows = q.new_empty(kept_read(q, A_bar))
     middle = None
     if whole < q.shape[1]:
         middle = last if plan.chunks else None
@@ -154,7 +162,13 @@ def forward(
         between = between if plan.chunks else made
     assert last is not None
     assert window is not None
-    return y, window, last, *kept(A_bar, between, middle, plan)
+    return y, window, last, rows, *kept(A_bar, between, middle, plan)
+
+
+def kept_read(q: Tensor, A_bar: Tensor) -> tuple[int]:
+    """The shape of ``read`` as it is kept, with room for a chunk where there is none."""
+    steps = steps_of_walk(q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda)
+    return (q.shape[0] * q.shape[2] * steps,)  # len of a symbol is none
 
 
 def gradients(
@@ -168,6 +182,7 @@ def gradients(
     D_skip: Tensor | None,
     window: Tensor | None,
     memory: Tensor | None,
+    read: Tensor,
     between: Tensor,
     middle: Tensor,
     grad_y: Tensor,
@@ -188,14 +203,14 @@ def gradients(
     if whole < q.shape[1]:
         keys, kv, _ = rest_products(k, v, shift, before, whole)
         first = middle if plan.chunks else memory
-        read, _, _ = recurrence.scan(kv, A_bar, B_bar, C, first)
+        of_rest, _, _ = recurrence.scan(kv, A_bar, B_bar, C, first)
         dy = from_time(grad_y, whole).to(kv.dtype)
         grad_read = from_time(q, whole) * dy
         grad_kv, *sums, flow = recurrence.gradients(
             kv, A_bar, B_bar, C, first, between, grad_read, flow
         )
         grad_kv = with_skip(grad_kv, grad_read, D_skip)
-        total = with_skip(read, kv, D_skip)
+        total = with_skip(of_rest, kv, D_skip)
         torch.mul(dy, total, out=from_time(grad_q, whole))
         torch.mul(from_time(v, whole), grad_kv, out=from_time(grad_keys, whole))
         torch.mul(keys, grad_kv, out=from_time(grad_v, whole))
@@ -206,15 +221,13 @@ def gradients(
         first = None if memory is None else laid_out(memory)
         last = None if flow is None else laid_out(flow)
         states = between if plan.segments > 1 else None
-        read, flow = torch.empty_like(rows), A_bar.new_empty((len(q), *A_bar.shape))
-        # The last memory, which nobody reads, goes where the gradient to the first will be.
-        convolution.walk(rows, read, b, c, tables, first, states, flow, plan, False)
-        spread(grad_y, read, grad_q)
         flows = convolution.states_between(dread, c, tables, last, plan, True)
+        spread(grad_y, read.view(rows.shape), grad_q)
         sums, grad_D = parameter_gradients(
             rows, dread, A_bar, b, c, D_skip, tables, first, states, last, flows, plan
         )
         found.append((*sums, grad_D))
+        flow = A_bar.new_empty((len(q), *A_bar.shape))
         convolution.walk(dread, dread, c, b, tables, last, flows, flow, plan, True)
         spread(v, dread, grad_keys, k, shift, window, grad_v)
     of_parameters = (total_of(parts) for parts in zip(*found, strict=True))

@@ -104,7 +104,7 @@ def h3(
     _check_parameters(k, shift, A_bar, B_bar, C, D_skip, heads)
     window, memory = _check_state(state, k, shift, A_bar, head_dim)
     if head_dim == 1 and choose_backend(backend, q, KERNEL_DTYPES) == "triton":
-        y, window, memory, _, _ = _h3(
+        y, window, memory, *_ = _h3(
             q, k, v, shift, A_bar, B_bar, C, D_skip, window, memory
         )
         return y, H3State(window, memory)
@@ -245,7 +245,7 @@ def _forward(
     D_skip: Tensor | None,
     window: Tensor | None,
     memory: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """y, the last window and memory, and what the kernel keeps."""
     return kernel_of("h3").forward(
         q, k, v, shift, A_bar, B_bar, C, D_skip, window, memory
@@ -263,11 +263,13 @@ def _backward(
     D_skip: Tensor | None,
     window: Tensor | None,
     memory: Tensor | None,
+    read: Tensor,
     between: Tensor,
     middle: Tensor,
     grad_y: Tensor | None,
     grad_window: Tensor | None,
     grad_memory: Tensor | None,
+    grad_read: Tensor | None,
     grad_between: Tensor | None,
     grad_middle: Tensor | None,
 ) -> tuple[
@@ -275,7 +277,7 @@ def _backward(
 ]:
     grad_y = torch.zeros_like(q) if grad_y is None else grad_y
     return kernel_of("h3").gradients(
-        q, k, v, shift, A_bar, B_bar, C, D_skip, window, memory, between, middle,
+        q, k, v, shift, A_bar, B_bar, C, D_skip, window, memory, read, between, middle,
         grad_y, grad_window, grad_memory,
     )  # fmt: skip
 
@@ -288,10 +290,15 @@ def _fake(q, k, v, shift, A_bar, B_bar, C, D_skip, window, memory):
     batch, _, channels = q.shape
     last = k.new_empty((batch, shift.shape[1] - 1, channels))
     states = A_bar.new_empty((batch, *A_bar.shape))
-    between, middle = kernel_of("h3").kept_shapes(
+    kernel = kernel_of("h3")
+    between, middle = kernel.kept_shapes(
         q.shape, A_bar.shape[-1], A_bar.is_complex(), q.is_cuda
     )
-    kept = q.new_empty(between, dtype=torch.float32), states.new_empty(middle)
+    kept = (
+        q.new_empty(kernel.kept_read(q, A_bar)),
+        q.new_empty(between, dtype=torch.float32),
+        states.new_empty(middle),
+    )
     return q.new_empty(q.shape), last, states, *kept
 
 

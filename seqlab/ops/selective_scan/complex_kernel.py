@@ -405,13 +405,13 @@ def _in_memory(inputs: Inputs) -> Inputs:
     return Inputs(*(None if x is None else laid_out(x) for x in given))
 
 
-LANES = 256
-"""Pairs that a warp has in its registers."""
+LANES, LANES_BACKWARD = 256, 512
+"""Pairs that a warp has in its registers; backward some of them in its stack."""
 BUSY, BUSY_BACKWARD = 4096, 1024
 """Warps that keep a GPU busy; backward as many as fit onto an H100, of 255 registers a
 lane."""
-STEPS, STEPS_BACKWARD = 4, 2
-"""Of a group. Backward, 4 take five times as long to compile."""
+STEPS, STEPS_BACKWARD = 4, 1
+"""Of a group. Backward, states and decays of one step are all that a lane has room for."""
 INTERPRETED = {"STEPS": 2, "BLOCK": 2}  # it visits numbers one by one
 
 
@@ -424,9 +424,10 @@ def plan_launches(
     tiling = {"STATES": STATES, **INTERPRETED}
     if compiled:
         # A channel's states lie in one warp: more would wait for one another at every sum.
-        BLOCK = max(1, min(32, LANES // STATES))
+        lanes = LANES_BACKWARD if backward else LANES
+        BLOCK = max(1, min(32, lanes // STATES))
         steps = STEPS_BACKWARD if backward else STEPS
-        warps = max(1, STATES // LANES) if backward else 1
+        warps = max(1, STATES // lanes) if backward else 1
         tiling |= {"STEPS": steps, "BLOCK": BLOCK, "num_warps": warps}
     if backward:
         return plan_tiles(shape, modes, compiled, tiling, tiling, BUSY_BACKWARD)

@@ -103,7 +103,7 @@ def test_a_backward_warp_spills_little(compiled):
 
 
 def test_sums_over_complex_states_wait_for_no_other_warp():
-    """Each would cross two barriers, if states lay in several. Those over channels have one each, twice a step."""
+    """Each would cross two barriers if states lay in several. Those over channels do, two in a step."""
     from assembly import inner_loops, instructions_of
 
     for name, text in compiled_for(8, 2048, 2048, of_A=torch.complex64).items():

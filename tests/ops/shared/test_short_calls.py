@@ -59,7 +59,7 @@ MOST = {
     ("shift_ssm", "Mamba's convolution"): (2, 1, 3, 1),
     ("selective_scan", "Mamba"): (3, 2, 13, 3),
     ("selective_scan", "complex A"): (3, 1, 13, 3),
-    ("h3", "head_dim = 1"): (10, 2, 30, 4),
+    ("h3", "head_dim = 1"): (11, 2, 29, 4),
     ("linear_attention", "a layer"): (11, 3, 24, 3),
     ("mlstm", "mLSTM"): (6, 3, 12, 5),
     ("slstm", "sLSTM"): (6, 1, 29, 1),

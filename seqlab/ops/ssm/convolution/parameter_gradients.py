@@ -16,7 +16,6 @@ from seqlab.ops.device.pairs import plus_product, split_pairs, times
 from seqlab.ops.device.powers import (
     Tables,
     load_decay,
-    load_mirrored,
     load_powers,
     load_row,
     step_on,
@@ -30,7 +29,7 @@ from seqlab.ops.ssm.convolution.plan import Plan, in_parts
 
 @triton.jit(do_not_specialize=["batch", "chunks", "span", "segments", "walked"])
 def correlation_kernel(
-    u_ptr, grad_y_ptr, b_ptr, c_ptr, power_ptr, mirror_ptr, state_ptr, between_ptr,
+    u_ptr, grad_y_ptr, b_ptr, c_ptr, power_ptr, state_ptr, between_ptr,
     grad_last_ptr, flow_ptr, sum_ptr, lag_ptr,
     batch, channels, chunks, span, segments, walked, modes,
     COMPLEX: tl.constexpr, IN_PARTS: tl.constexpr,
@@ -48,14 +47,12 @@ def correlation_kernel(
     decay = load_decay(power_ptr, T, PAIRS)
     d0, d1 = load_row(power_ptr + (T - 1) * 2 * PAIRS, 2 * PAIRS, PAIRS)
     d0, d1 = T * d0, T * d1
-    mirror_ptr += channel * 4 * T * PAIRS
-    column = tl.arange(0, 2 * PAIRS)
-    into = tf32_parts(load_mirrored(mirror_ptr, 0, column, T), IN_PARTS)
-    out = tf32_parts(load_mirrored(mirror_ptr, T, column, T), IN_PARTS)
-    # Their derivatives to A_bar; the power beyond A_bar^0 is taken no times.
-    into_slope = load_mirrored(mirror_ptr, 1, column, T)
+    into = tf32_parts(load_powers(power_ptr, T - 1 - step, PAIRS), IN_PARTS)
+    out = tf32_parts(load_powers(power_ptr, step + 1, PAIRS), IN_PARTS)
+    # Their derivatives to A_bar.
+    into_slope = load_powers(power_ptr, tl.maximum(T - 2 - step, 0), PAIRS)
     into_slope = tf32_parts(into_slope * (T - 1 - step)[:, None], IN_PARTS)
-    out_slope = load_mirrored(mirror_ptr, T - 1, column, T) * (step + 1)[:, None]
+    out_slope = load_powers(power_ptr, step, PAIRS) * (step + 1)[:, None]
     out_slope = tf32_parts(out_slope, IN_PARTS)
     x0, x1 = load_states(
         state_ptr, between_ptr, channel, entry, segment, count, channels, segments, modes,
@@ -191,8 +188,7 @@ def parameter_gradients(
     sums = A_bar.new_empty((3, programs, 2 * PAIRS), dtype=torch.float32)
     by_lag = A_bar.new_empty((programs, T, T), dtype=torch.float32)
     runner(correlation_kernel, rows)[plan.correlations](
-        rows, dy, b, c, tables.powers, tables.mirrored, state, between, grad_last, flow,
-        sums, by_lag,
+        rows, dy, b, c, tables.powers, state, between, grad_last, flow, sums, by_lag,
         *plan.sizes, plan.segments, plan.modes, plan.complex, in_parts(rows),
         **plan.correlation_tiling,
     )  # fmt: skip

@@ -110,6 +110,15 @@ def kept_shapes(
     return (batch * borders * channels * modes,), (batch, channels, N)
 
 
+def steps_of_walk(shape: torch.Size, N: int, is_complex: bool, compiled: bool) -> int:
+    """How many steps are in whole chunks, but one chunk's where there are none, and 0 for a
+    state too large for the chip. The length may be a symbol."""
+    if (2 * N if is_complex else N) > MOST_MODES:
+        return 0
+    steps = T if compiled else INTERPRETED["T"]
+    return torch.sym_max(shape[1] // steps, 1) * steps
+
+
 def kept(
     A_bar: Tensor, between: Tensor | None, middle: Tensor | None, plan: Plan
 ) -> tuple[Tensor, Tensor]:
