@@ -66,8 +66,8 @@ def h3(
 
     Differentiable in all tensors, those of the state too, and through all results; complex
     gradients follow PyTorch's convention. What is not finite may spread to earlier times of
-    its channel, as these are products of matrices. Products of keys and values are kept in
-    q's dtype: in float16 they are infinite from 65520 on.
+    its channel, as these are products of matrices. Products of keys and values, and what
+    the queries multiply, are kept in q's dtype: in float16 they are infinite from 65520 on.
 
     Args:
         q: queries, (B, L, D): float16, bfloat16, float32 or float64.

@@ -21,15 +21,16 @@ one, where batch and channels keep a twelfth of it busy.
 
 Backward, what flows into the states runs through the same launches from late to early, by
 the conjugates, g = e^{dt A*} (g + C* dy). In launch 3 a program takes its windows from the
-last one on: forward for the states before groups, which are kept until the next window
-takes their places, and group by group forward for those inside, which stay in registers,
-and back. Gradients to B and C are sums over channels: every program writes its own, (blocks,
-B, L, N), to be added in a fixed order, and so are those over chunks to A, D and the bias.
+last one on: forward for the states before groups, of one step each on a GPU, which are kept
+in memory until the next window takes their places, and group by group back. Gradients to B
+and C are sums over channels: every program writes its own, (blocks, B, L, N), to be added in
+a fixed order, and so are those over chunks to A, D and the bias.
 
 Bytes. With e bytes a number, E = B L D and a gate: forward 4 e E, with several chunks 6 e E,
 and 8 N E / WINDOW for the states that are kept; backward 9 e E, with several chunks 12 e E,
-where 7 e E is the least, the states once, and 32 N E / BLOCK for the sums of each block of
-channels, written and read. Each pass over B or C reads 8 E N / BLOCK bytes.
+where 7 e E is the least, the states once, 16 N E / STEPS for those before groups, written
+and read in the 8 N B D WINDOW / STEPS bytes of a chunk, and 32 N E / BLOCK for the sums of
+each block of channels, written and read. Each pass over B or C reads 8 E N / BLOCK bytes.
 """
 
 from functools import lru_cache
