@@ -253,7 +253,7 @@ def gradients(
 ) -> tuple[Tensor | None, ...]:
     """Gradients to q, k, v, the logarithms of the decays, the bonus and the first state,
     None where that is None."""
-    q, k, v, grad_y = map(laid_out, (q, k, v, grad_y))
+    q, k, v, states, grad_y = map(laid_out, (q, k, v, states, grad_y))
     bonus, grad_last = (None if x is None else laid_out(x) for x in (bonus, grad_last))
     fixed, log_decay = log_decay.ndim == 1, of_all_steps(log_decay, v)
     shape = shape_of(k, v, steps_of(v))

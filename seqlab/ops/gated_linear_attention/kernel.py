@@ -394,6 +394,7 @@ def gradients(
         None if x is None else laid_out(x)
         for x in (q, k, v, log_decay, bonus, grad_y, grad_last)
     )
+    states, scores = laid_out(states), laid_out(scores)
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, v.dtype, v.is_cuda)
     fixed, strict = log_decay.ndim == 2, bonus is not None

@@ -220,9 +220,9 @@ def gradients(
         tables, b, c = convolution.tables_of(A_bar, B_bar, C, D_skip, plan)
         first = None if memory is None else laid_out(memory)
         last = None if flow is None else laid_out(flow)
-        states = between if plan.segments > 1 else None
+        states = laid_out(between) if plan.segments > 1 else None
         flows = convolution.states_between(dread, c, tables, last, plan, True)
-        spread(grad_y, read.view(rows.shape), grad_q)
+        spread(grad_y, laid_out(read).view(rows.shape), grad_q)
         sums, grad_D = parameter_gradients(
             rows, dread, A_bar, b, c, D_skip, tables, first, states, last, flows, plan
         )

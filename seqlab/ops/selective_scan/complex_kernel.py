@@ -377,7 +377,7 @@ def gradients(
     apart = 2 * (modes + 1) * width
     totals = u.new_empty((chunks * batch, apart), dtype=torch.float32)
     runner(backward_kernel, u)[plan.grid](
-        *given[:8], given.begins, starts, dy, flowing, flow,
+        *given[:8], given.begins, laid_out(starts), dy, flowing, flow,
         A.new_empty((chunks, groups, batch, modes, width)),
         grad_u, grad_delta, grad_z, sums, totals, grad_state,
         apart, *plan.sizes, ZOH=zoh, WINDOW=plan.window, **options,

@@ -404,7 +404,7 @@ def gradients(
     grad_state = C.new_empty((len(u), *C.shape))
     runner(backward_kernel, u)[plan.grid](
         *inputs, None if state is None else laid_out(state),
-        between if plan.chunks > 1 else None, dy, flowing, flow,
+        laid_out(between) if plan.chunks > 1 else None, dy, flowing, flow,
         grad_u, grad_A, grad_B, partial, grad_state, *plan.sizes, **plan.tiling,
     )  # fmt: skip
     parts = partial.unbind() if plan.fixed else (partial,)

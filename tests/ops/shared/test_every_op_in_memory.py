@@ -6,13 +6,18 @@ from every_call import INTERPRETED, LEAST, PORTABLE, SIZES, close, every_form, i
 from op_calls import equal, noise_like, tensors_in, with_leaves
 from torch import Tensor
 
+# Kinds that have kernels of their own.
+OTHER_KERNELS = {("selective_scan", "complex A"), ("gated_linear_attention", "a decay a head")}
+OTHERS = [(*form, "interpreter") for form in sorted(OTHER_KERNELS) if INTERPRETED]
+
 
 def transposed(x):
     return x.mT.contiguous().mT if x.ndim > 1 else sliced(x)
 
 
 def sliced(x):
-    wide = torch.full((*x.shape[:-1], 2 * x.shape[-1]) if x.ndim else (2,), torch.nan, dtype=x.dtype)
+    between = torch.nan if x.is_floating_point() or x.is_complex() else 0
+    wide = torch.full((*x.shape[:-1], 2 * x.shape[-1]) if x.ndim else (2,), between, dtype=x.dtype)
     view = wide[..., ::2] if x.ndim else wide[0]
     return view.copy_(x)
 
@@ -106,6 +111,15 @@ def test_expanded_or_transposed_arguments_and_gradients_make_no_difference(call)
     outputs = call.op(**everything)
     one = [torch.ones((), dtype=x.dtype).expand_as(x) for x in outputs]
     close(torch.autograd.grad(outputs, list(leaves.values()), one), expected, 1e-5)
+
+
+@over(PORTABLE + INTERPRETED + OTHERS)
+def test_what_is_kept_for_backward_may_come_back_with_strides(call):
+    """From a hook that packed it for the time between."""
+    arguments = call.arguments()
+    with torch.autograd.graph.saved_tensors_hooks(Tensor.detach, sliced):
+        found = call.run(arguments)
+    close(found, call.run(arguments), 1e-6)
 
 
 @every_form

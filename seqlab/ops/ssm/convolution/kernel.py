@@ -192,7 +192,7 @@ def gradients(
     tables, b, c = tables_of(A_bar, B_bar, C, None, plan)
     first = None if state is None else laid_out(state)
     last = None if grad_last is None else laid_out(grad_last)
-    states = between if plan.segments > 1 else None
+    states = laid_out(between) if plan.segments > 1 else None
     flow = states_between(dy, c, tables, last, plan, True)
     found, _ = parameter_gradients(
         rows, dy, A_bar, b, c, None, tables, first, states, last, flow, plan

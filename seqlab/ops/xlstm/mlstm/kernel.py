@@ -309,6 +309,8 @@ def gradients(
     """Gradients to q, k, v, i, f and the parts of the first state, None where that is
     None."""
     q, k, v, i, f, grad_h = map(laid_out, (q, k, v, i, f, grad_h))
+    h, states, gates = map(laid_out, (h, states, gates))
+    rest = None if rest is None else laid_out(rest)
     shape = shape_of(k, v, steps_of(v))
     plan = plan_launches(shape, tiles_for(v, COMPILED), v.is_cuda)
     normalizer, count = i.new_empty((2, *i.shape)), i.numel()

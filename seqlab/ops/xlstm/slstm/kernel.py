@@ -338,7 +338,7 @@ def walk_back(
     of_state: bool,
 ) -> tuple[Tensor, portable.State | None]:
     """As of the portable form; ``x`` itself becomes its gradient."""
-    x, R, grad_h = laid_out(x), laid_out(R), laid_out(grad_h)
+    x, R, before, grad_h = map(laid_out, (x, R, before, grad_h))
     grad_c, grad_n, _, grad_last = grads
     given = grad_c, grad_n, portable.grad_of_m(last, grads), grad_last
     given = tuple(None if g is None else laid_out(g) for g in given)
