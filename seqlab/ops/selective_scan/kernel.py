@@ -399,7 +399,7 @@ def gradients(
     """Gradients to all inputs but the marks, that to the state whether there is one or
     not."""
     given = _in_memory(inputs, kept)
-    u, delta, A, _, D, z, delta_bias, begins, _ = given
+    u, delta, A, kept, D, z, delta_bias, begins, _ = given
     plan = plan_launches(u.shape, A.shape[1], True, u.is_cuda)
     batch, _, width, chunks, span, modes = plan.sizes
     options = {"SOFTPLUS": delta_softplus, "WINDOW": plan.window}
