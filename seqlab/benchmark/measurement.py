@@ -123,13 +123,16 @@ def _pass(call: Call, cotangents: Leaves, pass_: str) -> Callable[[], Result]:
             return call.forward(*call.leaves), ()
 
     def forward_and_backward() -> Result:
-        if call.framework is not None:
-            return call.framework.both(call.leaves, cotangents)
-        leaves = [leaf.detach().requires_grad_() for leaf in call.leaves]
         outputs = call.forward(*leaves)
         return outputs, torch.autograd.grad(outputs, leaves, cotangents)
 
-    return forward if pass_ == "forward" else forward_and_backward
+    if pass_ == "forward":
+        return forward
+    if call.framework is not None:
+        both, given = call.framework.both, call.leaves
+        return lambda: both(given, cotangents)
+    leaves = [leaf.detach().requires_grad_() for leaf in call.leaves]
+    return forward_and_backward
 
 
 @torch.no_grad()

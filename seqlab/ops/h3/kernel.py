@@ -15,17 +15,18 @@ of the convolution's kernel, K_0. No state is written over time but those betwee
 Steps beyond the last whole chunk, fewer than T, are a recurrence on their own; so are all
 of them where that is one launch, or for a state too large for the chip.
 
-``read`` is kept for the backward pass, where dq = dy read. There the walk from late to early
-turns q dy into the gradient g of kv, and the two kernels are used again:
+``read`` is kept for the backward pass. There the walk from late to early turns q dy into the
+gradient g of kv, between one kernel that makes both products and dq, and one used again:
 
-      q, dy     --- products_kernel --->  q dy
-      v g, dv   <-- spread_kernel ------  g, with the window of k
+      k, v, q, dy  -- gradient_products_kernel -->  kv, q dy
+      dq = dy read <------------------------------  read
+      v g, dv      <-------- spread_kernel -------  g, with the window of k
 
 The gradient of D_skip is the sum of products at lag 0 that the convolution's gradients have
 formed. What is left is the window's own backward pass (``seqlab/ops/shift_ssm``).
 
 Bytes, with e bytes a number and E = B L D: forward 9 e E, where 4 e E is the least; backward
-22 e E, where 7 e E is. Extra memory: e E forward, which is kept, 3 e E backward.
+21 e E, where 7 e E is. Extra memory: e E forward, which is kept, 3 e E backward.
 """
 
 import torch
@@ -64,36 +65,69 @@ def tile_of_program(length, width, steps, TILE: tl.constexpr):
     return entry, time, channel, (time < steps)[:, None] & (channel < width)[None, :]
 
 
-@triton.jit(do_not_specialize=["length"])
-def products_kernel(
-    a_ptr, b_ptr, taps_ptr, window_ptr, rows_ptr, last_ptr, length, width, steps,
-    TAPS: tl.constexpr, TILE: tl.constexpr,
-):  # fmt: skip
-    """rows (B, D, steps): a b, where a is first weighed by the taps if there are any. And
-    of a the last TAPS - 1 before ``steps``, (B, TAPS - 1, D), if there is a place for them.
-    """
-    entry, time, channel, exists = tile_of_program(length, width, steps, TILE)
-    place = (entry * length + time[:, None]) * width + channel[None, :]
-    x = tl.load(b_ptr + place, mask=exists, other=0.0).to(tl.float32)
-    if taps_ptr is None:
-        x *= tl.load(a_ptr + place, mask=exists, other=0.0).to(tl.float32)
-    else:
-        x *= weighed(
-            a_ptr, taps_ptr, window_ptr, entry, time[:, None], channel, length, width,
-            TAPS, TILE, TILE,
-        )  # fmt: skip
+@triton.jit
+def load_row(rows_ptr, entry, time, channel, exists, width, steps):
+    """The tile of (B, D, steps), with channels as its last axis, in float32."""
+    place = (entry * width + channel[:, None]) * steps + time[None, :]
+    x = tl.load(rows_ptr + place, mask=tl.trans(exists), other=0.0)
+    return tl.trans(x).to(tl.float32)
+
+
+@triton.jit
+def store_row(rows_ptr, x, entry, time, channel, exists, width, steps):
+    """The other way round."""
     place = (entry * width + channel[:, None]) * steps + time[None, :]
     x = tl.trans(x.to(rows_ptr.dtype.element_ty))
     tl.store(rows_ptr + place, x, mask=tl.trans(exists))
+
+
+@triton.jit(do_not_specialize=["length"])
+def products_kernel(
+    k_ptr, v_ptr, taps_ptr, window_ptr, rows_ptr, last_ptr, length, width, steps,
+    TAPS: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """rows (B, D, steps): the window of k times v. And the last TAPS - 1 keys before
+    ``steps``, (B, TAPS - 1, D), if there is a place for them."""
+    entry, time, channel, exists = tile_of_program(length, width, steps, TILE)
+    place = (entry * length + time[:, None]) * width + channel[None, :]
+    kv = weighed(
+        k_ptr, taps_ptr, window_ptr, entry, time[:, None], channel, length, width,
+        TAPS, TILE, TILE,
+    )  # fmt: skip
+    kv *= tl.load(v_ptr + place, mask=exists, other=0.0).to(tl.float32)
+    store_row(rows_ptr, kv, entry, time, channel, exists, width, steps)
     if last_ptr is not None:
         begin = tl.program_id(0) // tl.cdiv(width, TILE) % tl.cdiv(steps, TILE) * TILE
         if begin + TILE > steps - (TAPS - 1):
             row = (time - steps + (TAPS - 1))[:, None]
             late = exists & (row >= 0)
-            place = (entry * length + time[:, None]) * width + channel[None, :]
-            a = tl.load(a_ptr + place, mask=late)
+            k = tl.load(k_ptr + place, mask=late)
             place = (entry * (TAPS - 1) + row) * width + channel[None, :]
-            tl.store(last_ptr + place, a, mask=late)
+            tl.store(last_ptr + place, k, mask=late)
+
+
+@triton.jit(do_not_specialize=["length"])
+def gradient_products_kernel(
+    q_ptr, k_ptr, v_ptr, taps_ptr, window_ptr, read_ptr, grad_y_ptr,
+    rows_ptr, grad_read_ptr, grad_q_ptr, length, width, steps,
+    TAPS: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """For the backward pass, from the gradient to y: rows again, the gradient to ``read``,
+    both (B, D, steps), and of read itself that to q."""
+    entry, time, channel, exists = tile_of_program(length, width, steps, TILE)
+    place = (entry * length + time[:, None]) * width + channel[None, :]
+    kv = weighed(
+        k_ptr, taps_ptr, window_ptr, entry, time[:, None], channel, length, width,
+        TAPS, TILE, TILE,
+    )  # fmt: skip
+    kv *= tl.load(v_ptr + place, mask=exists, other=0.0).to(tl.float32)
+    store_row(rows_ptr, kv, entry, time, channel, exists, width, steps)
+    dy = tl.load(grad_y_ptr + place, mask=exists, other=0.0).to(tl.float32)
+    q = tl.load(q_ptr + place, mask=exists, other=0.0).to(tl.float32)
+    store_row(grad_read_ptr, q * dy, entry, time, channel, exists, width, steps)
+    read = load_row(read_ptr, entry, time, channel, exists, width, steps)
+    dq = (dy * read).to(grad_q_ptr.dtype.element_ty)
+    tl.store(grad_q_ptr + place, dq, mask=exists)
 
 
 @triton.jit(do_not_specialize=["length"])
@@ -105,9 +139,7 @@ def spread_kernel(
     """out (B, L, D): x times rows (B, D, steps); and if k is given, its window times the
     same rows."""
     entry, time, channel, exists = tile_of_program(length, width, steps, TILE)
-    place = (entry * width + channel[:, None]) * steps + time[None, :]
-    rows = tl.trans(tl.load(rows_ptr + place, mask=tl.trans(exists), other=0.0))
-    rows = rows.to(tl.float32)
+    rows = load_row(rows_ptr, entry, time, channel, exists, width, steps)
     place = (entry * length + time[:, None]) * width + channel[None, :]
     x = tl.load(x_ptr + place, mask=exists, other=0.0).to(tl.float32)
     tl.store(out_ptr + place, (x * rows).to(out_ptr.dtype.element_ty), mask=exists)
@@ -140,7 +172,7 @@ def forward(
     whole = plan.chunks * plan.tiling["T"]
     last, between = memory, None
     if plan.chunks:
-        rows, window = first_products(k, v, shift, window, whole)
+        rows, window = products(k, v, shift, window, whole)
         tables, b, c = convolution.tables_of(A_bar, B_bar, C, D_skip, plan)
         first = None if memory is None else laid_out(memory)
         between = convolution.states_between(rows, b, tables, first, plan, False)
@@ -196,11 +228,16 @@ def gradients(
     flow = grad_memory
     before = window
     found = []  # gradients to A_bar, B_bar, C and D_skip, of the rest and of the chunks
+    grad_q = torch.empty_like(q)
     if plan.chunks:
-        rows, before = first_products(k, v, shift, window, whole)
-        dread = products(q, grad_y, None, None, whole)
-    grad_q, grad_keys, grad_v = (torch.empty_like(q) for _ in "qkv")
+        rows, dread = gradient_products(
+            q, k, v, shift, window, laid_out(read), grad_y, grad_q, whole
+        )
+        tables, b, c = convolution.tables_of(A_bar, B_bar, C, D_skip, plan)
+    grad_keys, grad_v = torch.empty_like(q), torch.empty_like(q)
     if whole < q.shape[1]:
+        if plan.chunks:
+            before = keys_before(k, window, whole, shift.shape[1] - 1)
         keys, kv, _ = rest_products(k, v, shift, before, whole)
         first = middle if plan.chunks else memory
         of_rest, _, _ = recurrence.scan(kv, A_bar, B_bar, C, first)
@@ -217,12 +254,10 @@ def gradients(
         grad_D = None if D_skip is None else (grad_read * kv).sum((0, 1))
         found.append((*sums, grad_D))
     if plan.chunks:
-        tables, b, c = convolution.tables_of(A_bar, B_bar, C, D_skip, plan)
         first = None if memory is None else laid_out(memory)
         last = None if flow is None else laid_out(flow)
         states = laid_out(between) if plan.segments > 1 else None
         flows = convolution.states_between(dread, c, tables, last, plan, True)
-        spread(grad_y, laid_out(read).view(rows.shape), grad_q)
         sums, grad_D = parameter_gradients(
             rows, dread, A_bar, b, c, D_skip, tables, first, states, last, flows, plan
         )
@@ -245,38 +280,44 @@ def total_of(parts: tuple[Tensor | None, ...]) -> Tensor | None:
     return first
 
 
-def first_products(
-    k: Tensor, v: Tensor, shift: Tensor, window: Tensor | None, whole: int
-) -> tuple[Tensor, Tensor]:
-    """The windows of keys before the time ``whole`` times the values, (B, D, whole), and
-    the last of those keys."""
-    count = shift.shape[1] - 1
-    if count > whole:
-        rows = products(k, v, shift, window, whole)
-        return rows, last_keys(k[:, :whole], window, count)
-    last = k.new_empty((k.shape[0], count, k.shape[2]))
-    return products(k, v, shift, window, whole, last), last
-
-
 def products(
-    a: Tensor,
-    b: Tensor,
-    taps: Tensor | None,
-    window: Tensor | None,
-    steps: int,
-    last: Tensor | None = None,
-) -> Tensor:
-    """The first steps of a b as (B, D, steps), a weighed by taps if there are any; and the
-    last of these steps of a to ``last``."""
-    batch, length, width = a.shape
-    rows = a.new_empty((batch, width, steps))
-    count = 1 if taps is None else taps.shape[1]
-    tile = tile_size(a)
-    runner(products_kernel, a)[(grid(batch, steps, width, tile),)](
-        a, b, taps, sliding.before(window), rows, last,
+    k: Tensor, v: Tensor, shift: Tensor, window: Tensor | None, steps: int
+) -> tuple[Tensor, Tensor]:
+    """The windows of the first keys times the values, (B, D, steps), and the last of these
+    keys."""
+    batch, length, width = k.shape
+    count, tile = shift.shape[1], tile_size(k)
+    rows = k.new_empty((batch, width, steps))
+    few = count - 1 > steps
+    last = None if few else k.new_empty((batch, count - 1, width))
+    runner(products_kernel, k)[(grid(batch, steps, width, tile),)](
+        k, v, shift, sliding.before(window), rows, last,
         length, width, steps, count, tile,
     )  # fmt: skip
-    return rows
+    return rows, keys_before(k, window, steps, count - 1) if last is None else last
+
+
+def gradient_products(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    shift: Tensor,
+    window: Tensor | None,
+    read: Tensor,
+    grad_y: Tensor,
+    grad_q: Tensor,
+    steps: int,
+) -> tuple[Tensor, Tensor]:
+    """What ``products`` makes, and the gradient to ``read``, both (B, D, steps); that to q
+    goes to ``grad_q``."""
+    batch, length, width = k.shape
+    count, tile = shift.shape[1], tile_size(k)
+    rows, grad_read = (k.new_empty((batch, width, steps)) for _ in range(2))
+    runner(gradient_products_kernel, k)[(grid(batch, steps, width, tile),)](
+        q, k, v, shift, sliding.before(window), read, grad_y, rows, grad_read, grad_q,
+        length, width, steps, count, tile,
+    )  # fmt: skip
+    return rows, grad_read
 
 
 def spread(
@@ -319,11 +360,14 @@ def with_skip(read: Tensor, kv: Tensor, D_skip: Tensor | None) -> Tensor:
     return read if D_skip is None else torch.addcmul(read, D_skip, kv)
 
 
-def last_keys(k: Tensor, window: Tensor | None, count: int) -> Tensor:
-    """The last ``count`` of fewer keys and the window in front, zeros if it is None."""
+def keys_before(k: Tensor, window: Tensor | None, time: int, count: int) -> Tensor:
+    """The last ``count`` keys before a time, those of the window in front of the first;
+    zeros if it is None."""
+    if count <= time:
+        return k[:, time - count : time]
     if window is None:
         window = k.new_zeros((k.shape[0], count, k.shape[2]))
-    return torch.cat([window[:, k.shape[1] :], k], dim=1)
+    return torch.cat([window[:, time:], k[:, :time]], dim=1)
 
 
 def grid(batch: int, steps: int, width: int, tile: int) -> int:

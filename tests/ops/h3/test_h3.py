@@ -42,6 +42,27 @@ def test_the_last_keys_are_those_of_any_window(taps, length):
         assert torch.equal(found.window, torch.cat([before, k], dim=1)[:, length:])
 
 
+@pytest.mark.skipif(not has_triton(), reason="no Triton")
+@pytest.mark.parametrize("carried", [False, True])
+@pytest.mark.parametrize("taps", [1, 2, 9, 12])
+def test_gradients_of_a_ragged_end_know_the_keys_before_it(taps, carried):
+    """Nine steps are whole chunks and one step, whose window lies in these, before them, or in both."""
+    tensors = [*draw(3, 2, 9, 3, dtype=torch.float32), draw(3, taps, dtype=torch.float32)]
+    tensors += [*system(3, 2, torch.float32), draw(3, dtype=torch.float32)]
+    if carried:
+        tensors += [draw(2, taps - 1, 3, dtype=torch.float32), draw(2, 3, 2, dtype=torch.float32)]
+    tensors = [x.requires_grad_() for x in tensors]
+
+    def found(backend):
+        y, state = ops.h3(*tensors[:8], state=tuple(tensors[8:]) or None, backend=backend)
+        return torch.autograd.grad(
+            (y.sin().sum(), state.window.cos().sum(), state.memory.cos().sum()), tensors
+        )
+
+    for x, expected in zip(found("triton"), found("portable"), strict=True):
+        assert (x - expected).norm() <= 1e-4 * expected.norm()
+
+
 def test_with_full_heads_and_no_decay_it_is_linear_attention_without_features_and_normalizer():
     q, k, v = draw(3, 2, 9, 6)
     ones = torch.ones(2, 1, dtype=torch.float64)

@@ -115,10 +115,10 @@ def counted(call, launches, monkeypatch):
     return (len(operations.names), len(launches)), result
 
 
-def tiny_call(op, workload, host_time):
+def tiny_call(op, workload, host_time, **sizes):
     pairing = PAIRINGS[op]
     generator = torch.Generator().manual_seed(0)
-    arguments = workload.draw(generator, host_time.tiny(pairing), workload.dtypes[0])
+    arguments = workload.draw(generator, host_time.tiny(pairing) | sizes, workload.dtypes[0])
     call = plain_call(op, pairing.op, arguments)
     leaves = [x.detach().clone().requires_grad_() for x in call.leaves]
     outputs = call.forward(*leaves)
@@ -154,6 +154,21 @@ def test_a_short_call_asks_for_no_more_than_this(op, workload, launches, host_ti
         f"the aim is {aims[0]:g} of both forward, and {aims[1]:g} in all"
     )
     assert all(x <= bound for x, bound in zip((*found, *back), most, strict=True)), said
+
+
+@pytest.mark.parametrize(
+    ("op", "most"),
+    [("ssm_convolution", (9, 6, 16, 9)), ("h3", (8, 5, 19, 10))],
+    ids=["ssm_convolution", "h3"],
+)
+def test_a_call_of_whole_chunks_asks_for_no_more_than_this(op, most, launches, host_time, monkeypatch):
+    """At a couple of thousand steps these two are over before the host has asked for all that it wants."""
+    forward, backward, _ = tiny_call(op, PAIRINGS[op].workloads[0], host_time, length=2048)
+    with torch.no_grad():
+        found, _ = counted(forward, launches, monkeypatch)
+    outputs = forward()
+    back, _ = counted(lambda: backward(outputs), launches, monkeypatch)
+    assert all(x <= bound for x, bound in zip((*found, *back), most, strict=True)), (*found, *back)
 
 
 def test_every_bound_is_of_a_workload():
