@@ -158,7 +158,7 @@ def test_a_short_call_asks_for_no_more_than_this(op, workload, launches, host_ti
 
 @pytest.mark.parametrize(
     ("op", "most"),
-    [("ssm_convolution", (9, 6, 16, 9)), ("h3", (8, 5, 19, 10))],
+    [("ssm_convolution", (9, 6, 16, 9)), ("h3", (11, 6, 23, 9))],
     ids=["ssm_convolution", "h3"],
 )
 def test_a_call_of_whole_chunks_asks_for_no_more_than_this(op, most, launches, host_time, monkeypatch):
