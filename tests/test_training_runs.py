@@ -167,9 +167,11 @@ def test_further_seeds_are_joined_to_a_record(runs, monkeypatch, tmp_path):
         copying,
     ]
     assert both["seeds"] == 4
-    said = records.origin(both)
+    (of_second,) = both["joined"]
+    assert of_second["commit"] == second["commit"]
+    said = records.origin({**both, "joined": [{**of_second, "commit": "f" * 40}]})
     assert said.startswith(records.origin(first))
-    assert f"seeds 2 to 3 in a run of its own, commit {second['commit'][:12]}" in said
+    assert said.endswith(f"; of commit {'f' * 12}, {second['date']}: seeds 2 to 3")
     assert join.joined(first, {**second, "seeds": 1})["joined"][0]["implementation"] == "seed 2"
     alone = {**second, "first_seed": 0, "rows": [copying]}
     beside = join.joined(first, alone)

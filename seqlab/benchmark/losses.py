@@ -9,7 +9,6 @@ from seqlab.benchmark.records import (
     Record,
     fastest_peer,
     is_ours,
-    origin,
     percent,
     share,
     speed_over_fastest_peer,
@@ -35,7 +34,15 @@ class Loss:
 
     row: Row
     speeds: dict[str, float | None]
-    reasons: tuple[str, ...]
+    measured: tuple[str, ...]
+    """What the record itself tells of it."""
+    explained: str | None
+    """What else there is to know, None where the record tells all."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a peer is faster, in one way or the other."""
+        return any(speed is not None and speed < 1 for speed in self.speeds.values())
 
 
 def losses(record: Record, explain: Explain) -> list[Loss]:
@@ -54,38 +61,38 @@ def losses(record: Record, explain: Explain) -> list[Loss]:
             timing: speed_over_fastest_peer(record["rows"], row, timing)
             for timing in TIMINGS
         }
-        reasons = (
-            *_far_from_the_floor(record, row, explain),
-            *_behind_a_peer(record, row, speeds, explain),
-        )
-        if reasons:
-            found.append(Loss(row, speeds, tuple(dict.fromkeys(reasons))))
+        far, of_kernel = _far_from_the_floor(record, row)
+        behind = _behind_a_peer(record, row, speeds)
+        slower = speeds["queued"] is not None and speeds["queued"] < 1
+        explained = None
+        if of_kernel or slower:
+            explained = explain(row) or "not explained yet"
+        if far or behind or explained:
+            found.append(Loss(row, speeds, (*far, *behind), explained))
     return found
 
 
-def _far_from_the_floor(record: Record, row: Row, explain: Explain) -> list[str]:
-    reasons = []
+def _far_from_the_floor(record: Record, row: Row) -> tuple[list[str], bool]:
+    """What the record tells of it, and whether there is something left to explain."""
     floor, called, queued = (
         row[key] for key in ("floor_milliseconds", *TIMINGS.values())
     )
     smallest = record.get("smallest_queued_milliseconds") or 0.0
     if floor / queued < ENOUGH:
-        if floor < smallest:
-            reasons.append(
-                f"the floor is {duration(floor)}, and the smallest kernel there is takes {duration(smallest)}"
-            )
-        if max(floor, smallest) / queued < ENOUGH:
-            reasons.append(explain(row) or "not explained yet")
-    elif called is not None and floor / called < ENOUGH:
-        reasons.append(
+        of_launch = f"the floor is {duration(floor)}, and the smallest kernel there is takes {duration(smallest)}"
+        told = [of_launch] if floor < smallest else []
+        return told, max(floor, smallest) / queued < ENOUGH
+    if called is not None and floor / called < ENOUGH:
+        of_host = (
             f"the caller waits {duration(called)}, of which the GPU works {duration(queued)}:"
             " the rest is Python and launches"
         )
-    return reasons
+        return [of_host], False
+    return [], False
 
 
 def _behind_a_peer(
-    record: Record, row: Row, speeds: dict[str, float | None], explain: Explain
+    record: Record, row: Row, speeds: dict[str, float | None]
 ) -> list[str]:
     slower = [
         timing for timing, speed in speeds.items() if speed is not None and speed < 1
@@ -106,46 +113,49 @@ def _behind_a_peer(
             f": beyond the GPU's own time the caller waits {duration(max(ours, 0))} for ours,"
             f" {duration(max(theirs, 0))} for theirs"
         )
-    told = explain(row) if "queued" in slower else None
-    return [reason, *([told] if told else [])]
+    return [reason]
 
 
 def lost(records: Sequence[Record], explain: Explain) -> list[Table]:
-    """``losses`` as tables, one for all records of one origin."""
-    tables: dict[str, list[Loss]] = {}
+    """``losses`` as tables, two for each device: where a peer is faster, and where none
+    is but the floor is far."""
+    tables: dict[tuple[str, bool], list[Loss]] = {}
     for record in records:
-        tables.setdefault(origin(record), []).extend(losses(record, explain))
-    head = [
-        "workload",
-        "share of the floor",
-        "speed over the fastest peer",
-        "why",
-    ]
-    notes = [
-        "Both numbers as called / queued; –: no peer computes it, or this record has no such time."
-    ]
+        for loss in losses(record, explain):
+            tables.setdefault((record["device"], loss.is_behind), []).append(loss)
+    captions = {
+        True: "A peer is faster",
+        False: "No peer is faster, but the floor is far",
+    }
     return [
-        Table(head, _lines(found), "Where we lose", [*notes, f"{where}."], wide=True)
-        for where, found in tables.items()
-        if found
+        _table(tables[device, behind], f"{captions[behind]}: {device}")
+        for behind in (True, False)
+        for device, which in tables
+        if which == behind
     ]
 
 
-def _lines(found: Sequence[Loss]) -> list[tuple[str, ...]]:
+def _table(found: Sequence[Loss], caption: str) -> Table:
+    """A line for each row; what explains several of them stands once, below."""
+
     def both(numbers: Iterable[float | None], say: Callable[[float], str]) -> str:
         return " / ".join("–" if number is None else say(number) for number in numbers)
 
-    lines: list[tuple[str, ...]] = []
-    before = None
+    notes: dict[str, str] = {}
+    lines = []
     for loss in found:
-        why = "; ".join(loss.reasons)
+        why = list(loss.measured)
+        if loss.explained:
+            why.append(notes.setdefault(loss.explained, f"note {len(notes) + 1}"))
         lines.append(
             (
                 f"{loss.row['op']}, {loss.row['pass']}\n{workload(loss.row)}",
                 both((share(loss.row, timing) for timing in TIMINGS), percent),
                 both(loss.speeds.values(), "{:.2f}".format),
-                "as above" if why == before else why,
+                "; ".join(why),
             )
         )
-        before = why
-    return lines
+    head = ["workload", "share of the floor", "speed over the fastest peer", "why"]
+    told = [f"{name.capitalize()}: {reason}." for reason, name in notes.items()]
+    dash = "Both numbers as called / queued; –: no peer computes it, or this record has no such time."
+    return Table(head, lines, caption, [dash, *told], wide=True)

@@ -78,7 +78,7 @@ def rungs(record: Record) -> Table:
 
 def origin(record: Record) -> str:
     """One line that says where, when and of what a record's numbers were measured. Rows
-    that another run on the same device left, ``joined``, are named with its commit."""
+    of other commits or days on the same device, ``joined``, are named with theirs."""
     parts = [
         record["device"],
         f"driver {record['driver']}" if record["driver"] else None,
@@ -87,10 +87,16 @@ def origin(record: Record) -> str:
         f"Python {record['python']}",
         f"commit {record['commit'][:12]}" if record["commit"] else None,
         record["date"],
-        *(
-            f"{each['implementation']} in a run of its own, commit {each['commit'][:12]}, {each['date']}"
-            for each in record.get("joined", [])
-        ),
+    ]
+    others: dict[tuple[str, str], list[str]] = {}
+    for each in record.get("joined", []):
+        if (each["commit"], each["date"]) != (record["commit"], record["date"]):
+            others.setdefault((each["commit"], each["date"]), []).append(
+                each["implementation"]
+            )
+    parts += [
+        f"of commit {commit[:12]}, {date}: {', '.join(names)}"
+        for (commit, date), names in others.items()
     ]
     return "; ".join(part for part in parts if part)
 
@@ -187,17 +193,24 @@ def _errors(rows: Iterable[Row]) -> list[str]:
 
 def _absences(rows: Iterable[Row]) -> list[str]:
     """Who was not timed, on what where that is not everything, and why: one note."""
-    every: dict[str, set[str]] = {}
-    absent: dict[tuple[str, str], list[str]] = {}
+    every: dict[str, dict[str, list[str]]] = {}
+    absent: dict[tuple[str, str], dict[str, list[str]]] = {}
     for row in rows:
         name, what = row["implementation"], f"{row['variant']} in {row['dtype']}"
-        every.setdefault(name, set()).add(what)
+        of_all = every.setdefault(name, {}).setdefault(what, [])
+        of_all.append(shape(row["shape"]))
         if row["absent"]:
-            where = absent.setdefault((name, row["absent"]), [])
-            where += [what] * (what not in where)
+            of_reason = absent.setdefault((name, row["absent"]), {})
+            of_reason.setdefault(what, []).append(shape(row["shape"]))
     told = []
     for (name, reason), where in absent.items():
-        part = "" if set(where) == every[name] else f" on {', '.join(where)}"
+        parts = [
+            what
+            if sorted(shapes) == sorted(every[name][what])
+            else f"{what} at {' and at '.join(dict.fromkeys(shapes))}"
+            for what, shapes in where.items()
+        ]
+        part = "" if parts == list(every[name]) else f" on {', '.join(parts)}"
         told.append(f"{name}{part}: {reason}")
     return [f"Absent: {'; '.join(told)}."] if told else []
 

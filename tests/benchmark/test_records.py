@@ -11,6 +11,7 @@ from seqlab.benchmark.records import (
     comparisons,
     fastest_peer,
     memory,
+    origin,
     percent,
     ratio,
     read,
@@ -87,6 +88,22 @@ def test_an_absence_says_on_what_where_it_is_not_everything(row, record):
     assert times(rows, "", record()).notes[-2] == (
         f"Absent: {FAST} on real varying in bfloat16: its process failed: a long sentence that is told to its end."
     )
+    rows[2] = row(FAST, None, 1.0, dtype="bfloat16", shape={"batch": 9})
+    assert (
+        times(rows, "", record())
+        .notes[-2]
+        .startswith(f"Absent: {FAST} on real varying in bfloat16 at B 1, L 2: ")
+    )
+
+
+def test_rows_of_other_runs_are_named_with_their_commit_and_day_but_those_of_the_same(record):
+    own = record()
+    there = {"commit": "c" * 40, "date": "2026-01-02"}
+    same = {"commit": own["commit"], "date": own["date"]}
+    joined = [{"implementation": name, **there} for name in ("one", "two")] + [
+        {"implementation": "three", **same}
+    ]
+    assert origin({**own, "joined": joined}) == f"{origin(own)}; of commit {'c' * 12}, 2026-01-02: one, two"
 
 
 def test_memory_is_shown_where_it_was_recorded(row, record):
@@ -158,16 +175,17 @@ def test_a_floor_below_a_launch_says_so(row, record):
     """The smallest kernel takes 5 microseconds: 5 of them cannot be had, 50 can be explained."""
     small = {"floor_milliseconds": 0.0002}
     (loss,) = losses(record(row(OURS, 0.005, 0.005, **small)), nothing_known)
-    assert loss.reasons == ("the floor is 0.2 µs, and the smallest kernel there is takes 5 µs",)
+    assert loss.measured == ("the floor is 0.2 µs, and the smallest kernel there is takes 5 µs",)
+    assert loss.explained is None
     (loss,) = losses(record(row(OURS, 0.05, 0.05, **small)), lambda row: "it waits")
-    assert loss.reasons[1:] == ("it waits",)
+    assert loss.explained == "it waits"
     (loss,) = losses(record(row(OURS, 0.05, 0.05, **small)), nothing_known)
-    assert loss.reasons[1:] == ("not explained yet",)
+    assert loss.explained == "not explained yet"
 
 
 def test_a_caller_who_waits_for_the_host_is_told(row, record):
     (loss,) = losses(record(row(OURS, 2.0, 1.2)), nothing_known)
-    assert loss.reasons == (
+    assert loss.measured == (
         "the caller waits 2 ms, of which the GPU works 1.2 ms: the rest is Python and launches",
     )
 
@@ -175,15 +193,15 @@ def test_a_caller_who_waits_for_the_host_is_told(row, record):
 def test_a_faster_peer_is_named_with_how_it_is_faster(row, record):
     (loss,) = losses(record(row(OURS, 1.5, 1.2), row(FAST, 1.4, 1.3)), nothing_known)
     assert loss.speeds == {"as called": pytest.approx(1.4 / 1.5), "queued": pytest.approx(1.3 / 1.2)}
-    (reason,) = loss.reasons
+    (reason,) = loss.measured
     assert reason.startswith(
         f"{FAST} is faster as called: beyond the GPU's own time the caller waits 300 µs for ours"
     )
     (loss,) = losses(record(row(OURS, 1.5, 1.2), row(FAST, 1.6, 1.1)), lambda row: "half precision")
-    assert loss.reasons == (f"{FAST} is faster queued", "half precision")
+    assert (loss.measured, loss.explained) == ((f"{FAST} is faster queued",), "half precision")
 
 
-def test_losses_are_one_table_for_each_origin(row, record):
+def test_losses_to_a_peer_stand_before_those_to_the_floor_and_what_explains_several_is_told_once(row, record):
     slow = [
         row(OURS, None, 4.0),
         row(FAST, None, 3.0),
@@ -191,14 +209,20 @@ def test_losses_are_one_table_for_each_origin(row, record):
         row(OURS, None, 2.0, op="gla"),
     ]
     results = [record(*slow[:2]), record(*slow[2:]), {**record(slow[3]), "device": "another GPU"}]
-    first, second = lost(results, lambda row: "it waits")
-    assert first.lines[0][0] == "linear_scan, forward\nreal varying, float32\nB 1, L 2"
-    assert [line[1:] for line in first.lines] == [
-        ("– / 25%", "– / 0.75", f"it waits; {FAST} is faster queued"),
-        ("– / 50%", "– / –", "it waits"),
-        ("– / 50%", "– / –", "as above"),
+    behind, far, elsewhere = lost(results, lambda row: "it waits")
+    assert behind.lines == [
+        (
+            "linear_scan, forward\nreal varying, float32\nB 1, L 2",
+            "– / 25%",
+            "– / 0.75",
+            f"{FAST} is faster queued; note 1",
+        )
     ]
-    assert second.notes[-1].startswith("another GPU")
+    assert [line[1:] for line in far.lines] == [("– / 50%", "– / –", "note 1")] * 2
+    assert [table.notes[1:] for table in (behind, far)] == [["Note 1: it waits."]] * 2
+    assert [table.caption for table in (behind, elsewhere)] == [
+        "A peer is faster: a GPU", "No peer is faster, but the floor is far: another GPU"
+    ]  # fmt: skip
 
 
 def test_what_is_recorded_of_an_op_is_found_by_its_name(row, record, tmp_path):
