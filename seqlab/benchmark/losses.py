@@ -10,9 +10,9 @@ from seqlab.benchmark.records import (
     fastest_peer,
     is_ours,
     percent,
+    shape,
     share,
     speed_over_fastest_peer,
-    workload,
 )
 from seqlab.benchmark.tables import Table
 
@@ -136,21 +136,26 @@ def lost(records: Sequence[Record], explain: Explain) -> list[Table]:
 
 
 def _table(found: Sequence[Loss], caption: str) -> Table:
-    """A line for each row; what explains several of them stands once, below."""
+    """A heading for each op, variant and dtype, below it a line for each row; what explains
+    several of them stands once, below the table."""
 
     def both(numbers: Iterable[float | None], say: Callable[[float], str]) -> str:
         return " / ".join("–" if number is None else say(number) for number in numbers)
 
     notes: dict[str, str] = {}
-    lines = []
+    lines: list[tuple[str, ...]] = []
+    heading = ""
     for loss in found:
+        row = loss.row
+        if heading != (heading := f"{row['op']}: {row['variant']}, {row['dtype']}"):
+            lines.append((heading,))
         why = list(loss.measured)
         if loss.explained:
             why.append(notes.setdefault(loss.explained, f"note {len(notes) + 1}"))
         lines.append(
             (
-                f"{loss.row['op']}, {loss.row['pass']}\n{workload(loss.row)}",
-                both((share(loss.row, timing) for timing in TIMINGS), percent),
+                f"{shape(row['shape'])}\n{row['pass']}",
+                both((share(row, timing) for timing in TIMINGS), percent),
                 both(loss.speeds.values(), "{:.2f}".format),
                 "; ".join(why),
             )

@@ -211,14 +211,10 @@ def test_losses_to_a_peer_stand_before_those_to_the_floor_and_what_explains_seve
     results = [record(*slow[:2]), record(*slow[2:]), {**record(slow[3]), "device": "another GPU"}]
     behind, far, elsewhere = lost(results, lambda row: "it waits")
     assert behind.lines == [
-        (
-            "linear_scan, forward\nreal varying, float32\nB 1, L 2",
-            "– / 25%",
-            "– / 0.75",
-            f"{FAST} is faster queued; note 1",
-        )
+        ("linear_scan: real varying, float32",),
+        ("B 1, L 2\nforward", "– / 25%", "– / 0.75", f"{FAST} is faster queued; note 1"),
     ]
-    assert [line[1:] for line in far.lines] == [("– / 50%", "– / –", "note 1")] * 2
+    assert [line[1:] for line in far.lines] == [(), ("– / 50%", "– / –", "note 1")] * 2
     assert [table.notes[1:] for table in (behind, far)] == [["Note 1: it waits."]] * 2
     assert [table.caption for table in (behind, elsewhere)] == [
         "A peer is faster: a GPU", "No peer is faster, but the floor is far: another GPU"
