@@ -40,6 +40,7 @@ from seqlab.ops.device.matrix_state import (
     product,
     steps_of_chunk,
 )
+from seqlab.ops.device.tf32_products import takes_tf32
 from seqlab.ops.sizes import ceil_div
 
 
@@ -177,7 +178,7 @@ class Tiles(NamedTuple):
 
 WARPS, STAGES = 4, 2
 WIDER = {
-    torch.float16: ((64, 64, 64), (64, 64, 64), (64, 64, 64)),  # for the 64 KB of a T4
+    torch.float16: ((64, 64, 64), (64, 64, 64), (64, 64, 64)),
     torch.float32: ((32, 32, 64), (32, 32, 64), (32, 32, 64)),
 }
 """``Tiles`` of what is multiplied as float32."""
@@ -187,8 +188,12 @@ INTERPRETED = (4, 4, 4), (4, 4, 4), (4, 4, 4)
 def tiles_for(
     like: Tensor, compiled: Mapping[torch.dtype, tuple[Tile, Tile, Tile]]
 ) -> tuple[Tile, Tile, Tile]:
-    """Those of a tensor's dtype on a GPU, and the interpreter's elsewhere."""
-    return compiled[like.dtype] if like.is_cuda else INTERPRETED
+    """Those of a tensor's dtype on a GPU, and the interpreter's elsewhere. Without tensor
+    cores for it, as on a T4, numbers of 16 bits are multiplied one by one, as those of 32:
+    in wider tiles the compiler would take ten times as long."""
+    if not like.is_cuda:
+        return INTERPRETED
+    return compiled[like.dtype if takes_tf32(like.device) else torch.float32]
 
 
 class Plan(NamedTuple):

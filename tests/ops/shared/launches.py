@@ -22,6 +22,7 @@ from triton.runtime.jit import JITFunction
 
 from seqlab.catalogue import Workload
 from seqlab.ops import kept
+from seqlab.ops.device import head_decay
 from seqlab.ops.ssm.convolution import plan
 
 GPU = torch.device("cuda", 0)
@@ -140,6 +141,7 @@ def recorded(grids=None, capability=90):
         patch.object(kept, "_make", make),
         patch.object(torch.cuda, "current_device", lambda: 0),
         patch.object(plan, "takes_tf32", lambda _: capability >= 80),
+        patch.object(head_decay, "takes_tf32", lambda _: capability >= 80),
         patch.object(torch.cuda, "is_current_stream_capturing", lambda: False),
         patch.object(torch.cuda, "device", lambda _: here),
         patch.object(torch._C, "_cuda_getCurrentRawStream", lambda _: 0, create=True),
