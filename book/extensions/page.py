@@ -8,6 +8,7 @@ from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
 CODE = re.compile(r'(?<=<span class="pre">)[^<]*/[^<]*(?=</span>)')
+NAME = re.compile(r'(?<=<span class="pre">)\w{20,}(?=</span>)')
 SLASH = re.compile(r"(?<=\w)/(?=\w)")
 LISTING = re.compile(r"<pre>(?=(.*?)</pre>)", re.DOTALL)
 LONG = 24  # lines from which a listing may be parted on paper
@@ -18,7 +19,7 @@ def lighten(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
     """Leave out what this page has no use for: the state of widgets (no kernel here), the script that keeps tabs
     of several sets in step (which would move what is being read), the styles of cards and tabs."""
     if "body" in context:
-        context["body"] = long_listings(breakable_paths(plain_words(context["body"])))
+        context["body"] = long_listings(breakable_names(breakable_paths(plain_words(context["body"]))))
     unneeded = ["widget-state", "design-tabs"]
     if not any(kind in context.get("body", "") for kind in ("sd-card", "sd-tab-set")):
         unneeded.append("sphinx-design")
@@ -36,6 +37,12 @@ def breakable_paths(body: str) -> str:
     """A path in the text may end a line behind each of its slashes: whole, it takes the room of a table's sentences,
     and a phone breaks it within a name."""
     return CODE.sub(lambda path: SLASH.sub("/<wbr>", path[0]), body)
+
+
+def breakable_names(body: str) -> str:
+    """A long name in the text may end a line behind each of its underscores where the page is narrow: whole, it takes
+    the room of the words beside it."""
+    return NAME.sub(lambda name: name[0].replace("_", '_<wbr class="name">'), body)
 
 
 def long_listings(body: str) -> str:

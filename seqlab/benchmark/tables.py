@@ -15,7 +15,8 @@ class Table:
     follow it.
 
     On a narrow page of the website each line of a table that is ``wide`` becomes a card,
-    every cell with the head of its column.
+    every cell with the head of its column. A cell of several lines is one line on a wide
+    page.
     """
 
     head: Sequence[str]
@@ -93,7 +94,7 @@ def _cell(head: str, text: str) -> str:
 
 def _markup(text: str) -> str:
     minus = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
-    return html.escape(minus).replace("\n", "<br>")
+    return html.escape(minus).replace("\n", " <br>")
 
 
 def _sentence(text: str) -> str:

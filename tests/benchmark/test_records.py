@@ -66,7 +66,7 @@ def test_a_table_has_both_times_the_share_and_a_dash_with_its_footnote(row, reco
     assert table.notes[-1] == "a GPU; torch 2; Python 3; commit 0123456789ab; 2026-01-01."
     assert not [note for note in times(rows[1:], "", record()).notes if note.startswith("–")]
     assert "<caption>of a test</caption>" in table._repr_html_()
-    assert ">2.000<br>(3.000)</td>" in table._repr_html_()
+    assert ">2.000 <br>(3.000)</td>" in table._repr_html_()
     assert "2.000, (3.000)" in repr(table)
 
 

@@ -374,6 +374,13 @@ def test_a_path_in_the_text_ends_a_line_behind_a_slash_and_nothing_else_does():
     assert page.breakable_paths(body) == expected
 
 
+def test_a_long_name_in_the_text_may_end_a_line_behind_its_underscores():
+    body = '<span class="pre">state_passing_matrices</span><span class="pre">head_dim</span>'
+    may = '_<wbr class="name">'
+    expected = body.replace("state_passing_", f"state{may}passing{may}")
+    assert page.breakable_names(body) == expected
+
+
 def test_a_listing_that_may_be_parted_on_paper_says_that_it_is_long():
     short, long = ("<pre>" + "line\n" * lines + "</pre>" for lines in (page.LONG - 1, page.LONG))
     assert (

@@ -155,7 +155,7 @@ class WKVExplorer(Explorer):
         average = Axes("Average y", (-1, TOKENS), (-most, most), 345, 165, 130)
         for n in range(CHANNELS):
             y = self._averages(n)
-            average.line(tokens, y, SERIES[n], 2.5 if n == c else 1)
+            average.line(tokens, y, SERIES[n], 2.5 if n == c else 1.3)
         words = (
             f"Keys of {TOKENS} tokens; at token {t} channel {c + 1} gives {100 * shares[t]:.1f} "
             f"percent of the weight to that token and the rest to the past; the average is "

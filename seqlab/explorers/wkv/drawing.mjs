@@ -110,7 +110,7 @@ export function drawAverages(plot, { v, time, selected }, { averages, exact, pla
   begin(plot, [-most, most], style);
   level(plot, 0, style.text, 1);
   for (const t of tokens) plot.dot(t, v[t], Math.min(3, 0.3 * spacing(plot)), t <= time ? style.text : style.faintText);
-  averages.forEach((y, c) => plot.line(tokens, y, c === selected ? style.series[c] : faded(style.series[c], 45), { width: c === selected ? 2.5 : 1.3, dash: CHANNEL_DASHES[c], whole: true }));
+  averages.forEach((y, c) => plot.line(tokens, y, c === selected ? style.series[c] : faded(style.series[c], 75), { width: c === selected ? 3 : 1.8, dash: CHANNEL_DASHES[c], whole: true }));
   plot.dot(time, exact.y[time], 5, style.series[selected]);
   if (lost >= 0) cross(plot, lost, exact.y[lost], style.without);
   cursor(plot, time, style);

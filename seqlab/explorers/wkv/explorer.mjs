@@ -43,7 +43,7 @@ const BODY = `
 <details><summary>What exactly is drawn</summary><ul>
   <li>Tokens: the key k of each of ${TOKENS} tokens. Keys and values are the same in all three channels here; a decay w and a bonus u belong to each.</li>
   <li>Weights: what each token counts in y<sub>t</sub> at the cursor, in shares of all: e<sup>k<sub>i</sub> − (t−1−i) w</sup> for a token i of the past, e<sup>k<sub>t</sub> + u</sup> for the token itself.</li>
-  <li>Sums: the logarithm of the denominator after each token. The broad line is what it is; the dots are the plain recurrence, a ← e<sup>−w</sup> a + e<sup>k</sup> v and b ← e<sup>−w</sup> b + e<sup>k</sup>, with every result rounded to the chosen precision; the dashed line is the running maximum m of the recurrence that keeps a e<sup>m</sup> and b e<sup>m</sup>. Shaded is what the precision has no number for; a cross is where the plain recurrence is lost.</li>
+  <li>Sums: the logarithm of the denominator after each token. The broad line is exact; the dots are the plain recurrence, a ← e<sup>−w</sup> a + e<sup>k</sup> v and b ← e<sup>−w</sup> b + e<sup>k</sup>, with every result rounded to the chosen precision; the dashed line is the running maximum m of the recurrence that keeps a e<sup>m</sup> and b e<sup>m</sup>. Shaded is what the precision has no number for; a cross is where the plain recurrence is lost.</li>
   <li>Average: dots are the values v; lines the averages y of the three channels, in 64 bits with the maximum, that of the chosen channel strong.</li>
 </ul></details>`;
 
@@ -69,7 +69,7 @@ function render(host) {
   const plots = {
     keys: new Plot(figures, "keys-plot", `<strong>Tokens</strong>${key("dot", "panel-text", "keys k")}${key("dot", "panel-2", "now")}`),
     shares: new Plot(figures, "shares", `<strong>Weights in the average</strong>${key("bar", "panel-1", "past")}${key("bar", "panel-2", "own token")}`),
-    sums: new Plot(figures, "sums", `<strong>Logarithm of the denominator</strong>${key("dashed", "panel-3", "maximum m")}${key("dot", "panel-4", "without it")}`),
+    sums: new Plot(figures, "sums", `<strong>Logarithm of the denominator</strong>${key("", "panel-text", "exact")}${key("dashed", "panel-3", "maximum m")}${key("dot", "panel-4", "without it")}`),
     averages: new Plot(figures, "averages", `<strong>Average y</strong>${key("", "panel-1", "channel 1")}${key("dashed", "panel-2", "2")}${key("dotted", "panel-3", "3")}`),
   };
   plots.keys.figure.insertAdjacentHTML("beforeend", PLAYER);
