@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 SENTENCE = 40  # characters from which a cell is one
+CARD = 4  # columns that a card has at the most
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,9 @@ class Table:
     caption above, and notes below. A line of one cell is the heading of those that
     follow it.
 
-    On a narrow page of the website each line of a table that is ``wide`` becomes a card,
-    every cell with the head of its column.
+    On a narrow page of the website a table of more than four columns is scrolled beside
+    its first one, which stays. Of one of four or fewer that is ``wide`` each line becomes
+    a card, every cell with the head of its column.
     """
 
     head: Sequence[str]
@@ -38,7 +40,11 @@ class Table:
         )
         bodies = "".join(map(self._body, _groups(self.lines)))
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        kinds = "table table-measurements" + " table-cards" * self.wide
+        kinds = "table table-measurements"
+        if len(self.head) > CARD:
+            kinds += " table-beside"
+        elif self.wide:
+            kinds += " table-cards"
         # A narrow page lays the parts of a table out as blocks, which then need their roles said.
         return (
             f"<div class='pst-scrollable-table-container'><table role='table' class='{kinds}'>"
@@ -52,7 +58,8 @@ class Table:
         for first, *rest in lines:
             if not rest and len(self.head) > 1:
                 span = f"colspan='{len(self.head)}' class='table-heading'"
-                rows += f"<tr role='row'><th role='rowheader' scope='rowgroup' {span}>{_markup(first)}</th></tr>"
+                heading = f"<span>{_markup(first)}</span>"
+                rows += f"<tr role='row'><th role='rowheader' scope='rowgroup' {span}>{heading}</th></tr>"
                 continue
             cells = "".join(map(_cell, self.head[1:], rest))
             kind = f"role='rowheader' scope='row' class='{_kind(first)}'"
