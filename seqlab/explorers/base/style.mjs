@@ -64,7 +64,7 @@ export const PANEL_STYLE = `
   .explorer-panel { print-color-adjust: exact; font-size: 12px; } /* with its caption it fits on one sheet */
   .explorer-panel :is(fieldset, label, .hint, details, .pen) { display: none !important; }
   .explorer-panel figure { break-inside: avoid; }
-  .explorer-panel canvas { object-fit: contain; max-height: 150px; }
+  .explorer-panel canvas { object-fit: contain; max-height: 170px; }
   .explorer-panel .picture > svg { max-width: 270px; }
   .explorer-panel .reading { min-height: 0 !important; }
   .explorer-panel > output { min-height: 0; }
