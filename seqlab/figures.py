@@ -151,14 +151,16 @@ def _scalable(svg: str, alt: str) -> str:
         "matplotlib wrote no <svg> with a width, a height and a view box"
     )
     words = html.escape(" ".join(alt.split()))
-    # On a phone the column is narrower than the text in a figure can bear: it then scrolls in its own box.
+    # On a phone the column is narrower than the text in a figure can bear: it then scrolls in its own box,
+    # unless a little less makes it fit.
     narrowest = 0.6 * float(drawn[1].removesuffix("pt"))
+    least = f"clamp(0px, ({0.88 * narrowest:.0f}pt - 100%) * 999, {narrowest:.0f}pt)"
     # The style sheet that matplotlib writes would reach the whole page: its two properties move to the root.
     # Matplotlib leaves the color out where it is black: the root's fill is what such shapes then get.
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg"'
         f' viewBox="{drawn[2]}" role="img" aria-label="{words}"'
-        f' style="display: block; width: 100%; min-width: {narrowest:.0f}pt; max-width: {drawn[1]};'
+        f' style="display: block; width: 100%; min-width: {least}; max-width: {drawn[1]};'
         f' height: auto; fill: {TEXT}; stroke-linejoin: round; stroke-linecap: butt">'
     )
     body = re.sub(r"<style.*?</style>", "", svg[drawn.end() :], flags=re.DOTALL)

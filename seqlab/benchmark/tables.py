@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 SENTENCE = 40  # characters from which a cell is one
+CARD = 4  # columns that a card has at the most
 
 
 @dataclass(frozen=True)
@@ -14,9 +15,10 @@ class Table:
     caption above, and notes below. A line of one cell is the heading of those that
     follow it.
 
-    On a narrow page of the website each line of a table that is ``wide`` becomes a card,
-    every cell with the head of its column. A cell of several lines is one line on a wide
-    page.
+    On a narrow page of the website a table of more than four columns is scrolled beside
+    its first one, which stays. Of one of four or fewer that is ``wide`` each line becomes
+    a card, every cell with the head of its column. A cell of several lines is one line on
+    a wide page.
     """
 
     head: Sequence[str]
@@ -34,31 +36,46 @@ class Table:
 
     def _repr_html_(self) -> str:
         head = "".join(
-            f"<th role='columnheader' scope='col'>{html.escape(text)}</th>"
+            f"<th{self._role('columnheader')} scope='col'>{html.escape(text)}</th>"
             for text in self.head
         )
         bodies = "".join(map(self._body, _groups(self.lines)))
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        kinds = "table table-measurements" + " table-cards" * self.wide
-        # A narrow page lays the parts of a table out as blocks, which then need their roles said.
+        kind = "table table-measurements"
+        kind += " table-beside" if len(self.head) > CARD else " table-cards" * self.wide
+        row = f"<tr{self._role('row')}>{head}</tr>"
         return (
-            f"<div class='pst-scrollable-table-container'><table role='table' class='{kinds}'>"
+            f"<div class='pst-scrollable-table-container'><table{self._role('table')} class='{kind}'>"
             f"<caption>{html.escape(self.caption)}</caption>"
-            f"<thead role='rowgroup'><tr role='row'>{head}</tr></thead>{bodies}</table></div>"
+            f"<thead{self._role('rowgroup')}>{row}</thead>{bodies}</table></div>"
             + (f"<ul class='table-notes'>{notes}</ul>" if notes else "")
         )
 
+    def _role(self, name: str) -> str:
+        """What a part is, where cards take its layout as a table's part from it."""
+        cards = self.wide and len(self.head) <= CARD
+        return f" role='{name}'" if cards else ""
+
     def _body(self, lines: Sequence[Sequence[str]]) -> str:
-        rows = ""
+        rows, header = "", self._role("rowheader")
         for first, *rest in lines:
             if not rest and len(self.head) > 1:
-                span = f"colspan='{len(self.head)}' class='table-heading'"
-                rows += f"<tr role='row'><th role='rowheader' scope='rowgroup' {span}>{_markup(first)}</th></tr>"
-                continue
-            cells = "".join(map(_cell, self.head[1:], rest))
-            kind = f"role='rowheader' scope='row' class='{_kind(first)}'"
-            rows += f"<tr role='row'><th {kind}>{_markup(first)}</th>{cells}</tr>"
-        return f"<tbody role='rowgroup'>{rows}</tbody>"
+                kind = (
+                    f"scope='rowgroup' colspan='{len(self.head)}' class='table-heading'"
+                )
+                cells = f"<th{header} {kind}><span>{_markup(first)}</span></th>"
+            else:
+                kind = f"scope='row' class='{_kind(first)}'"
+                cells = f"<th{header} {kind}>{_markup(first)}</th>"
+                cells += "".join(map(self._cell, self.head[1:], rest))
+            rows += f"<tr{self._role('row')}>{cells}</tr>"
+        return f"<tbody{self._role('rowgroup')}>{rows}</tbody>"
+
+    def _cell(self, head: str, text: str) -> str:
+        kind = f"{self._role('cell')} class='{_kind(text)}'"
+        if self._role("cell"):  # a card's cell has the head of its column
+            kind += f" data-head='{html.escape(head, quote=True)}'"
+        return f"<td{kind}>{_markup(text)}</td>"
 
     def __repr__(self) -> str:
         rows = [[text.replace("\n", ", ") for text in line] for line in self.lines]
@@ -86,10 +103,6 @@ def _groups(lines: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
 def _kind(text: str) -> str:
     """Numbers stay on their line; a sentence gets some width where the table scrolls."""
     return "number" if len(text) < SENTENCE else "sentence"
-
-
-def _cell(head: str, text: str) -> str:
-    return f"<td role='cell' class='{_kind(text)}' data-head='{html.escape(head, quote=True)}'>{_markup(text)}</td>"
 
 
 def _markup(text: str) -> str:

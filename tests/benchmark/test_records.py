@@ -144,6 +144,19 @@ def test_a_heading_spans_its_table_and_roles_survive_the_layout_as_cards():
     assert (cell["data-head"], cell.text) == ("b", 'says "b"')
 
 
+@pytest.mark.parametrize(
+    ("columns", "wide", "kind"),
+    [(4, True, "table-cards"), (4, False, None), (5, True, "table-beside"), (5, False, "table-beside")],
+)
+def test_a_table_of_more_columns_than_a_card_has_scrolls_beside_its_first(columns, wide, kind):
+    page = BeautifulSoup(
+        Table(["a"] * columns, [["x"] * columns], "", wide=wide)._repr_html_(), "html.parser"
+    )
+    assert page.table["class"] == ["table", "table-measurements", *filter(None, [kind])]
+    said = [name for name in ("role", "data-head") if page.td.has_attr(name)]
+    assert said == (["role", "data-head"] if kind == "table-cards" else [])  # which others need not say
+
+
 def test_a_ratio_has_no_more_digits_than_were_measured():
     assert [ratio(times) for times in (0.23, 7.38, 99.9, 200.3, 4453.2)] == [
         "0.2",

@@ -23,6 +23,13 @@ CARD = """<div class="sd-col sd-d-flex-row"><div class="sd-card"><div class="sd-
 {} card<br><br><br><br>text</div></div></div>"""
 CARDS = f"""<h2>The cards</h2><div class="sd-container-fluid"><div class="sd-row sd-row-cols-1 sd-row-cols-md-2 sd-g-3">
 {CARD.format("First")}\n{CARD.format("Second")}</div></div>"""
+SHORT_TABLE = f"""<table class="table table-measurements"><caption>Record</caption>
+<thead><tr><th>Version</th></tr></thead>
+<tbody>{"".join(f"<tr><th>row{n}</th></tr>" for n in range(5))}</tbody></table>"""
+CAPTIONED = """<div class="cell"><div class="cell_output"><div>drawn<br><br><br>explorer</div></div></div>
+<p class="figure-caption">Caption</p>"""
+TOLD = """<div class="cell_output"><p>What was measured</p><div class="output text_html">
+<figure class="seqlab-figure"><div style="height: 5em">drawn</div></figure></div></div>"""
 FOOTS = range(2, 16)  # lines that are left on the sheet
 
 
@@ -50,9 +57,12 @@ def printed(browser, server):
     [
         (TABS, [("NumPy", "first"), ("Triton", "second")]),
         (TABLE, [("Record", "Version", "Workload", "limit")]),
+        (SHORT_TABLE, [("Record", "Version", "row0", "row4")]),
         (CARDS, [("The cards", "First")]),
+        (CAPTIONED, [("drawn", "explorer", "Caption")]),
+        (TOLD, [("What was measured", "drawn")]),
     ],
-    ids=["tabs", "table", "cards"],
+    ids=["tabs", "table", "short table", "cards", "caption", "words above a figure"],
 )
 def test_no_head_stands_alone_at_the_foot_of_a_sheet(printed, piece, together):
     sheets = printed(piece)
@@ -61,6 +71,19 @@ def test_no_head_stands_alone_at_the_foot_of_a_sheet(printed, piece, together):
         assert sum(words[0] in sheet for sheet in sheets) == len(FOOTS)
         parted = [sheet for sheet in sheets if len({word in sheet for word in words}) > 1]
         assert parted == []
+
+
+def test_a_long_table_begins_on_the_sheet_where_it_is_announced_and_goes_on_by_groups(printed):
+    groups = "".join(
+        f'<tbody><tr><th class="table-heading" colspan="2">Workload{n}</th></tr><tr><th>limit{n}</th><td>1</td></tr>'
+        f"<tr><th>time{n}</th><td>2</td></tr></tbody>"
+        for n in range(20)
+    )
+    sheets = printed(TABLE[: TABLE.index("<tbody>")] + groups + "</table>")
+    assert (
+        sum("begin" in sheet and "limit0" in sheet for sheet in sheets) > 3
+    )  # all of whose feet have the room
+    assert all(sheet.count("Workload") == sheet.count("time") for sheet in sheets)
 
 
 def listing(lines):

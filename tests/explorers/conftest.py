@@ -1,9 +1,13 @@
 """An explorer alone on a page with no Python behind it, in a real browser."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from explorers import place
+
+FONTS = Path(__file__).parents[2] / "book" / "assets" / "vendor" / "fonts"
 
 SCRIPT = '<script type="module" src="host.mjs"></script>'
 PAGE = """<!doctype html>
@@ -33,6 +37,16 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     place(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def site_face(folder):
+    """The style that gives a page of the folder the site's face."""
+    if not FONTS.exists():
+        pytest.fail("The site's face is not fetched, and this test reads it: run make book first.")
+    shutil.copytree(FONTS, folder / "fonts")
+    face = (FONTS / "face.css").read_text().replace('url("', 'url("fonts/')
+    return f'{face} body {{ font-family: "Source Serif 4" }}'
 
 
 @pytest.fixture(scope="module")

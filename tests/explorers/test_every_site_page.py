@@ -20,6 +20,11 @@ PAGES = {
     "notebooks/09_xlstm": "gates",
     "notebooks/10_mamba": "selection",
 }
+SHEET = {"width": 665, "height": 979}  # A4 without its margins
+EMPTY = """(() => { const panel = document.querySelector(".explorer-panel");
+    return panel.getBoundingClientRect().bottom - panel.lastElementChild.getBoundingClientRect().bottom; })()"""
+ON_PAPER = """[...document.querySelectorAll("seqlab-explorer, .figure-caption")].slice(0, 2)
+    .reduce((height, part) => height + part.getBoundingClientRect().height, 0)"""
 on_every_page = pytest.mark.parametrize("page", PAGES)
 
 
@@ -77,6 +82,7 @@ def test_the_first_move_of_a_mouse_moves_the_point_and_no_drawing_and_its_place_
             frame(each)
             heights.append(each.locator("seqlab-explorer").first.bounding_box()["height"])
         assert heights[1] == pytest.approx(heights[0], abs=1), f"at {width} pixels"
+        assert 0 <= tab.evaluate(EMPTY) < 60, f"heights leave room below it at {width} pixels"
         tab.evaluate("document.querySelector('[role=slider]').scrollIntoView({ block: 'center' })")
         wait_until_still(tab)
         before, (x, y) = places(tab), center(tab, 0)
@@ -87,3 +93,7 @@ def test_the_first_move_of_a_mouse_moves_the_point_and_no_drawing_and_its_place_
             assert_still(tab, before, f"{step} pixels, at {width} pixels")
         tab.mouse.up()
         assert abs(center(tab, 0)[1] - (y - 4)) < 1.5
+    tab.set_viewport_size(SHEET)
+    tab.emulate_media(media="print")
+    frame(tab)
+    assert tab.evaluate(ON_PAPER) < 0.97 * SHEET["height"], "with its caption it is taller than a sheet"

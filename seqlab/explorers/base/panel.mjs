@@ -229,7 +229,8 @@ export class Panel {
     this.listen(matchMedia("(prefers-color-scheme: dark)"), "change", takeShade);
     this.listen(matchMedia("print"), "change", () => {
       takeShade();
-      this.update(); // paper does not wait for a frame
+      for (const plot of plots) ({ width: plot.width, height: plot.height } = plot.canvas.getBoundingClientRect());
+      this.update(); // paper waits for no frame, and tells no observer
     });
     const resizer = new ResizeObserver((entries) => {
       for (const { target, contentRect } of entries) {

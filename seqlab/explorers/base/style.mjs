@@ -50,7 +50,7 @@ export const PANEL_STYLE = `
 .explorer-panel .point label { font-size: 1em; }
 .explorer-panel .point input[type=number] { width: 6em; }
 .explorer-panel .point input[name=selected] { width: 4.3em; }
-.explorer-panel .reading { margin: .35em 0 0; text-align: center; font-variant-numeric: tabular-nums; min-height: 2.8em; }
+:where(.explorer-panel) .reading { margin: .35em 0 0; text-align: center; font-variant-numeric: tabular-nums; min-height: 2.8em; }
 .explorer-panel .hint { margin: .2em 0 0; text-align: center; font-size: .86em; }
 .explorer-panel > output { display: block; margin-top: .8em; font-size: .93em; min-height: 11.2em; }
 .explorer-panel details { margin-top: .5em; font-size: .93em; }
@@ -61,10 +61,12 @@ export const PANEL_STYLE = `
 @media (pointer: coarse) { .explorer-panel .keys { display: none; } }
 @media (prefers-reduced-motion: no-preference) { .explorer-panel svg.settling g > * { transition: transform .35s ease-out; } }
 @media print {
-  .explorer-panel { print-color-adjust: exact; }
+  .explorer-panel { print-color-adjust: exact; font-size: 12px; } /* with its caption it fits on one sheet */
   .explorer-panel :is(fieldset, label, .hint, details, .pen) { display: none !important; }
   .explorer-panel figure { break-inside: avoid; }
-  .explorer-panel canvas { object-fit: contain; }
+  .explorer-panel canvas { object-fit: contain; max-height: 170px; }
+  .explorer-panel .picture > svg { max-width: 270px; }
+  .explorer-panel .reading { min-height: 0 !important; }
   .explorer-panel > output { min-height: 0; }
 }
 .explorer-question:empty { display: none; }`;

@@ -98,7 +98,22 @@ class DualityExplorer(Explorer):
     """
 
     name = "duality"
-    heights: ClassVar = {0: 2270, 310: 2225, 600: 1430, 1000: 905}
+    heights: ClassVar = {
+        0: 2272,
+        290: 2224,
+        296: 2174,
+        356: 2167,
+        390: 2201,
+        424: 2209,
+        448: 2154,
+        596: 2119,
+        600: 1395,
+        684: 1416,
+        796: 1428,
+        820: 1422,
+        1000: 857,
+        1100: 905,
+    }
     _esm = single_file("duality")
 
     modes = traitlets.Unicode("oscillation").tag(sync=True)

@@ -133,7 +133,24 @@ class EigenvalueExplorer(Explorer):
     """
 
     name = "eigenvalues"
-    heights: ClassVar = {0: 2085, 300: 1920, 330: 1865, 600: 1080, 1000: 810}
+    heights: ClassVar = {
+        0: 2057,
+        290: 1907,
+        326: 1874,
+        336: 1835,
+        358: 1828,
+        392: 1862,
+        432: 1868,
+        496: 1814,
+        520: 1780,
+        600: 1074,
+        664: 1013,
+        676: 999,
+        740: 1031,
+        804: 1060,
+        1000: 769,
+        1100: 802,
+    }
     _esm = single_file("eigenvalues")
 
     initialization = traitlets.Unicode("ring").tag(sync=True)

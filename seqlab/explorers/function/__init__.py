@@ -125,7 +125,15 @@ class FunctionExplorer(Explorer):
     """
 
     name = "function"
-    heights: ClassVar = {0: 1325, 300: 1285, 350: 1230, 600: 885, 1000: 830}
+    heights: ClassVar = {
+        0: 1300,
+        332: 1265,
+        340: 1228,
+        536: 1176,
+        560: 1139,
+        600: 881,
+        1000: 828,
+    }
     _esm = single_file("function")
 
     preset = traitlets.Unicode("two_tones").tag(sync=True)

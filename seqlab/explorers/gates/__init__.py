@@ -92,7 +92,18 @@ class GatesExplorer(Explorer):
     """
 
     name = "gates"
-    heights: ClassVar = {0: 2060, 330: 1990, 390: 1930, 600: 1290, 1000: 885}
+    heights: ClassVar = {
+        0: 2209,
+        290: 2027,
+        304: 1991,
+        358: 1936,
+        448: 1891,
+        456: 1855,
+        600: 1276,
+        628: 1239,
+        664: 1203,
+        1000: 852,
+    }
     _esm = single_file("gates")
 
     preset = traitlets.Unicode("climb").tag(sync=True)

@@ -91,7 +91,21 @@ class PoleExplorer(Explorer):
     """
 
     name = "poles"
-    heights: ClassVar = {0: 2085, 300: 2045, 370: 2120, 600: 1210, 1000: 1170}
+    heights: ClassVar = {
+        0: 2126,
+        290: 2029,
+        304: 2027,
+        322: 2051,
+        348: 2043,
+        366: 2059,
+        392: 2095,
+        432: 2106,
+        504: 2052,
+        600: 1154,
+        672: 1181,
+        760: 1205,
+        1000: 1132,
+    }
     _esm = single_file("poles")
 
     preset = traitlets.Unicode("s4d_lin").tag(sync=True)

@@ -89,7 +89,15 @@ class RecallExplorer(Explorer):
     """
 
     name = "recall"
-    heights: ClassVar = {0: 1900, 350: 1856, 600: 1120, 1000: 725}
+    heights: ClassVar = {
+        0: 1897,
+        354: 1860,
+        412: 1797,
+        448: 1743,
+        600: 1119,
+        884: 1065,
+        1000: 724,
+    }
     _esm = single_file("recall")
 
     preset = traitlets.Unicode("recall").tag(sync=True)

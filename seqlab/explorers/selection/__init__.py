@@ -91,7 +91,17 @@ class SelectionExplorer(Explorer):
     """
 
     name = "selection"
-    heights: ClassVar = {0: 1545, 400: 1475, 520: 1385, 600: 848, 1000: 705}
+    heights: ClassVar = {
+        0: 1544,
+        320: 1507,
+        386: 1471,
+        432: 1437,
+        488: 1383,
+        600: 827,
+        876: 776,
+        888: 739,
+        1000: 703,
+    }
     _esm = single_file("selection")
 
     stream = traitlets.Unicode("gaps").tag(sync=True)

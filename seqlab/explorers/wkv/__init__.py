@@ -96,7 +96,21 @@ class WKVExplorer(Explorer):
     """
 
     name = "wkv"
-    heights: ClassVar = {0: 1830, 310: 1720, 340: 1660, 600: 970, 1000: 810}
+    heights: ClassVar = {
+        0: 1801,
+        290: 1729,
+        296: 1676,
+        306: 1642,
+        324: 1606,
+        448: 1570,
+        480: 1533,
+        600: 957,
+        608: 923,
+        632: 889,
+        804: 852,
+        848: 816,
+        1000: 780,
+    }
     _esm = single_file("wkv")
 
     preset = traitlets.Unicode("ordinary").tag(sync=True)
