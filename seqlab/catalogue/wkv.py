@@ -122,7 +122,7 @@ def _operations(arguments: Mapping[str, Any]) -> tuple[int, int]:
 
 
 WKV = Pairing(
-    equation="y_t = sum_i e^(k_i - (t-1-i) w) v_i / sum_i e^(k_i - (t-1-i) w)",
+    equation="y_t = (sum_{i<t} e^(k_i - (t-1-i) w) v_i + e^(k_t + u) v_t) / (the same without v)",
     chapter=8,
     op=ops.wkv,
     reference=reference.wkv,
