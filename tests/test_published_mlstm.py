@@ -113,8 +113,8 @@ def test_the_chapter_says_of_both_reports_what_the_numbers_say(table):
     assert "leaves those of q, k, i and f 90% to 90% off" in first
     assert first.endswith("the normalizer is taken for a constant.")
     assert longer == [
-        "In chunks of 256 the largest error with one orthogonal to h is 50%, which is wrong.",
-        "In chunks of 512 the largest error with one orthogonal to h is no number, which is wrong.",
+        "In float32 and chunks of 256 the largest error with one orthogonal to h is 50%, which is wrong.",
+        "In float32 and chunks of 512 the largest error with one orthogonal to h is no number, which is wrong.",
     ]
     assert [line[0] for line in found.lines if len(line) == 1] == [
         "with a gradient of h that is random",
