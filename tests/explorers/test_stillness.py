@@ -98,6 +98,9 @@ def test_its_place_is_kept_before_it_loads(show_explorer, site_face, name, width
     asked = {"question": "Which of them lasts longest, and how would you make one that lasts longer still?"}
     page = show_explorer(name, asked, viewport={"width": width, "height": 900}, asleep=True)
     page.add_style_tag(content=site_face)
+    page.evaluate(
+        "Promise.all([...document.fonts].map(face => face.load()))"
+    )  # before anything is measured in it
     kept, whole = (page.locator(part).bounding_box()["height"] for part in (".still", "seqlab-explorer"))
     page.evaluate("import('./host.mjs')")
     page.wait_for_function("(document.querySelector('output')?.textContent ?? '') !== ''")
